@@ -1,0 +1,107 @@
+//! Why a connection or request was refused: stable codes for programs, one sentence for the agent.
+
+use std::fmt;
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal, $status:literal;)+) => {
+        /// A stable reason. The code never changes its meaning; new codes may come.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum DenyReason { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl DenyReason {
+            /// Every reason, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The stable code: `net.private_address`.
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$variant => $code,)+ }
+            }
+
+            /// The HTTP status with which the agent is told.
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$variant => $status,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// No rule names this host and port.
+    HostNotAllowed = "net.host_not_allowed", 403;
+    /// An address instead of a name, and no rule lists that address.
+    IpLiteral = "net.ip_literal", 403;
+    /// The name resolved to an address that is not public, and no rule names it.
+    PrivateAddress = "net.private_address", 403;
+    /// The address of a cloud metadata service.
+    MetadataService = "net.metadata_service", 403;
+    /// The first bytes were neither TLS nor HTTP.
+    OpaqueProtocol = "net.opaque_protocol", 403;
+    /// The host name could not be parsed strictly.
+    MalformedHost = "net.malformed_host", 400;
+    /// Too many connections at once.
+    TooManyConnections = "net.too_many_connections", 503;
+    /// SNI or `Host`/`:authority` differ from the name that was dialled.
+    AuthorityMismatch = "http.authority_mismatch", 421;
+    /// The message could be read in two ways.
+    Malformed = "http.malformed", 400;
+    /// `TRACE`, `TRACK`, or a nested `CONNECT`.
+    MethodRefused = "http.method_refused", 405;
+    /// The host is allowed, but no rule means this method and path.
+    RequestNotAllowed = "http.request_not_allowed", 403;
+    /// A credential that is not our stand-in, at a host for which a credential is granted.
+    ForeignCredential = "credential.foreign", 403;
+    /// A stand-in at a host its grant does not name.
+    WrongDestination = "credential.wrong_destination", 403;
+    /// A stand-in outside the slots of its grant.
+    WrongSlot = "credential.wrong_slot", 403;
+    /// A stand-in on a connection without TLS.
+    Cleartext = "credential.cleartext", 403;
+    /// The source of the real credential failed.
+    SourceFailed = "credential.source_failed", 502;
+    /// The response cannot be searched for the secret that was just used.
+    CannotScrub = "scrub.unsupported_coding", 502;
+    /// The audit log does not take records, so nothing may happen.
+    AuditUnavailable = "audit.unavailable", 503;
+}
+
+/// A refusal with its explanation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The stable reason.
+    pub reason: DenyReason,
+    /// One sentence for the agent: what was refused, and what would be allowed instead. No secret, no host detail
+    /// the agent did not send itself.
+    pub message: String,
+}
+
+impl Denial {
+    /// Puts the two together.
+    pub fn new(reason: DenyReason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}
+
+impl fmt::Display for DenyReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason, self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn codes_are_distinct_and_statuses_are_errors() {
+        let codes: HashSet<_> = DenyReason::ALL.iter().map(|r| r.code()).collect();
+        assert_eq!(codes.len(), DenyReason::ALL.len());
+        assert!(DenyReason::ALL.iter().all(|r| (400..600).contains(&r.status())));
+    }
+}

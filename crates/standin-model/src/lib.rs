@@ -1,0 +1,24 @@
+//! The nouns of Standin, and nothing else.
+//!
+//! Every other crate speaks in these types. A value of one of them is already valid: a [`Host`] went
+//! through the one parser, a [`PathPattern`] compiles, a [`DenyReason`] has a stable code. This crate
+//! does no I/O, reads no clock and knows no secret.
+//!
+//! Read next: [`host`] (the strict name type everything is decided on), then [`rule`] (what a policy says).
+
+pub mod authority;
+pub mod deny;
+pub mod host;
+pub mod id;
+pub mod limits;
+pub mod pattern;
+pub mod rule;
+pub mod slot;
+
+pub use authority::{Authority, AuthorityError, Scheme};
+pub use deny::{Denial, DenyReason};
+pub use host::{Host, HostError, Name};
+pub use id::{CredentialName, ExchangeId, Principal, SessionId};
+pub use pattern::{HostPattern, PathPattern, PatternError};
+pub use rule::{AddressBlocks, GrantRule, Methods, Ports, RequestRule};
+pub use slot::{Slot, SlotError};

@@ -1,0 +1,66 @@
+//! Every bound on a buffer, queue, cache or wait, with its unit and its reason.
+
+use std::time::Duration;
+
+/// Connections that one session may have open at once. A browser opens a few hundred; a fork bomb of
+/// connectors must not exhaust the host's file descriptors (soft limit usually 1,024 to 524,288).
+pub const MAX_CONNECTIONS: usize = 2_048;
+
+/// Time from accept until the first byte, and from there until the TLS handshake or request head is whole.
+/// Long enough for a client that opens connections ahead of need.
+pub const HEAD_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Bytes looked at to tell TLS from HTTP.
+pub const SNIFF_BYTES: usize = 16;
+
+/// Largest request or response head, in bytes. Clients with 60 KiB of cookies exist; nobody needs more.
+pub const MAX_HEAD_BYTES: usize = 128 * 1024;
+
+/// Most header fields in one message.
+pub const MAX_HEADERS: usize = 256;
+
+/// Time for the name look-up of one connection.
+pub const RESOLVE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Time for TCP and TLS to one upstream address.
+pub const DIAL_DEADLINE: Duration = Duration::from_secs(15);
+
+/// Time that an idle upstream connection is kept for the next exchange. Below the 60 s at which common
+/// load balancers hang up.
+pub const POOL_IDLE: Duration = Duration::from_secs(50);
+
+/// Idle upstream HTTP/1.1 connections kept for one authority.
+pub const POOL_IDLE_PER_AUTHORITY: usize = 64;
+
+/// Leaves kept by the session CA, one per host name. A leaf takes about 2 KiB.
+pub const LEAF_CACHE: usize = 4_096;
+
+/// Names to which a fake address was given in one session; then DNS answers SERVFAIL.
+pub const MAX_FAKE_ADDRESSES: usize = 65_536;
+
+/// Records waiting for the audit writer. Past this, exchanges wait (back-pressure, never loss).
+pub const AUDIT_QUEUE: usize = 4_096;
+
+/// Records in one transaction of the audit writer.
+pub const AUDIT_BATCH: usize = 500;
+
+/// Concurrent streams one HTTP/2 client may open (RFC 9113 §5.1.2). nginx and hyper: 100 to 200.
+pub const MAX_H2_STREAMS: u32 = 250;
+
+/// HTTP/2 flow-control window per stream, in bytes: holds 100 MB/s at 10 ms.
+pub const H2_STREAM_WINDOW: u32 = 1024 * 1024;
+
+/// HTTP/2 flow-control window per connection, in bytes.
+pub const H2_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+
+/// Longest path with query kept in a record, in bytes; what is longer is cut and marked.
+pub const MAX_RECORDED_TARGET: usize = 2_048;
+
+/// Output of a `cmd:` source, in bytes, and the most a secret may have.
+pub const MAX_SECRET_BYTES: usize = 64 * 1024;
+
+/// Time for a `cmd:` source to answer. A password manager may ask its owner for a touch.
+pub const SOURCE_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Time that open exchanges are given to end after the sandboxed command has exited.
+pub const DRAIN_DEADLINE: Duration = Duration::from_secs(2);

@@ -1,0 +1,206 @@
+//! Patterns for hosts and paths, as they stand in a configuration.
+
+use crate::host::{Host, Name};
+use std::fmt;
+
+/// A pattern for hosts.
+///
+/// | written | matches |
+/// |---|---|
+/// | `example.com` | that name alone |
+/// | `*.example.com` | one label more: `a.example.com`, not `a.b.example.com`, not the apex |
+/// | `**.example.com` | one label or more: `a.example.com`, `a.b.example.com`, not the apex |
+/// | `192.0.2.1`, `[2001:db8::1]` | that address literal alone |
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct HostPattern(Kind);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Kind {
+    Exact(Host),
+    OneLabel(Name),
+    AnyDepth(Name),
+}
+
+/// A pattern for paths: `*` is one segment (or a part of one), `**` any number of segments.
+#[derive(Clone)]
+pub struct PathPattern(globset::GlobMatcher);
+
+/// Why a text is not a pattern.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// The part after the wildcard, or the whole, is not a host.
+    #[error("{0}")]
+    Host(#[from] crate::host::HostError),
+    /// A wildcard in another place than the leftmost label.
+    #[error("a wildcard may only be the whole leftmost label: `*.example.com` or `**.example.com`")]
+    Wildcard,
+    /// A wildcard over a whole top-level domain, or over everything.
+    #[error("a wildcard needs at least two labels after it")]
+    TooWide,
+    /// A path that does not begin with `/`.
+    #[error("a path pattern begins with `/`")]
+    NotAbsolute,
+    /// Not a glob.
+    #[error("not a path pattern: {0}")]
+    Glob(String),
+}
+
+impl HostPattern {
+    /// Parses a pattern.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let (kind, rest): (fn(Name) -> Kind, &str) = if let Some(rest) = text.strip_prefix("**.") {
+            (Kind::AnyDepth, rest)
+        } else if let Some(rest) = text.strip_prefix("*.") {
+            (Kind::OneLabel, rest)
+        } else if text.contains('*') {
+            return Err(PatternError::Wildcard);
+        } else {
+            return Ok(Self(Kind::Exact(Host::parse(text)?)));
+        };
+        if rest.contains('*') {
+            return Err(PatternError::Wildcard);
+        }
+        match Host::parse(rest)? {
+            Host::Name(name) if name.labels().count() >= 2 => Ok(Self(kind(name))),
+            _ => Err(PatternError::TooWide),
+        }
+    }
+
+    /// The pattern that matches this host and no other.
+    pub fn exact(host: Host) -> Self {
+        Self(Kind::Exact(host))
+    }
+
+    /// Whether `host` is one of those meant. Compared label by label, so `evilgood.com` is not `*.good.com`.
+    pub fn matches(&self, host: &Host) -> bool {
+        match (&self.0, host) {
+            (Kind::Exact(want), _) => want == host,
+            (Kind::OneLabel(suffix), Host::Name(name)) => {
+                name.as_str().split_once('.').is_some_and(|(_, parent)| parent == suffix.as_str())
+            }
+            (Kind::AnyDepth(suffix), Host::Name(name)) => {
+                name.as_str().strip_suffix(suffix.as_str()).is_some_and(|head| head.ends_with('.'))
+            }
+            (_, Host::Ip(_)) => false,
+        }
+    }
+
+    /// The host, if the pattern means exactly one: what an index is keyed by.
+    pub fn as_exact(&self) -> Option<&Host> {
+        match &self.0 {
+            Kind::Exact(host) => Some(host),
+            _ => None,
+        }
+    }
+
+    /// The name below which a wildcard matches: what an index of wildcards is keyed by.
+    pub fn wildcard_parent(&self) -> Option<&Name> {
+        match &self.0 {
+            Kind::Exact(_) => None,
+            Kind::OneLabel(name) | Kind::AnyDepth(name) => Some(name),
+        }
+    }
+}
+
+impl PathPattern {
+    /// Compiles a pattern. It is matched against the normalised path without the query.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        if !text.starts_with('/') {
+            return Err(PatternError::NotAbsolute);
+        }
+        globset::GlobBuilder::new(text)
+            .literal_separator(true)
+            .backslash_escape(true)
+            .build()
+            .map(|glob| Self(glob.compile_matcher()))
+            .map_err(|error| PatternError::Glob(error.kind().to_string()))
+    }
+
+    /// Whether the normalised `path` is one of those meant.
+    pub fn matches(&self, path: &str) -> bool {
+        self.0.is_match(path)
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        self.0.glob().glob()
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Exact(host) => host.fmt(f),
+            Kind::OneLabel(name) => write!(f, "*.{name}"),
+            Kind::AnyDepth(name) => write!(f, "**.{name}"),
+        }
+    }
+}
+
+impl fmt::Debug for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HostPattern({self})")
+    }
+}
+
+impl fmt::Debug for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PathPattern({})", self.as_str())
+    }
+}
+
+impl PartialEq for PathPattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for PathPattern {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matching(pattern: &str, hosts: &[&str]) -> Vec<String> {
+        let pattern = HostPattern::parse(pattern).unwrap();
+        hosts.iter().filter(|h| pattern.matches(&Host::parse(h).unwrap())).map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn hosts_match_label_by_label() {
+        let hosts = ["good.com", "a.good.com", "a.b.good.com", "evilgood.com", "good.com.evil.com", "10.0.0.1"];
+        assert_eq!(matching("good.com", &hosts), ["good.com"]);
+        assert_eq!(matching("*.good.com", &hosts), ["a.good.com"]);
+        assert_eq!(matching("**.good.com", &hosts), ["a.good.com", "a.b.good.com"]);
+        assert_eq!(matching("10.0.0.1", &hosts), ["10.0.0.1"]);
+        assert_eq!(matching("0xa.1", &hosts), ["10.0.0.1"]);
+    }
+
+    #[test]
+    fn wide_or_odd_wildcards_are_refused() {
+        for (text, error) in [
+            ("*", PatternError::Wildcard),
+            ("*.com", PatternError::TooWide),
+            ("**.com", PatternError::TooWide),
+            ("a*.good.com", PatternError::Wildcard),
+            ("*.*.good.com", PatternError::Wildcard),
+            ("*.10.0.0.1", PatternError::TooWide),
+        ] {
+            assert_eq!(HostPattern::parse(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn paths() {
+        let matching = |pattern: &str, paths: &[&str]| -> Vec<String> {
+            let pattern = PathPattern::parse(pattern).unwrap();
+            paths.iter().filter(|p| pattern.matches(p)).map(ToString::to_string).collect()
+        };
+        let paths = ["/", "/v1", "/v1/", "/v1/a", "/v1/a/b", "/v10"];
+        assert_eq!(matching("/v1/**", &paths), ["/v1/", "/v1/a", "/v1/a/b"]);
+        assert_eq!(matching("/v1/*", &paths), ["/v1/", "/v1/a"]);
+        assert_eq!(matching("/v1", &paths), ["/v1"]);
+        assert_eq!(matching("/**", &paths), paths);
+        assert_eq!(PathPattern::parse("v1"), Err(PatternError::NotAbsolute));
+    }
+}

@@ -1,0 +1,127 @@
+//! What a policy says: which requests are meant, and which credential goes where.
+
+use crate::host::Host;
+use crate::pattern::{HostPattern, PathPattern};
+use crate::slot::Slot;
+use ipnet::IpNet;
+use std::net::IpAddr;
+
+/// A set of requests, by where they go and what they ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestRule {
+    /// How the rule is called in records and explanations: `allow[2]`, `npm:install-only`.
+    pub label: String,
+    /// The hosts meant; an empty list means none.
+    pub hosts: Vec<HostPattern>,
+    /// The ports meant.
+    pub ports: Ports,
+    /// The methods meant.
+    pub methods: Methods,
+    /// The paths meant; an empty list means every path.
+    pub paths: Vec<PathPattern>,
+    /// Non-public addresses that these names may resolve to.
+    pub addresses: AddressBlocks,
+}
+
+/// A rule that also lends a credential to the requests it means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantRule {
+    /// The requests meant.
+    pub rule: RequestRule,
+    /// The slots in which the stand-in is exchanged; an empty list means every auth slot.
+    pub slots: Vec<Slot>,
+}
+
+/// The ports of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ports(Vec<u16>);
+
+/// The methods of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Methods {
+    /// Every method but `TRACE` and `CONNECT`, which no rule can allow.
+    Any,
+    /// Those named, in upper case.
+    Only(Vec<String>),
+}
+
+/// Address blocks that are refused after resolution unless a rule names them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AddressBlocks(Vec<IpNet>);
+
+impl RequestRule {
+    /// Whether a connection to this host and port can carry a request the rule means.
+    pub fn admits_connection(&self, host: &Host, port: u16) -> bool {
+        self.ports.contains(port) && self.hosts.iter().any(|pattern| pattern.matches(host))
+    }
+
+    /// Whether the rule means this request. `path` is normalised and has no query.
+    pub fn admits_request(&self, host: &Host, port: u16, method: &str, path: &str) -> bool {
+        self.admits_connection(host, port)
+            && self.methods.contain(method)
+            && (self.paths.is_empty() || self.paths.iter().any(|pattern| pattern.matches(path)))
+    }
+}
+
+impl Ports {
+    /// Those ports.
+    pub fn new(ports: Vec<u16>) -> Self {
+        Self(ports)
+    }
+
+    /// Whether `port` is one of them.
+    pub fn contains(&self, port: u16) -> bool {
+        self.0.contains(&port)
+    }
+
+    /// The ports, as they were written.
+    pub fn as_slice(&self) -> &[u16] {
+        &self.0
+    }
+}
+
+impl Default for Ports {
+    /// 443: an allowed name is allowed over TLS, not on every service its host runs.
+    fn default() -> Self {
+        Self(vec![443])
+    }
+}
+
+impl Methods {
+    /// Those methods, in any case.
+    pub fn only<S: AsRef<str>>(methods: impl IntoIterator<Item = S>) -> Self {
+        Self::Only(methods.into_iter().map(|m| m.as_ref().to_ascii_uppercase()).collect())
+    }
+
+    /// Whether `method` (case-sensitive, RFC 9110 §9.1) is one of them.
+    pub fn contain(&self, method: &str) -> bool {
+        match self {
+            Self::Any => !matches!(method, "TRACE" | "TRACK" | "CONNECT"),
+            Self::Only(list) => list.iter().any(|m| m == method),
+        }
+    }
+}
+
+impl AddressBlocks {
+    /// Those blocks.
+    pub fn new(blocks: Vec<IpNet>) -> Self {
+        Self(blocks)
+    }
+
+    /// Whether `address` lies in one of them.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|block| block.contains(&address))
+    }
+
+    /// The blocks, as they were written.
+    pub fn as_slice(&self) -> &[IpNet] {
+        &self.0
+    }
+
+    /// These and those.
+    #[must_use]
+    pub fn union(mut self, other: &Self) -> Self {
+        self.0.extend(other.0.iter().copied());
+        self
+    }
+}
