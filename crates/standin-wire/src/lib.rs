@@ -1,1 +1,15 @@
-//! Skeleton.
+//! Parsing and rewriting of what is on the wire, without a socket.
+//!
+//! * [`sniff`]: TLS, HTTP or neither, from the first bytes;
+//! * [`path`]: one normal form of a request target, judged and sent alike;
+//! * [`auth`]: where credentials stand in a request, and how one is exchanged for another;
+//! * [`scrub`]: finding and replacing many values in many encodings, in a stream.
+//!
+//! Everything here is a pure function of its input (or a state machine fed with chunks) and never panics on
+//! bytes from a peer.
+
+pub mod auth;
+mod encodings;
+pub mod path;
+pub mod scrub;
+pub mod sniff;

@@ -1,0 +1,214 @@
+//! Where credentials stand in a request, and how a stand-in there is exchanged.
+//!
+//! A header value is read as `Basic user:password` (RFC 7617), as `scheme token` (RFC 9110 §11.4), as a list
+//! of cookies, or as the bare value; a stand-in must be the whole of a part, never a piece of it.
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use http::HeaderMap;
+use percent_encoding::percent_decode_str;
+use standin_model::Slot;
+use standin_model::slot::AUTH_HEADERS;
+
+/// Clients pad or do not.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Query parameters that carry credentials or signatures made with them, in lower case.
+const AUTH_PARAMETERS: &[&str] = &[
+    "key",
+    "api_key",
+    "apikey",
+    "access_token",
+    "token",
+    "auth_token",
+    "private_token",
+    "x-amz-credential",
+    "x-amz-signature",
+    "x-amz-security-token",
+    "x-goog-credential",
+    "x-goog-signature",
+    "awsaccesskeyid",
+    "sig",
+];
+
+/// The places of a request that hold a credential by convention, and those whose value `is_ours`.
+pub fn credentials_in(
+    headers: &HeaderMap,
+    query: Option<&str>,
+    is_ours: impl Fn(&[u8]) -> bool,
+) -> Vec<(Slot, Vec<u8>)> {
+    let mut found = Vec::new();
+    for (name, value) in headers {
+        if AUTH_HEADERS.contains(&name.as_str()) || is_ours(value.as_bytes()) {
+            found.push((Slot::Header(name.as_str().to_owned()), value.as_bytes().to_vec()));
+        }
+    }
+    for (name, value) in parameters(query.unwrap_or_default()) {
+        if AUTH_PARAMETERS.contains(&name.to_ascii_lowercase().as_str()) || is_ours(value.as_bytes()) {
+            found.push((Slot::Query(name), value.into_bytes()));
+        }
+    }
+    found
+}
+
+/// Whether a value in this slot is a credential even if we do not know it. A cookie may be anything.
+pub fn is_credential_slot(slot: &Slot) -> bool {
+    match slot {
+        Slot::Header(name) => name != "cookie" && AUTH_HEADERS.contains(&name.as_str()),
+        Slot::Query(name) => AUTH_PARAMETERS.contains(&name.to_ascii_lowercase().as_str()),
+    }
+}
+
+/// Whether a grant with these slots covers `slot`. An empty list means every auth header.
+pub fn covers(granted: &[Slot], slot: &Slot) -> bool {
+    if granted.is_empty() {
+        matches!(slot, Slot::Header(name) if AUTH_HEADERS.contains(&name.as_str()))
+    } else {
+        granted.contains(slot)
+    }
+}
+
+/// The first part of a value that `lookup` knows.
+pub fn find<T>(value: &[u8], lookup: impl Fn(&str) -> Option<T>) -> Option<T> {
+    let text = std::str::from_utf8(value).ok()?.trim();
+    if let Some(known) = lookup(text) {
+        return Some(known);
+    }
+    if let Some((scheme, rest)) = text.split_once(' ') {
+        let rest = rest.trim();
+        if scheme.eq_ignore_ascii_case("basic") {
+            let (user, password) = basic(rest)?;
+            return lookup(&user).or_else(|| lookup(&password));
+        }
+        if let Some(known) = lookup(rest) {
+            return Some(known);
+        }
+    }
+    text.split(';').filter_map(|cookie| cookie.split_once('=')).find_map(|(_, value)| lookup(value.trim()))
+}
+
+/// The value with its stand-in exchanged; `None` if the stand-in is not a part of it.
+pub fn rewrite(value: &[u8], stand_in: &str, secret: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(value).ok()?.trim();
+    if text == stand_in {
+        return Some(secret.to_vec());
+    }
+    if let Some((scheme, rest)) = text.split_once(' ') {
+        if scheme.eq_ignore_ascii_case("basic") {
+            let (user, password) = basic(rest.trim())?;
+            let user = if user == stand_in { secret } else { user.as_bytes() };
+            let password = if password == stand_in { secret } else { password.as_bytes() };
+            let real = BASE64.encode([user, b":", password].concat());
+            return Some(format!("{scheme} {real}").into_bytes());
+        }
+        if rest.trim() == stand_in {
+            return Some([scheme.as_bytes(), b" ", secret].concat());
+        }
+    }
+    let mut exchanged = false;
+    let cookies: Vec<Vec<u8>> = text
+        .split(';')
+        .map(|cookie| match cookie.split_once('=') {
+            Some((name, value)) if value.trim() == stand_in => {
+                exchanged = true;
+                [name.as_bytes(), b"=", secret].concat()
+            }
+            _ => cookie.as_bytes().to_vec(),
+        })
+        .collect();
+    exchanged.then(|| cookies.join(&b';'))
+}
+
+/// The query with the stand-in in parameter `name` exchanged; everything else stays as it is written.
+pub fn rewrite_query(query: &str, name: &str, stand_in: &str, secret: &[u8]) -> Option<String> {
+    let mut exchanged = false;
+    let parts: Vec<String> = query
+        .split('&')
+        .map(|part| match part.split_once('=') {
+            Some((n, v)) if decoded(n) == name && decoded(v) == stand_in => {
+                exchanged = true;
+                let real = percent_encoding::percent_encode(secret, percent_encoding::NON_ALPHANUMERIC);
+                format!("{n}={real}")
+            }
+            _ => part.to_owned(),
+        })
+        .collect();
+    exchanged.then(|| parts.join("&"))
+}
+
+fn parameters(query: &str) -> impl Iterator<Item = (String, String)> {
+    query.split('&').filter_map(|part| part.split_once('=')).map(|(name, value)| (decoded(name), decoded(value)))
+}
+
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+fn basic(credentials: &str) -> Option<(String, String)> {
+    let decoded = String::from_utf8(BASE64.decode(credentials).ok()?).ok()?;
+    let (user, password) = decoded.split_once(':')?;
+    Some((user.to_owned(), password.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAKE: &str = "fake-token-1234";
+    const REAL: &[u8] = b"real-token-5678";
+
+    fn check(value: &str, expected: Option<&str>) {
+        let found = find(value.as_bytes(), |candidate| (candidate == FAKE).then_some(()));
+        assert_eq!(found.is_some(), expected.is_some(), "find in {value:?}");
+        let got = rewrite(value.as_bytes(), FAKE, REAL).map(|v| String::from_utf8(v).unwrap());
+        if expected.is_some() {
+            assert_eq!(got.as_deref(), expected, "rewrite of {value:?}");
+        }
+    }
+
+    #[test]
+    fn a_stand_in_is_exchanged_as_the_whole_of_a_part() {
+        check("fake-token-1234", Some("real-token-5678"));
+        check("Bearer fake-token-1234", Some("Bearer real-token-5678"));
+        check("token  fake-token-1234", Some("token real-token-5678"));
+        check("a=b; session=fake-token-1234; c=d", Some("a=b; session=real-token-5678; c=d"));
+        check("Bearer xfake-token-1234", None);
+        check("Bearer fake-token-1234x", None);
+        check("Bearer fake-token-1234 more", None);
+        check("", None);
+        check("Basic !!!", None);
+    }
+
+    #[test]
+    fn either_half_of_basic() {
+        let encode = |text: &str| format!("Basic {}", BASE64.encode(text));
+        check(&encode("user:fake-token-1234"), Some(&encode("user:real-token-5678")));
+        check(&encode("fake-token-1234:"), Some(&encode("real-token-5678:")));
+        check(&encode("fake-token-1234:x-oauth-basic"), Some(&encode("real-token-5678:x-oauth-basic")));
+        check(&encode("user:other"), None);
+        check(encode("user:fake-token-1234").trim_end_matches('='), Some(&encode("user:real-token-5678")));
+    }
+
+    #[test]
+    fn query_parameters() {
+        let got = rewrite_query("a=1&key=fake-token-1234&b=%20", "key", FAKE, b"re/al");
+        assert_eq!(got.as_deref(), Some("a=1&key=re%2Fal&b=%20"));
+        assert_eq!(rewrite_query("key=other", "key", FAKE, REAL), None);
+    }
+
+    #[test]
+    fn conventional_places_are_found_and_ours_anywhere() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-api-key", "k".parse().unwrap());
+        headers.insert("x-other", FAKE.parse().unwrap());
+        headers.insert("accept", "*/*".parse().unwrap());
+        let found = credentials_in(&headers, Some("sig=s&q=1"), |value| value == FAKE.as_bytes());
+        let mut slots: Vec<_> = found.iter().map(|(slot, _)| slot.to_string()).collect();
+        slots.sort();
+        assert_eq!(slots, ["header:x-api-key", "header:x-other", "query:sig"]);
+    }
+}
