@@ -1,0 +1,148 @@
+//! The tables, and opening the file they are in.
+
+use rusqlite::{Connection, OpenFlags};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Written to `user_version`; a file of a newer version is not touched.
+const VERSION: i64 = 1;
+/// How long one process waits while another commits.
+const BUSY: Duration = Duration::from_secs(10);
+
+const TABLES: &str = "
+CREATE TABLE session (
+    id TEXT PRIMARY KEY,
+    started_us INTEGER NOT NULL,
+    ended_us INTEGER,
+    command TEXT NOT NULL,
+    workspace TEXT NOT NULL,
+    exit_code INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE TABLE record (
+    session TEXT NOT NULL REFERENCES session(id),
+    id INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    started_us INTEGER NOT NULL,
+    duration_us INTEGER NOT NULL,
+    ingress TEXT NOT NULL,
+    protocol TEXT NOT NULL,
+    scheme TEXT NOT NULL,
+    host TEXT NOT NULL,
+    port INTEGER NOT NULL,
+    method TEXT,
+    target TEXT,
+    verdict TEXT NOT NULL,
+    reason TEXT,
+    rule TEXT,
+    credentials TEXT NOT NULL,
+    status INTEGER,
+    bytes_out INTEGER NOT NULL,
+    bytes_in INTEGER NOT NULL,
+    peer TEXT,
+    outcome TEXT NOT NULL,
+    detail TEXT,
+    PRIMARY KEY (session, id)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Why the file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// The directory cannot be made.
+    #[error("cannot make the directory {path}")]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file cannot be made or opened.
+    #[error("cannot open {path}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// SQLite refused.
+    #[error("cannot use {path} as an audit log")]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// A newer Standin wrote it.
+    #[error("{path} was written by a newer version of Standin (schema {found}, this one knows {VERSION})")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+    },
+}
+
+/// Where the log lies in the state directory.
+pub(crate) fn file_in(directory: &Path) -> PathBuf {
+    directory.join("audit.db")
+}
+
+/// Opens the log for writing; makes it, readable by its owner only, if it is not there.
+pub(crate) fn open_for_writing(directory: &Path) -> Result<Connection, SchemaError> {
+    let path = file_in(directory);
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|source| SchemaError::Directory { path: directory.to_owned(), source })?;
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|source| SchemaError::Open { path: path.clone(), source })?;
+    let prepare = || -> rusqlite::Result<(Connection, i64)> {
+        let mut db = Connection::open(&path)?;
+        db.busy_timeout(BUSY)?;
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        db.pragma_update(None, "synchronous", "NORMAL")?;
+        let found = version(&db)?;
+        if found == 0 {
+            // Two first runs may meet here: whoever comes second sees the version inside the transaction.
+            let change = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            if version(&change)? == 0 {
+                change.execute_batch(TABLES)?;
+                change.pragma_update(None, "user_version", VERSION)?;
+            }
+            change.commit()?;
+        }
+        let found = version(&db)?;
+        Ok((db, found))
+    };
+    let (db, found) = prepare().map_err(|source| SchemaError::Sqlite { path: path.clone(), source })?;
+    if found > VERSION {
+        return Err(SchemaError::Newer { path, found });
+    }
+    Ok(db)
+}
+
+/// Opens the log for reading.
+pub(crate) fn open_for_reading(directory: &Path) -> Result<Connection, SchemaError> {
+    let path = file_in(directory);
+    let open = || {
+        let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        db.busy_timeout(BUSY)?;
+        let found = version(&db)?;
+        Ok((db, found))
+    };
+    match open() {
+        Ok((_, found)) if found > VERSION => Err(SchemaError::Newer { path, found }),
+        Ok((db, _)) => Ok(db),
+        Err(source) => Err(SchemaError::Sqlite { path, source }),
+    }
+}
+
+fn version(db: &Connection) -> rusqlite::Result<i64> {
+    db.query_row("PRAGMA user_version", [], |row| row.get(0))
+}

@@ -1,0 +1,225 @@
+//! The one thread that writes.
+
+use crate::record::{Record, Verdict};
+use crate::schema::{self, SchemaError};
+use rusqlite::{Connection, params};
+use standin_model::limits::{AUDIT_BATCH, AUDIT_QUEUE};
+use standin_model::{CredentialName, SessionId};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::mpsc;
+
+/// A session's log while it is written.
+pub struct AuditLog {
+    sink: AuditSink,
+    thread: JoinHandle<Result<SessionSummary, AuditError>>,
+}
+
+/// Where records go. Cheap to clone.
+#[derive(Clone)]
+pub struct AuditSink(mpsc::Sender<Message>);
+
+/// Room for one record.
+pub struct Ticket(mpsc::OwnedPermit<Message>);
+
+/// What is known of a session when it begins.
+#[derive(Clone, Debug)]
+pub struct SessionStart {
+    /// The session.
+    pub id: SessionId,
+    /// What is run, as a shell would write it.
+    pub command: String,
+    /// Where.
+    pub workspace: PathBuf,
+}
+
+/// What a session came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionSummary {
+    /// Records of exchanges and connections.
+    pub records: u64,
+    /// Of these, denied.
+    pub denied: u64,
+    /// Credentials that were used.
+    pub credentials: BTreeSet<CredentialName>,
+    /// Bytes of request bodies.
+    pub bytes_out: u64,
+    /// Bytes of response bodies.
+    pub bytes_in: u64,
+}
+
+/// No record can be taken, so nothing may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the audit log takes no records")]
+pub struct AuditClosed;
+
+/// Why the log could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The file.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// A write.
+    #[error("cannot write to the audit log")]
+    Write(#[source] rusqlite::Error),
+    /// The thread.
+    #[error("cannot start the thread that writes the audit log")]
+    Thread(#[source] std::io::Error),
+    /// A bug of ours.
+    #[error("the thread that writes the audit log ended unexpectedly")]
+    Panicked,
+}
+
+enum Message {
+    Record(Box<Record>),
+    End { exit_code: Option<i32> },
+}
+
+impl AuditLog {
+    /// Starts writing to the log in `directory`. Opening happens on the writer's thread and delays nobody; until
+    /// it has succeeded records gather in the queue, and if it fails the queue closes.
+    pub fn start(directory: PathBuf, session: SessionStart) -> Result<Self, AuditError> {
+        let (sender, receiver) = mpsc::channel(AUDIT_QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("audit".to_owned())
+            .spawn(move || write_session(&directory, &session, receiver))
+            .map_err(AuditError::Thread)?;
+        Ok(Self { sink: AuditSink(sender), thread })
+    }
+
+    /// Where records go.
+    pub fn sink(&self) -> AuditSink {
+        self.sink.clone()
+    }
+
+    /// Writes what is left and the end of the session; blocks until it is on disk.
+    pub fn finish(self, exit_code: Option<i32>) -> Result<SessionSummary, AuditError> {
+        // A closed queue means that the writer has failed; its own error, which follows, says more.
+        drop(self.sink.0.blocking_send(Message::End { exit_code }));
+        self.thread.join().map_err(|_| AuditError::Panicked)?
+    }
+}
+
+impl AuditSink {
+    /// Reserves room for one record; waits while the queue is full.
+    pub async fn reserve(&self) -> Result<Ticket, AuditClosed> {
+        self.0.clone().reserve_owned().await.map(Ticket).map_err(|_| AuditClosed)
+    }
+}
+
+impl Ticket {
+    /// Writes the record. Cannot fail and does not wait.
+    pub fn write(self, record: Box<Record>) {
+        self.0.send(Message::Record(record));
+    }
+}
+
+fn write_session(
+    directory: &std::path::Path,
+    session: &SessionStart,
+    mut queue: mpsc::Receiver<Message>,
+) -> Result<SessionSummary, AuditError> {
+    let mut db = schema::open_for_writing(directory)?;
+    db.execute(
+        "INSERT INTO session (id, started_us, command, workspace) VALUES (?, ?, ?, ?)",
+        params![session.id.as_str(), now_us(), session.command, session.workspace.display().to_string()],
+    )
+    .map_err(AuditError::Write)?;
+    let mut summary = SessionSummary::default();
+    let mut batch = Vec::with_capacity(AUDIT_BATCH);
+    // `blocking_recv_many` waits for the first record and takes what has gathered: one transaction each time.
+    while queue.blocking_recv_many(&mut batch, AUDIT_BATCH) > 0 {
+        let end = write_batch(&mut db, &batch, &mut summary).map_err(AuditError::Write)?;
+        batch.clear();
+        if let Some(exit_code) = end {
+            db.execute(
+                "UPDATE session SET ended_us = ?, exit_code = ? WHERE id = ?",
+                params![now_us(), exit_code, session.id.as_str()],
+            )
+            .map_err(AuditError::Write)?;
+            break;
+        }
+    }
+    Ok(summary)
+}
+
+/// Commits a batch; `Some` if the session's end was in it.
+fn write_batch(
+    db: &mut Connection,
+    batch: &[Message],
+    summary: &mut SessionSummary,
+) -> rusqlite::Result<Option<Option<i32>>> {
+    let mut end = None;
+    let transaction = db.transaction()?;
+    {
+        let mut insert = transaction.prepare_cached(
+            "INSERT INTO record VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
+             ?18, ?19, ?20, ?21, ?22)",
+        )?;
+        for message in batch {
+            match message {
+                Message::Record(record) => {
+                    insert_record(&mut insert, record)?;
+                    summary.add(record);
+                }
+                Message::End { exit_code } => end = Some(*exit_code),
+            }
+        }
+    }
+    transaction.commit()?;
+    Ok(end)
+}
+
+fn insert_record(insert: &mut rusqlite::CachedStatement<'_>, r: &Record) -> rusqlite::Result<usize> {
+    let credentials: Vec<&str> = r.credentials.iter().map(CredentialName::as_str).collect();
+    insert.execute(params![
+        r.session.as_str(),
+        signed(r.id.0),
+        r.kind.as_str(),
+        r.started_us,
+        signed(r.duration_us),
+        r.ingress,
+        r.protocol,
+        r.scheme,
+        r.host,
+        r.port,
+        r.method,
+        r.target,
+        r.verdict.as_str(),
+        r.reason,
+        r.rule.as_deref(),
+        credentials.join(","),
+        r.status,
+        signed(r.bytes_out),
+        signed(r.bytes_in),
+        r.peer.map(|peer| peer.to_string()),
+        r.outcome.as_str(),
+        r.detail,
+    ])
+}
+
+/// SQLite's integers are signed; no count of ours comes near the difference.
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+impl SessionSummary {
+    fn add(&mut self, record: &Record) {
+        self.records += 1;
+        self.denied += u64::from(record.verdict == Verdict::Deny);
+        self.bytes_out += record.bytes_out;
+        self.bytes_in += record.bytes_in;
+        for name in &record.credentials {
+            if !self.credentials.contains(name) {
+                self.credentials.insert(name.clone());
+            }
+        }
+    }
+}
+
+fn now_us() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

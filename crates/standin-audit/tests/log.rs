@@ -1,0 +1,93 @@
+//! The log as its users see it: written by many, read back whole, closed when it cannot be written.
+
+use standin_audit::{AuditLog, AuditReader, Kind, Outcome, Record, SessionStart, Verdict};
+use standin_model::{CredentialName, ExchangeId, SessionId};
+use std::path::Path;
+
+fn start(directory: &Path, id: &str) -> AuditLog {
+    let session = SessionStart { id: SessionId::new(id), command: "true".into(), workspace: "/w".into() };
+    AuditLog::start(directory.to_owned(), session).unwrap()
+}
+
+fn record(session: &str, id: u64) -> Box<Record> {
+    Box::new(Record {
+        session: SessionId::new(session),
+        id: ExchangeId(id),
+        kind: Kind::Exchange,
+        started_us: 1,
+        duration_us: 2,
+        ingress: "transparent",
+        protocol: "h1",
+        scheme: "https",
+        host: "api.example.com".into(),
+        port: 443,
+        method: Some("GET".into()),
+        target: Some("/v1".into()),
+        verdict: if id.is_multiple_of(2) { Verdict::Deny } else { Verdict::Allow },
+        reason: None,
+        rule: None,
+        credentials: vec![CredentialName::new("internal")],
+        status: Some(200),
+        bytes_out: 10,
+        bytes_in: 20,
+        peer: None,
+        outcome: Outcome::Completed,
+        detail: None,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_between_many_writers() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = start(directory.path(), "s1");
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..8 {
+        let sink = log.sink();
+        writers.spawn(async move {
+            for n in 0..1000 {
+                sink.reserve().await.unwrap().write(record("s1", writer * 1000 + n));
+            }
+        });
+    }
+    writers.join_all().await;
+    let summary = tokio::task::spawn_blocking(move || log.finish(Some(0))).await.unwrap().unwrap();
+    assert_eq!((summary.records, summary.denied, summary.bytes_out, summary.bytes_in), (8000, 4000, 80_000, 160_000));
+    let reader = AuditReader::open(directory.path()).unwrap();
+    let session = reader.last_session().unwrap().unwrap();
+    assert_eq!((session.id.as_str(), session.exit_code), ("s1", Some(0)));
+    assert_eq!(reader.records("s1").unwrap().len(), 8000);
+}
+
+#[tokio::test]
+async fn sessions_share_one_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let (a, b) = (start(directory.path(), "a"), start(directory.path(), "b"));
+    a.sink().reserve().await.unwrap().write(record("a", 1));
+    b.sink().reserve().await.unwrap().write(record("b", 1));
+    tokio::task::spawn_blocking(move || (a.finish(None).unwrap(), b.finish(None).unwrap())).await.unwrap();
+    let reader = AuditReader::open(directory.path()).unwrap();
+    assert_eq!(reader.records("a").unwrap().len(), 1);
+    assert_eq!(reader.records("b").unwrap()[0].credentials, ["internal"]);
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_takes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("not-a-directory");
+    std::fs::write(&file, "").unwrap();
+    let log = start(&file, "s1");
+    let sink = log.sink();
+    let error = tokio::task::spawn_blocking(move || log.finish(None)).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("not-a-directory"), "{error}");
+    assert!(sink.reserve().await.is_err());
+}
+
+#[test]
+fn only_the_owner_can_read_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
+    start(&state, "s1").finish(None).unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&state), mode(&state.join("audit.db"))), (0o700, 0o600));
+}
