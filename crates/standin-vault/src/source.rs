@@ -1,0 +1,150 @@
+//! Sources of real credentials: an environment variable, a file, the output of a command.
+
+use standin_model::limits::{MAX_SECRET_BYTES, SOURCE_DEADLINE};
+use standin_secret::{Secret, SecretSource, SourceError};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use zeroize::Zeroize;
+
+/// A variable of the caller's environment. The value is handed in: only the binary reads the environment.
+pub struct EnvSource {
+    name: String,
+    value: Option<Secret>,
+}
+
+/// A file.
+pub struct FileSource(PathBuf);
+
+/// What a shell command prints.
+pub struct CommandSource(String);
+
+impl EnvSource {
+    /// The variable and what it held when Standin was started.
+    pub fn new(name: impl Into<String>, value: Option<Vec<u8>>) -> Self {
+        Self { name: name.into(), value: value.map(Secret::new) }
+    }
+}
+
+impl FileSource {
+    /// That file.
+    pub fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+}
+
+impl CommandSource {
+    /// A command for `/bin/sh -c`.
+    pub fn new(command: impl Into<String>) -> Self {
+        Self(command.into())
+    }
+}
+
+impl SecretSource for EnvSource {
+    fn describe(&self) -> String {
+        format!("env:{}", self.name)
+    }
+
+    fn fetch(&self) -> Result<Secret, SourceError> {
+        let value = self.value.as_ref().ok_or_else(|| SourceError::EnvMissing(self.name.clone()))?;
+        trimmed(value.expose().to_vec(), || self.describe())
+    }
+}
+
+impl SecretSource for FileSource {
+    fn describe(&self) -> String {
+        format!("file:{}", self.0.display())
+    }
+
+    fn fetch(&self) -> Result<Secret, SourceError> {
+        let fault = |source| SourceError::File { path: self.0.clone(), source };
+        trimmed(bounded(File::open(&self.0).map_err(fault)?).map_err(fault)?, || self.describe())
+    }
+}
+
+impl SecretSource for CommandSource {
+    fn describe(&self) -> String {
+        let program = self.0.split_whitespace().next().unwrap_or_default();
+        format!("cmd:{program}")
+    }
+
+    fn fetch(&self) -> Result<Secret, SourceError> {
+        let program = self.describe();
+        let spawn = |source| SourceError::Spawn { program: program.clone(), source };
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", &self.0])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(spawn)?;
+        let stdout = child.stdout.take().expect("stdout was piped");
+        let (sender, output) = mpsc::channel();
+        // The reader ends with the pipe; if the deadline passes first, nobody listens to it any more.
+        std::thread::spawn(move || drop(sender.send(bounded(stdout))));
+        let Ok(output) = output.recv_timeout(SOURCE_DEADLINE) else {
+            child.kill().and_then(|()| child.wait()).map_err(spawn)?;
+            return Err(SourceError::Deadline { program, seconds: SOURCE_DEADLINE.as_secs() });
+        };
+        let status = child.wait().map_err(spawn)?;
+        if !status.success() {
+            return Err(SourceError::Command { program, status });
+        }
+        trimmed(output.map_err(spawn)?, || self.describe())
+    }
+}
+
+/// Reads one byte more than a secret may have, so that too much can be told from just enough.
+fn bounded(source: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(4096);
+    source.take(MAX_SECRET_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn trimmed(mut bytes: Vec<u8>, describe: impl Fn() -> String) -> Result<Secret, SourceError> {
+    if bytes.len() > MAX_SECRET_BYTES {
+        bytes.zeroize();
+        return Err(SourceError::TooLarge(describe()));
+    }
+    let text = bytes.trim_ascii().to_vec();
+    bytes.zeroize();
+    if text.is_empty() {
+        return Err(SourceError::Empty(describe()));
+    }
+    Ok(Secret::new(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(source: &dyn SecretSource, expected: &str) {
+        let got = match source.fetch() {
+            Ok(secret) => String::from_utf8(secret.expose().to_vec()).unwrap(),
+            Err(error) => format!("error: {error}"),
+        };
+        assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn every_source_gives_the_value_or_says_why_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, contents: &[u8]| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, contents).unwrap();
+            FileSource::new(path)
+        };
+        check(&EnvSource::new("A", Some(b"value".to_vec())), "value");
+        check(&EnvSource::new("A", None), "error: the environment variable A is not set");
+        check(&EnvSource::new("A", Some(vec![])), "error: env:A is empty");
+        check(&file("ok", b"value\n"), "value");
+        let large = file("large", &vec![b'x'; MAX_SECRET_BYTES + 1]);
+        check(&large, &format!("error: {} is larger than 64 KiB", large.describe()));
+        check(&CommandSource::new("printf 'value\\n'"), "value");
+        check(&CommandSource::new("exit 3"), "error: `cmd:exit` ended with exit status: 3");
+        check(&CommandSource::new("true"), "error: cmd:true is empty");
+        let missing = directory.path().join("missing");
+        check(&FileSource::new(missing.clone()), &format!("error: cannot read {}", missing.display()));
+    }
+}
