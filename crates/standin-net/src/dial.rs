@@ -1,0 +1,177 @@
+//! TCP and TLS to a pinned peer.
+
+use crate::resolve::PinnedPeer;
+use crate::trust::{ClientConfigs, TrustError};
+use rustls::pki_types::ServerName;
+use standin_model::limits::DIAL_DEADLINE;
+use standin_model::{Authority, Host, Scheme};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// How long one address is tried before the next one is tried beside it (RFC 8305 §5).
+const STAGGER: Duration = Duration::from_millis(250);
+
+/// A connection to an origin.
+pub(crate) enum UpstreamIo {
+    /// In TLS, verified.
+    Tls(Box<TlsStream<TcpStream>>),
+    /// In clear.
+    Clear(TcpStream),
+}
+
+/// What was reached.
+pub(crate) struct Dialled {
+    pub(crate) io: UpstreamIo,
+    pub(crate) address: SocketAddr,
+    /// Whether the origin chose HTTP/2.
+    pub(crate) http2: bool,
+}
+
+/// Why an origin was not reached.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// No address answered.
+    #[error("cannot connect to {authority} at {address}")]
+    Connect {
+        /// What was dialled.
+        authority: Authority,
+        /// The last address tried.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The handshake failed, or the certificate is not good for the name.
+    #[error("the TLS handshake with {authority} failed")]
+    Tls {
+        /// What was dialled.
+        authority: Authority,
+        /// What the TLS library said.
+        source: io::Error,
+    },
+    /// It took too long.
+    #[error("{0} was not reached within {DIAL_DEADLINE:?}")]
+    Deadline(Authority),
+    /// Nobody can be believed.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+}
+
+/// Dials a pinned peer, and nothing else.
+pub(crate) async fn dial(
+    peer: &PinnedPeer,
+    scheme: Scheme,
+    http1: bool,
+    configs: &ClientConfigs,
+) -> Result<Dialled, DialError> {
+    let authority = peer.authority();
+    let reach = async {
+        let (socket, address) = connect(peer).await?;
+        if scheme == Scheme::Http {
+            return Ok(Dialled { io: UpstreamIo::Clear(socket), address, http2: false });
+        }
+        let connector = TlsConnector::from(configs.get(http1)?);
+        let tls = connector
+            .connect(server_name(&authority.host), socket)
+            .await
+            .map_err(|source| DialError::Tls { authority: authority.clone(), source })?;
+        let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+        Ok(Dialled { io: UpstreamIo::Tls(Box::new(tls)), address, http2 })
+    };
+    tokio::time::timeout(DIAL_DEADLINE, reach).await.unwrap_or_else(|_| Err(DialError::Deadline(authority.clone())))
+}
+
+/// Happy eyeballs over the pinned addresses: in order, the next one whenever one fails or takes long.
+async fn connect(peer: &PinnedPeer) -> Result<(TcpStream, SocketAddr), DialError> {
+    let mut waiting = peer.addresses().iter().copied();
+    let mut trying = JoinSet::new();
+    let mut failure = None;
+    loop {
+        match waiting.next() {
+            Some(address) => drop(trying.spawn(async move { (connect_one(address).await, address) })),
+            None if trying.is_empty() => {
+                let (source, address) = failure.expect("a pinned peer has at least one address");
+                return Err(DialError::Connect { authority: peer.authority().clone(), address, source });
+            }
+            None => {}
+        }
+        let stagger = async {
+            if waiting.len() == 0 {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(STAGGER).await; // RFC 8305's delay, not a wait for an event
+        };
+        tokio::select! {
+            Some(tried) = trying.join_next() => match tried {
+                Ok((Ok(socket), address)) => return Ok((socket, address)),
+                Ok((Err(source), address)) => failure = Some((source, address)),
+                Err(join) => std::panic::resume_unwind(join.into_panic()),
+            },
+            () = stagger => {}
+        }
+    }
+}
+
+async fn connect_one(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpStream::connect(address).await?;
+    socket.set_nodelay(true)?;
+    Ok(socket)
+}
+
+fn server_name(host: &Host) -> ServerName<'static> {
+    match host {
+        Host::Ip(address) => ServerName::IpAddress((*address).into()),
+        Host::Name(name) => ServerName::try_from(name.as_str().to_owned()).expect("a Name is a DNS name"),
+    }
+}
+
+macro_rules! each {
+    ($self:ident, $io:ident => $call:expr) => {
+        match $self.get_mut() {
+            Self::Tls($io) => $call,
+            Self::Clear($io) => $call,
+        }
+    };
+}
+
+impl AsyncRead for UpstreamIo {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        each!(self, io => Pin::new(io).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for UpstreamIo {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        each!(self, io => Pin::new(io).poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        each!(self, io => Pin::new(io).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tls(io) => io.is_write_vectored(),
+            Self::Clear(io) => io.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, io => Pin::new(io).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, io => Pin::new(io).poll_shutdown(cx))
+    }
+}

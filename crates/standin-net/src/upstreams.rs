@@ -1,0 +1,206 @@
+//! Resolving and sending: the two verbs of this crate.
+
+use crate::dial::{DialError, dial};
+use crate::pool::{Body, Place, Pool, Pooled, Sender};
+use crate::resolve::{MayResolve, PinnedPeer, ResolveError, resolve};
+use crate::trust::{ClientConfigs, Trust};
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Request, Response, Uri, Version};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use standin_model::Scheme;
+use standin_model::limits::{H2_CONNECTION_WINDOW, H2_STREAM_WINDOW, MAX_HEAD_BYTES, MAX_HEADERS};
+use std::net::SocketAddr;
+
+/// The origins of one session.
+pub struct Upstreams {
+    configs: ClientConfigs,
+    pool: Pool,
+}
+
+/// Which protocol an exchange can use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Whatever the origin prefers.
+    Any,
+    /// HTTP/1.1, on a connection that nothing else uses: a WebSocket begins so.
+    Http1,
+}
+
+/// An answer's head, and where it came from.
+pub struct Sent {
+    /// The answer; its body streams.
+    pub response: Response<Incoming>,
+    /// The address that was dialled.
+    pub peer: SocketAddr,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The origin was not reached.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// It was reached, and the exchange failed.
+    #[error("the exchange with {address} failed")]
+    Exchange {
+        /// The address.
+        address: SocketAddr,
+        /// What the HTTP library said.
+        source: hyper::Error,
+    },
+}
+
+impl Upstreams {
+    /// Origins that are believed by this trust.
+    pub fn new(trust: Trust) -> Self {
+        Self { configs: ClientConfigs::new(trust), pool: Pool::default() }
+    }
+
+    /// Reads the trust store ahead of need. Blocks for some milliseconds.
+    pub fn warm_up(&self) {
+        // What is wrong with the store, if anything, is said by the first exchange that needs it.
+        drop(self.configs.get(false));
+    }
+
+    /// Looks an admitted destination up and vets its addresses.
+    pub async fn resolve(&self, permit: &impl MayResolve) -> Result<PinnedPeer, ResolveError> {
+        resolve(permit).await
+    }
+
+    /// Sends a request in absolute form to a pinned peer and waits for the head of the answer.
+    ///
+    /// A request is sent again only if the connection turns out to be closed before a byte of it was written.
+    pub async fn send<B>(
+        &self,
+        peer: &PinnedPeer,
+        scheme: Scheme,
+        request: Request<B>,
+        need: Need,
+    ) -> Result<Sent, SendError>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let mut request = request.map(|body| body.map_err(Into::into).boxed_unsync());
+        let place = self.pool.place(peer, scheme);
+        loop {
+            let pooled = if need == Need::Http1 { None } else { place.take(false) };
+            let reused = pooled.is_some();
+            let Pooled { sender, address } = match pooled {
+                Some(pooled) => pooled,
+                None => self.connect(peer, scheme, need, &place).await?,
+            };
+            match exchange(sender, request, address, &place).await {
+                Ok(response) => return Ok(Sent { response, peer: address }),
+                Err((_, Some(unsent))) if reused => request = *unsent,
+                Err((source, _)) => return Err(SendError::Exchange { address, source }),
+            }
+        }
+    }
+
+    async fn connect(&self, peer: &PinnedPeer, scheme: Scheme, need: Need, place: &Place) -> Result<Pooled, SendError> {
+        if need == Need::Any && scheme == Scheme::Https && !place.dials_in_parallel() {
+            let first = place.first.lock().await;
+            if let Some(pooled) = place.take(false) {
+                return Ok(pooled);
+            }
+            let pooled = self.dial(peer, scheme, need, place).await;
+            drop(first);
+            return pooled;
+        }
+        self.dial(peer, scheme, need, place).await
+    }
+
+    async fn dial(&self, peer: &PinnedPeer, scheme: Scheme, need: Need, place: &Place) -> Result<Pooled, SendError> {
+        let dialled = dial(peer, scheme, need == Need::Http1, &self.configs).await?;
+        let address = dialled.address;
+        let fault = |source| SendError::Exchange { address, source };
+        let io = TokioIo::new(dialled.io);
+        let sender = if dialled.http2 {
+            let (sender, connection) = http2_client().handshake(io).await.map_err(fault)?;
+            tokio::spawn(async move { note(connection.await) });
+            place.share_http2(sender.clone(), address);
+            Sender::Http2(sender)
+        } else {
+            let (sender, connection) = http1_client().handshake(io).await.map_err(fault)?;
+            tokio::spawn(async move { note(connection.with_upgrades().await) });
+            Sender::Http1(sender)
+        };
+        Ok(Pooled { sender, address })
+    }
+}
+
+/// Sends on one connection. If nothing was written, the request comes back with the error.
+async fn exchange(
+    sender: Sender,
+    mut request: Request<Body>,
+    address: SocketAddr,
+    place: &Place,
+) -> Result<Response<Incoming>, (hyper::Error, Option<Box<Request<Body>>>)> {
+    let sent = match sender {
+        Sender::Http1(mut sender) => {
+            let target = to_origin_form(&mut request);
+            let sent = sender.try_send_request(request).await;
+            place.keep_http1(sender, address);
+            sent.map_err(|mut error| {
+                let unsent = error.take_message().map(|mut request| {
+                    *request.uri_mut() = target;
+                    Box::new(request)
+                });
+                (error.into_error(), unsent)
+            })?
+        }
+        Sender::Http2(mut sender) => {
+            request.headers_mut().remove(header::HOST);
+            *request.version_mut() = Version::HTTP_2;
+            sender.try_send_request(request).await.map_err(|mut error| {
+                let unsent = error.take_message().map(|mut request| {
+                    *request.version_mut() = Version::HTTP_11;
+                    Box::new(request)
+                });
+                (error.into_error(), unsent)
+            })?
+        }
+    };
+    Ok(sent)
+}
+
+/// HTTP/1.1 names the host in a field, not in the target (RFC 9112 §3.2.1). Gives the absolute target back.
+fn to_origin_form(request: &mut Request<Body>) -> Uri {
+    let target = request.uri().clone();
+    if let Some(authority) = target.authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    if let Some(path) = target.path_and_query() {
+        *request.uri_mut() = Uri::from(path.clone());
+    }
+    target
+}
+
+fn http1_client() -> http1::Builder {
+    let mut client = http1::Builder::new();
+    client.preserve_header_case(true).max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD_BYTES);
+    client
+}
+
+fn http2_client() -> http2::Builder<TokioExecutor> {
+    let mut client = http2::Builder::new(TokioExecutor::new());
+    client
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(H2_STREAM_WINDOW)
+        .initial_connection_window_size(H2_CONNECTION_WINDOW);
+    client
+}
+
+/// A connection's end is told to the exchanges on it; here it is for the log.
+fn note(ended: Result<(), hyper::Error>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection to an origin ended early");
+    }
+}
