@@ -1,1 +1,24 @@
-//! Skeleton.
+//! The data plane: from an accepted connection to an audit record.
+//!
+//! Two phases, each one function that reads as a table of contents. [`connection::serve`] runs once per
+//! connection: identify, authorize, resolve, intercept. [`request::serve`] runs once per request, whatever
+//! protocol brought it: bind, authorize, inject, upstream, scrub, record. A check returns a proof (a type
+//! with private fields), and the next stage takes that type, so a skipped stage does not compile.
+//!
+//! This crate knows no sandbox, no file, no environment variable and no secret store: it is handed sockets
+//! and a [`Session`]. Policy, injection, dialling and audit each have one call site per phase.
+//!
+//! Read next: `docs/life-of-a-request.md`, then [`connection`], then [`request`].
+
+mod connection;
+pub mod dns;
+mod exchange;
+mod fault;
+mod io;
+mod listener;
+mod request;
+mod respond;
+mod session;
+
+pub use listener::serve;
+pub use session::{Ingress, Session, SessionParts};

@@ -1,0 +1,239 @@
+//! The services Standin knows: under which variables their credentials come, where they are good, what is refused.
+//!
+//! One data file a service, in `catalogue/`. Hosts are written defanged (`example[.]org`) and restored here.
+
+use serde::Deserialize;
+use standin_model::{
+    AddressBlocks, GrantRule, HostPattern, Methods, PathPattern, PatternError, Ports, RequestRule, Slot, SlotError,
+};
+use std::sync::OnceLock;
+
+macro_rules! files {
+    ($($id:literal),+ $(,)?) => { &[$(($id, include_str!(concat!("../catalogue/", $id, ".toml")))),+] };
+}
+
+/// The data files.
+const FILES: &[(&str, &str)] = files![
+    "anthropic",
+    "crates-io",
+    "debian",
+    "deepseek",
+    "gemini",
+    "github",
+    "gitlab",
+    "go",
+    "groq",
+    "huggingface",
+    "maven",
+    "mistral",
+    "npm",
+    "openai",
+    "openrouter",
+    "pypi",
+    "rubygems",
+    "xai",
+];
+
+/// All known services.
+pub struct Catalogue(Vec<Service>);
+
+/// One service.
+#[derive(Debug)]
+pub struct Service {
+    /// What it is called in configuration: `github`.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// The variables under which its clients look for a credential, the usual one first.
+    pub env: Vec<String>,
+    /// Beginnings of credentials that are never lent: those that administer an organisation.
+    pub never: Vec<String>,
+    /// Where the credential is good.
+    pub grants: Vec<GrantRule>,
+    /// What its clients need besides, without the credential.
+    pub allow: Vec<RequestRule>,
+    /// What is refused at its hosts, whatever allows it.
+    pub deny: Vec<RequestRule>,
+    /// A public package registry: its `allow` rules hold in every session.
+    pub registry: bool,
+}
+
+/// Why a data file is not good.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// Not TOML, or not of the schema.
+    #[error("the catalogue's {id} is malformed")]
+    Toml {
+        /// The service.
+        id: String,
+        /// What is wrong.
+        source: Box<toml::de::Error>,
+    },
+    /// A pattern in it.
+    #[error("the catalogue's {id} has a bad pattern")]
+    Pattern {
+        /// The service.
+        id: String,
+        /// What is wrong.
+        source: PatternError,
+    },
+    /// A slot in it.
+    #[error("the catalogue's {id} has a bad slot")]
+    Slot {
+        /// The service.
+        id: String,
+        /// What is wrong.
+        source: SlotError,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawService {
+    name: String,
+    #[serde(default)]
+    env: Vec<String>,
+    #[serde(default)]
+    never: Vec<String>,
+    #[serde(default)]
+    registry: bool,
+    #[serde(default)]
+    slots: Vec<String>,
+    #[serde(default)]
+    grant: Vec<RawRule>,
+    #[serde(default)]
+    allow: Vec<RawRule>,
+    #[serde(default)]
+    deny: Vec<RawRule>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRule {
+    hosts: Vec<String>,
+    #[serde(default)]
+    ports: Vec<u16>,
+    #[serde(default)]
+    methods: Vec<String>,
+    #[serde(default)]
+    paths: Vec<String>,
+}
+
+impl Catalogue {
+    /// The catalogue that comes with Standin.
+    pub fn builtin() -> &'static Self {
+        static BUILTIN: OnceLock<Catalogue> = OnceLock::new();
+        BUILTIN.get_or_init(|| {
+            let services = FILES.iter().map(|(id, text)| Service::parse(id, text)).collect::<Result<_, _>>();
+            Self(services.expect("a test loads every file that is compiled in"))
+        })
+    }
+
+    /// The service with this identifier.
+    pub fn service(&self, id: &str) -> Option<&Service> {
+        self.0.iter().find(|service| service.id == id)
+    }
+
+    /// The service whose clients look at this variable.
+    pub fn by_env(&self, variable: &str) -> Option<&Service> {
+        self.0.iter().find(|service| service.env.iter().any(|name| name == variable))
+    }
+
+    /// The public package registries.
+    pub fn registries(&self) -> impl Iterator<Item = &Service> {
+        self.0.iter().filter(|service| service.registry)
+    }
+
+    /// All of them.
+    pub fn services(&self) -> &[Service] {
+        &self.0
+    }
+}
+
+impl Service {
+    /// Whether this value may be lent at all.
+    pub fn lends(&self, value: &[u8]) -> bool {
+        !self.never.iter().any(|prefix| value.starts_with(prefix.as_bytes()))
+    }
+
+    fn parse(id: &str, text: &str) -> Result<Self, CatalogueError> {
+        let raw: RawService = toml::from_str(text)
+            .map_err(|source| CatalogueError::Toml { id: id.to_owned(), source: Box::new(source) })?;
+        let slots: Vec<Slot> = raw
+            .slots
+            .iter()
+            .map(|slot| Slot::parse(slot))
+            .collect::<Result<_, _>>()
+            .map_err(|source| CatalogueError::Slot { id: id.to_owned(), source })?;
+        let rules = |what: &str, raw: Vec<RawRule>| -> Result<Vec<RequestRule>, CatalogueError> {
+            raw.into_iter()
+                .map(|rule| rule.compile(format!("{id}:{what}")))
+                .collect::<Result<_, _>>()
+                .map_err(|source| CatalogueError::Pattern { id: id.to_owned(), source })
+        };
+        let grants =
+            rules("use", raw.grant)?.into_iter().map(|rule| GrantRule { rule, slots: slots.clone() }).collect();
+        Ok(Self {
+            id: id.to_owned(),
+            name: raw.name,
+            env: raw.env,
+            never: raw.never,
+            grants,
+            allow: rules("public", raw.allow)?,
+            deny: rules("deny", raw.deny)?,
+            registry: raw.registry,
+        })
+    }
+}
+
+impl RawRule {
+    fn compile(self, label: String) -> Result<RequestRule, PatternError> {
+        let hosts = self.hosts.iter().map(|host| HostPattern::parse(&host.replace("[.]", ".")));
+        let paths = self.paths.iter().map(|path| PathPattern::parse(path));
+        Ok(RequestRule {
+            label,
+            hosts: hosts.collect::<Result<_, _>>()?,
+            ports: if self.ports.is_empty() { Ports::default() } else { Ports::new(self.ports) },
+            methods: if self.methods.is_empty() { Methods::Any } else { Methods::only(self.methods) },
+            paths: paths.collect::<Result<_, _>>()?,
+            addresses: AddressBlocks::default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_file_loads_and_no_variable_means_two_services() {
+        let mut variables = HashSet::new();
+        for (id, text) in FILES {
+            let service = Service::parse(id, text).unwrap_or_else(|error| panic!("{id}: {error:?}"));
+            assert!(!service.grants.is_empty() || !service.allow.is_empty(), "{id} allows nothing");
+            for variable in service.env {
+                assert!(variables.insert(variable.clone()), "{variable} means two services");
+            }
+        }
+    }
+
+    #[test]
+    fn registries_are_read_only() {
+        for service in Catalogue::builtin().registries() {
+            for rule in &service.allow {
+                let Methods::Only(methods) = &rule.methods else { panic!("{} allows every method", service.id) };
+                assert!(methods.iter().all(|m| m == "GET" || m == "HEAD"), "{}", service.id);
+            }
+        }
+    }
+
+    #[test]
+    fn admin_keys_are_not_lent() {
+        let catalogue = Catalogue::builtin();
+        assert!(!catalogue.service("anthropic").unwrap().lends(b"sk-ant-admin01-abc"));
+        assert!(catalogue.service("anthropic").unwrap().lends(b"sk-ant-api03-abc"));
+        assert!(!catalogue.service("openai").unwrap().lends(b"sk-admin-abc"));
+        assert_eq!(catalogue.by_env("GH_TOKEN").unwrap().id, "github");
+    }
+}

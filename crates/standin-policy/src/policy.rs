@@ -1,0 +1,362 @@
+//! The compiled policy: rules by host, so that a verdict costs the same whatever their number.
+//!
+//! Default deny; deny over allow. A grant is an allow rule that also lends a credential.
+
+use ipnet::IpNet;
+use standin_model::{
+    AddressBlocks, CredentialName, Denial, DenyReason, GrantRule, Host, Methods, RequestRule, Scheme, Slot,
+};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The name of Google's metadata service, which leads to tokens. Only a rule for exactly it admits it.
+const METADATA_NAME: &str = "metadata.google.internal";
+/// Most rules named in the explanation of a refusal.
+const MAX_SHOWN: usize = 4;
+
+/// A compiled policy.
+#[derive(Default)]
+pub struct Policy {
+    entries: Vec<Entry>,
+    grants: Vec<Grant>,
+    by_host: HashMap<Host, Vec<usize>>,
+    by_parent: HashMap<String, Vec<usize>>,
+}
+
+/// Collects rules.
+#[derive(Default)]
+pub struct PolicyBuilder(Policy);
+
+/// One grant of a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GrantId(usize);
+
+/// What a grant lends.
+pub struct Grant {
+    /// The credential.
+    pub credential: CredentialName,
+    /// The slots in which it is exchanged; empty means every auth slot.
+    pub slots: Vec<Slot>,
+}
+
+/// The answer about a connection.
+#[derive(Debug)]
+pub enum ConnectionVerdict {
+    /// It may be made.
+    Allow {
+        /// Addresses that are not public and admitted all the same.
+        addresses: AddressBlocks,
+        /// The first rule that admits it.
+        rule: Arc<str>,
+    },
+    /// It may not.
+    Deny(Denial),
+}
+
+/// What is known of a request.
+pub struct RequestFacts<'a> {
+    /// The tunnel's host.
+    pub host: &'a Host,
+    /// The tunnel's port.
+    pub port: u16,
+    /// Whether it comes in TLS.
+    pub scheme: Scheme,
+    /// The method, as it was sent.
+    pub method: &'a str,
+    /// The path in normal form, without the query.
+    pub path: &'a str,
+}
+
+/// The answer about a request.
+#[derive(Debug)]
+pub enum RequestVerdict {
+    /// It may be sent.
+    Allow {
+        /// The first rule that admits it.
+        rule: Arc<str>,
+        /// Every grant that admits it.
+        grants: Vec<GrantId>,
+    },
+    /// It may not.
+    Deny(Denial),
+}
+
+struct Entry {
+    rule: RequestRule,
+    label: Arc<str>,
+    effect: Effect,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    Allow,
+    Deny,
+    Lend(GrantId),
+}
+
+impl PolicyBuilder {
+    /// Allows the requests of a rule.
+    pub fn allow(&mut self, rule: RequestRule) {
+        self.add(rule, Effect::Allow);
+    }
+
+    /// Denies the requests of a rule, whatever else allows them.
+    pub fn deny(&mut self, rule: RequestRule) {
+        self.add(rule, Effect::Deny);
+    }
+
+    /// Allows the requests of a rule and lends them a credential.
+    pub fn grant(&mut self, credential: CredentialName, grant: GrantRule) {
+        let id = GrantId(self.0.grants.len());
+        self.0.grants.push(Grant { credential, slots: grant.slots });
+        self.add(grant.rule, Effect::Lend(id));
+    }
+
+    /// Compiles.
+    pub fn build(self) -> Policy {
+        self.0
+    }
+
+    fn add(&mut self, rule: RequestRule, effect: Effect) {
+        let number = self.0.entries.len();
+        for pattern in &rule.hosts {
+            let list = match (pattern.as_exact(), pattern.wildcard_parent()) {
+                (Some(host), _) => self.0.by_host.entry(host.clone()).or_default(),
+                (None, Some(parent)) => self.0.by_parent.entry(parent.as_str().to_owned()).or_default(),
+                (None, None) => unreachable!("a pattern is exact or has a parent"),
+            };
+            if list.last() != Some(&number) {
+                list.push(number);
+            }
+        }
+        self.0.entries.push(Entry { label: Arc::from(rule.label.as_str()), rule, effect });
+    }
+}
+
+impl Policy {
+    /// May this host and port be reached?
+    pub fn connection(&self, host: &Host, port: u16) -> ConnectionVerdict {
+        let mut admitting = self
+            .about(host)
+            .filter(|entry| entry.effect != Effect::Deny && entry.rule.admits_connection(host, port))
+            .filter(|entry| !is_metadata(host) || entry.rule.hosts.iter().any(|p| p.as_exact() == Some(host)));
+        let Some(first) = admitting.next() else {
+            return ConnectionVerdict::Deny(self.refuse_connection(host, port));
+        };
+        let mut addresses = admitting.fold(first.rule.addresses.clone(), |all, e| all.union(&e.rule.addresses));
+        if let Host::Ip(literal) = host {
+            // Only a rule that lists this very literal can have matched, and listing it is naming it.
+            addresses = addresses.union(&AddressBlocks::new(vec![IpNet::from(*literal)]));
+        }
+        ConnectionVerdict::Allow { addresses, rule: Arc::clone(&first.label) }
+    }
+
+    /// May this request be sent, and with which grants?
+    pub fn request(&self, facts: &RequestFacts<'_>) -> RequestVerdict {
+        let RequestFacts { host, port, method, path, .. } = *facts;
+        if !Methods::Any.contain(method) {
+            let message = format!("{method} is never sent");
+            return RequestVerdict::Deny(Denial::new(DenyReason::MethodRefused, message));
+        }
+        let mut rule = None;
+        let mut grants = Vec::new();
+        for entry in self.about(host).filter(|entry| entry.rule.admits_request(host, port, method, path)) {
+            match entry.effect {
+                Effect::Deny => return RequestVerdict::Deny(self.refuse_request(facts, Some(&entry.label))),
+                Effect::Allow => {}
+                Effect::Lend(grant) => grants.push(grant),
+            }
+            rule.get_or_insert_with(|| Arc::clone(&entry.label));
+        }
+        match rule {
+            Some(rule) => RequestVerdict::Allow { rule, grants },
+            None => RequestVerdict::Deny(self.refuse_request(facts, None)),
+        }
+    }
+
+    /// Whether any credential is granted at this host and port.
+    pub fn holds_grant(&self, host: &Host, port: u16) -> bool {
+        self.about(host)
+            .any(|entry| matches!(entry.effect, Effect::Lend(_)) && entry.rule.admits_connection(host, port))
+    }
+
+    /// What a grant lends.
+    pub fn grant(&self, id: GrantId) -> &Grant {
+        &self.grants[id.0]
+    }
+
+    /// The rules that may mean this host: those for it, and those for names above it.
+    fn about<'a>(&'a self, host: &'a Host) -> impl Iterator<Item = &'a Entry> {
+        let exact = self.by_host.get(host).into_iter().flatten();
+        let parents = host.as_name().into_iter().flat_map(|name| {
+            let text = name.as_str();
+            text.match_indices('.').map(move |(dot, _)| &text[dot + 1..])
+        });
+        let wildcards = parents.filter_map(|parent| self.by_parent.get(parent)).flatten();
+        exact.chain(wildcards).map(|number| &self.entries[*number])
+    }
+
+    fn refuse_connection(&self, host: &Host, port: u16) -> Denial {
+        if matches!(host, Host::Ip(_)) {
+            let message = format!("{host} is an address, and only names are allowed; use the host's name");
+            return Denial::new(DenyReason::IpLiteral, message);
+        }
+        if is_metadata(host) {
+            return Denial::new(DenyReason::MetadataService, format!("{host} is a metadata service"));
+        }
+        let mut ports: Vec<u16> = self
+            .about(host)
+            .filter(|e| e.effect != Effect::Deny && e.rule.hosts.iter().any(|p| p.matches(host)))
+            .flat_map(|e| e.rule.ports.as_slice())
+            .copied()
+            .collect();
+        ports.sort_unstable();
+        ports.dedup();
+        let message = if ports.is_empty() {
+            format!("{host} is not among the hosts this session may reach; its owner can add it with `--allow {host}`")
+        } else {
+            let ports: Vec<_> = ports.iter().map(ToString::to_string).collect();
+            format!("{host} may be reached on port {} only, not on {port}", ports.join(", "))
+        };
+        Denial::new(DenyReason::HostNotAllowed, message)
+    }
+
+    fn refuse_request(&self, facts: &RequestFacts<'_>, denied_by: Option<&str>) -> Denial {
+        let RequestFacts { host, port, method, path, .. } = *facts;
+        if let Some(rule) = denied_by {
+            let message = format!("{method} {path} at {host} is denied by the rule `{rule}`");
+            return Denial::new(DenyReason::RequestNotAllowed, message);
+        }
+        let mut shown: Vec<String> = self
+            .about(host)
+            .filter(|e| e.effect != Effect::Deny && e.rule.admits_connection(host, port))
+            .take(MAX_SHOWN)
+            .map(|e| describe(&e.rule))
+            .collect();
+        shown.dedup();
+        let message = format!("{method} {path} is not allowed at {host}; allowed: {}", shown.join("; "));
+        Denial::new(DenyReason::RequestNotAllowed, message)
+    }
+}
+
+fn is_metadata(host: &Host) -> bool {
+    host.as_name().is_some_and(|name| name.as_str() == METADATA_NAME)
+}
+
+fn describe(rule: &RequestRule) -> String {
+    let methods = match &rule.methods {
+        Methods::Any => "any method".to_owned(),
+        Methods::Only(list) => list.join(", "),
+    };
+    if rule.paths.is_empty() {
+        return methods;
+    }
+    let paths: Vec<_> = rule.paths.iter().take(MAX_SHOWN).map(standin_model::PathPattern::as_str).collect();
+    format!("{methods} on {}", paths.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use standin_model::{HostPattern, PathPattern, Ports};
+
+    fn rule(label: &str, hosts: &[&str], methods: &[&str], paths: &[&str]) -> RequestRule {
+        RequestRule {
+            label: label.to_owned(),
+            hosts: hosts.iter().map(|h| HostPattern::parse(h).unwrap()).collect(),
+            ports: Ports::default(),
+            methods: if methods.is_empty() { Methods::Any } else { Methods::only(methods) },
+            paths: paths.iter().map(|p| PathPattern::parse(p).unwrap()).collect(),
+            addresses: AddressBlocks::default(),
+        }
+    }
+
+    fn policy() -> Policy {
+        let mut builder = PolicyBuilder::default();
+        builder.allow(rule("docs", &["docs.example", "*.docs.example"], &["GET", "HEAD"], &[]));
+        let grant = GrantRule { rule: rule("api", &["api.example"], &[], &["/v1/**"]), slots: vec![] };
+        builder.grant(CredentialName::new("key"), grant);
+        builder.deny(rule("api:admin", &["api.example"], &[], &["/v1/admin/**"]));
+        builder.allow(rule("wide", &["**.google.internal", "10.0.0.5"], &[], &[]));
+        builder.build()
+    }
+
+    fn connection(host: &str, port: u16) -> String {
+        match policy().connection(&Host::parse(host).unwrap(), port) {
+            ConnectionVerdict::Allow { rule, .. } => rule.to_string(),
+            ConnectionVerdict::Deny(denial) => denial.to_string(),
+        }
+    }
+
+    fn request(method: &str, host: &str, path: &str) -> String {
+        let host = Host::parse(host).unwrap();
+        match policy().request(&RequestFacts { host: &host, port: 443, scheme: Scheme::Https, method, path }) {
+            RequestVerdict::Allow { rule, grants } => format!("{rule} with {} grants", grants.len()),
+            RequestVerdict::Deny(denial) => denial.to_string(),
+        }
+    }
+
+    #[test]
+    fn connections() {
+        assert_eq!(connection("docs.example", 443), "docs");
+        assert_eq!(connection("a.docs.example", 443), "docs");
+        assert_eq!(
+            connection("docs.example", 22),
+            "net.host_not_allowed: docs.example may be reached on port 443 only, not on 22"
+        );
+        assert_eq!(
+            connection("a.b.docs.example", 443),
+            "net.host_not_allowed: a.b.docs.example is not among the hosts this session may reach; its owner can add it \
+             with `--allow a.b.docs.example`"
+        );
+        assert!(connection("9.9.9.9", 443).starts_with("net.ip_literal: "));
+        assert_eq!(connection("10.0.0.5", 443), "wide");
+        assert_eq!(connection("x.google.internal", 443), "wide");
+        assert!(connection("metadata.google.internal", 443).starts_with("net.metadata_service: "));
+    }
+
+    #[test]
+    fn requests() {
+        assert_eq!(request("GET", "docs.example", "/x"), "docs with 0 grants");
+        assert_eq!(request("POST", "api.example", "/v1/x"), "api with 1 grants");
+        assert_eq!(
+            request("POST", "docs.example", "/x"),
+            "http.request_not_allowed: POST /x is not allowed at docs.example; allowed: GET, HEAD"
+        );
+        assert_eq!(
+            request("GET", "api.example", "/v2"),
+            "http.request_not_allowed: GET /v2 is not allowed at api.example; allowed: any method on /v1/**"
+        );
+        assert_eq!(
+            request("GET", "api.example", "/v1/admin/x"),
+            "http.request_not_allowed: GET /v1/admin/x at api.example is denied by the rule `api:admin`"
+        );
+        assert_eq!(request("TRACE", "docs.example", "/"), "http.method_refused: TRACE is never sent");
+    }
+
+    #[test]
+    fn nothing_is_allowed_by_nothing() {
+        let host = Host::parse("a.example").unwrap();
+        assert!(matches!(Policy::default().connection(&host, 443), ConnectionVerdict::Deny(_)));
+        let facts = RequestFacts { host: &host, port: 443, scheme: Scheme::Https, method: "GET", path: "/" };
+        assert!(matches!(Policy::default().request(&facts), RequestVerdict::Deny(_)));
+    }
+
+    proptest! {
+        /// The index decides as a walk over all rules would.
+        #[test]
+        fn the_index_changes_no_verdict(
+            patterns in prop::collection::vec("(\\*\\.|\\*\\*\\.)?([ab]\\.){0,2}[ab]\\.x", 1..6),
+            host in "([ab]\\.){0,4}x",
+        ) {
+            let Ok(host) = Host::parse(&host) else { return Ok(()) };
+            let rules: Vec<_> = patterns.iter().map(|p| rule(p, &[p], &[], &[])).collect();
+            let reference = rules.iter().any(|rule| rule.admits_connection(&host, 443));
+            let mut builder = PolicyBuilder::default();
+            rules.into_iter().for_each(|rule| builder.allow(rule));
+            let allowed = matches!(builder.build().connection(&host, 443), ConnectionVerdict::Allow { .. });
+            prop_assert_eq!(allowed, reference);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The proxy for clients that were told to use one: `CONNECT` and absolute-form requests on the gateway's address.
+//!
+//! Neither is trusted with more than a transparent connection: the name goes through the same parser, and the
+//! same two phases follow.
+
+use super::{Destination, admit_absolute, carry};
+use crate::exchange::Exchange;
+use crate::fault::Refusal;
+use crate::request::{self, ReplyBody};
+use crate::respond;
+use crate::session::{Ingress, Session};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use standin_model::{Authority, AuthorityError, Denial, DenyReason, Host};
+use std::convert::Infallible;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+
+/// Serves one connection to the proxy's own address.
+pub(super) async fn serve(session: Arc<Session>, socket: TcpStream) {
+    let service = service_fn(move |request| answer(Arc::clone(&session), request));
+    let served = request::http1_server().serve_connection(TokioIo::new(socket), service).with_upgrades().await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a proxy client's connection ended early");
+    }
+}
+
+async fn answer(session: Arc<Session>, request: Request<Incoming>) -> Result<Response<ReplyBody>, Infallible> {
+    Ok(if request.method() == Method::CONNECT {
+        connect(session, request).await
+    } else {
+        absolute(&session, request).await
+    })
+}
+
+/// Opens a tunnel. Whether it may go anywhere is decided inside it, where the client can read why not.
+async fn connect(session: Arc<Session>, mut request: Request<Incoming>) -> Response<ReplyBody> {
+    let named = request.uri().authority().map_or("", |authority| authority.as_str());
+    let authority = match Authority::parse(named, None) {
+        Ok(authority) => authority,
+        Err(error) => return malformed(&session, Ingress::Connect, error).await,
+    };
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        match upgrade.await {
+            Ok(io) => carry(session, Destination { authority, ingress: Ingress::Connect }, TokioIo::new(io)).await,
+            Err(error) => tracing::debug!(%error, "a CONNECT client went away"),
+        }
+    });
+    respond::plain(StatusCode::OK)
+}
+
+/// One request in clear to a named host.
+async fn absolute(session: &Arc<Session>, request: Request<Incoming>) -> Response<ReplyBody> {
+    let uri = request.uri();
+    let named = match (uri.scheme_str(), uri.authority()) {
+        (Some("http"), Some(authority)) => authority.as_str(),
+        _ => "", // origin form to the proxy itself, or https in clear: neither names a destination
+    };
+    let authority = match Authority::parse(named, Some(80)) {
+        Ok(authority) => authority,
+        Err(error) => return malformed(session, Ingress::Absolute, error).await,
+    };
+    let (destination, tunnel) = admit_absolute(session, authority).await;
+    match tunnel {
+        Ok(tunnel) => match request::serve(Arc::new(tunnel), request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        },
+        Err(refusal) => refused(session, &destination, refusal).await,
+    }
+}
+
+async fn malformed(session: &Session, ingress: Ingress, error: AuthorityError) -> Response<ReplyBody> {
+    let nowhere = Authority::new(Host::from(Ipv4Addr::UNSPECIFIED), 0);
+    let denial = Denial::new(DenyReason::MalformedHost, format!("this is a proxy, and {error}"));
+    refused(session, &Destination { authority: nowhere, ingress }, Refusal::Denied(denial)).await
+}
+
+async fn refused(session: &Session, destination: &Destination, refusal: Refusal) -> Response<ReplyBody> {
+    match Exchange::connection(session, destination).await {
+        Ok(exchange) => respond::refusal(refusal, exchange),
+        Err(_) => respond::audit_unavailable(),
+    }
+}

@@ -1,0 +1,94 @@
+//! The connection phase: once per connection, from accept to a tunnel.
+//!
+//! ```text
+//! face        what the client speaks, and what it says it wants (TLS ClientHello, HTTP, neither)
+//! authorize   may this name and port be reached?              -> TunnelPermit
+//! agree       SNI equals the name dialled, the protocol is one we can judge
+//! resolve     one look-up, every address vetted, pinned       -> PinnedPeer
+//! intercept   leaf, ALPN, TLS to the client                   -> Tunnel
+//! ```
+//!
+//! Whatever says no hands over to [`refuse`], the one place that tells the client and closes.
+
+mod authorize;
+mod explicit;
+mod face;
+mod intercept;
+mod refuse;
+mod tunnel;
+
+pub(crate) use authorize::TunnelPermit;
+pub(crate) use tunnel::{Destination, Tunnel};
+
+use crate::exchange::Exchange;
+use crate::fault::Refusal;
+use crate::io::Stream;
+use crate::request;
+use crate::session::{Ingress, Session};
+use face::Face;
+use standin_model::{Authority, Scheme};
+use standin_net::PinnedPeer;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+
+/// Serves one captured connection to its end.
+pub(crate) async fn serve(session: Arc<Session>, socket: TcpStream, dialled: SocketAddr) {
+    if session.gateway.contains(&dialled.ip()) {
+        return explicit::serve(session, socket).await;
+    }
+    let host = session.names.host_behind(dialled.ip());
+    let destination = Destination { authority: Authority::new(host, dialled.port()), ingress: Ingress::Transparent };
+    carry(session, destination, socket).await;
+}
+
+/// The connection phase proper, for every ingress that carries bytes.
+async fn carry<S: Stream>(session: Arc<Session>, destination: Destination, io: S) {
+    let verdict = authorize::connection(&session, &destination);
+    let face = match Face::read(io, face::patience(&verdict)).await {
+        Ok(face) => face,
+        Err(error) => return refuse::mute(&session, &destination, verdict, &error).await,
+    };
+    let agreed = face.agree(&destination);
+    let admitted = async {
+        let permit = verdict?;
+        let scheme = agreed?;
+        let peer = resolve(&session, &permit).await?;
+        Ok((permit, scheme, peer))
+    };
+    let (permit, scheme, peer) = match admitted.await {
+        Ok(admitted) => admitted,
+        Err(refusal) => return refuse::connection(&session, &destination, face, refusal).await,
+    };
+    let tunnel = Tunnel::new(Arc::clone(&session), destination, permit, scheme, peer);
+    match intercept::terminate(&tunnel, face).await {
+        Ok((protocol, io)) => request::serve_tunnel(Arc::new(tunnel), protocol, io).await,
+        Err(refusal) => record_failure(&tunnel, &refusal).await,
+    }
+}
+
+/// Admits one request in absolute form, which is a connection of its own kind: in clear, and named anew each time.
+async fn admit_absolute(session: &Arc<Session>, authority: Authority) -> (Destination, Result<Tunnel, Refusal>) {
+    let destination = Destination { authority, ingress: Ingress::Absolute };
+    let tunnel = async {
+        let permit = authorize::connection(session, &destination)?;
+        let peer = resolve(session, &permit).await?;
+        Ok(Tunnel::new(Arc::clone(session), destination.clone(), permit, Scheme::Http, peer))
+    };
+    let tunnel = tunnel.await;
+    (destination, tunnel)
+}
+
+async fn resolve(session: &Session, permit: &TunnelPermit) -> Result<PinnedPeer, Refusal> {
+    session.upstreams.resolve(permit).await.map_err(|error| match error.denial() {
+        Some(denial) => Refusal::Denied(denial),
+        None => Refusal::upstream("the name of this host could not be resolved", &error),
+    })
+}
+
+/// The handshake with an admitted client failed: nothing was exchanged, but the attempt is on record.
+async fn record_failure(tunnel: &Tunnel, refusal: &Refusal) {
+    if let Ok(mut exchange) = Exchange::connection(&tunnel.session, &tunnel.destination).await {
+        exchange.refused(refusal);
+    }
+}

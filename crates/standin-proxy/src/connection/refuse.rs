@@ -1,0 +1,104 @@
+//! Tells a client on the connection level that it may not pass, and closes.
+//!
+//! A client in TLS can read a reason only inside TLS, so it gets a handshake with a leaf for the name it
+//! asked for, then a 403. Nothing it sends is looked at: its bytes are thrown away as ciphertext, and
+//! nothing is resolved or dialled.
+
+use super::face::{Face, FaceError};
+use super::{Destination, TunnelPermit};
+use crate::exchange::Exchange;
+use crate::fault::Refusal;
+use crate::io::{Sniffed, Stream};
+use crate::respond;
+use crate::session::Session;
+use standin_model::Denial;
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::StartHandshake;
+
+/// How long a refused client may take over its handshake and over reading the reason.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Most bytes of a refused client that are read away so that it sees the reason instead of a reset.
+const DRAIN_BYTES: u64 = 1024 * 1024;
+
+/// Refuses a client that has said its first words.
+pub(super) async fn connection<S: Stream>(
+    session: &Session,
+    destination: &Destination,
+    face: Face<S>,
+    refusal: Refusal,
+) {
+    let Ok(mut exchange) = Exchange::connection(session, destination).await else {
+        return; // no record, no answer: closing is all that is left
+    };
+    exchange.refused(&refusal);
+    let (status, answer) = respond::refusal_bytes(&refusal);
+    let asked_for = face.asked_for(destination);
+    let told = async {
+        match face {
+            Face::Clear(io) => tell(io, &answer).await,
+            Face::Tls(start) => tell_in_tls(session, &asked_for, *start, &answer).await,
+            Face::Opaque(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    };
+    match tokio::time::timeout(PATIENCE, told).await {
+        Ok(Ok(())) => exchange.answered_with(status),
+        Ok(Err(error)) => tracing::debug!(%error, "a refused client did not hear why"),
+        Err(_) => tracing::debug!("a refused client took too long to hear why"),
+    }
+}
+
+/// A client whose first words could not be read gets no answer, only a record.
+pub(super) async fn mute(
+    session: &Session,
+    destination: &Destination,
+    verdict: Result<TunnelPermit, Denial>,
+    error: &FaceError,
+) {
+    if let Ok(mut exchange) = Exchange::connection(session, destination).await {
+        exchange.refused(&match verdict {
+            Err(denial) => Refusal::Denied(denial),
+            Ok(_) => Refusal::downstream("the client did not speak", error),
+        });
+    }
+}
+
+async fn tell<S: Stream>(mut io: Sniffed<S>, answer: &[u8]) -> io::Result<()> {
+    io.write_all(answer).await?;
+    io.shutdown().await?;
+    drain(io).await
+}
+
+async fn tell_in_tls<S: Stream>(
+    session: &Session,
+    host: &standin_model::Host,
+    start: StartHandshake<Sniffed<S>>,
+    answer: &[u8],
+) -> io::Result<()> {
+    let config = session.ca.server_config(host, &[b"http/1.1"]).map_err(io::Error::other)?;
+    let (mut io, mut tls) = start.into_stream(config).await?.into_inner();
+    // Some clients take an answer that comes before they asked for a broken connection, so the request is
+    // waited for. It stays ciphertext.
+    let asked = tls.process_new_packets().is_ok_and(|state| state.plaintext_bytes_to_read() > 0);
+    if !asked {
+        let mut ciphertext = [0; 1024];
+        if io.read(&mut ciphertext).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    io::Write::write_all(&mut tls.writer(), answer)?;
+    tls.send_close_notify();
+    let mut records = Vec::new();
+    while tls.wants_write() {
+        tls.write_tls(&mut records)?;
+    }
+    io.write_all(&records).await?;
+    io.shutdown().await?;
+    drain(io).await
+}
+
+/// Reads on until the client hangs up: closing with unread bytes would reset the connection under the reason.
+async fn drain<S: Stream>(io: Sniffed<S>) -> io::Result<()> {
+    tokio::io::copy(&mut io.take(DRAIN_BYTES), &mut tokio::io::sink()).await.map(|_| ())
+}

@@ -1,0 +1,52 @@
+//! Method and path against policy. The one call site of request policy.
+
+use super::bind::BoundRequest;
+use crate::connection::Tunnel;
+use standin_model::Denial;
+use standin_policy::{GrantId, RequestFacts, RequestVerdict};
+use std::sync::Arc;
+
+/// Proof that policy admits a request, and which grants it admits with it.
+pub(super) struct Permit {
+    rule: Arc<str>,
+    grants: Vec<GrantId>,
+    granted_host: bool,
+}
+
+/// Asks policy about a bound request.
+pub(super) fn request(tunnel: &Tunnel, bound: &BoundRequest) -> Result<Permit, Denial> {
+    let policy = &tunnel.session.policy;
+    let authority = &tunnel.destination.authority;
+    let facts = RequestFacts {
+        host: &authority.host,
+        port: authority.port,
+        scheme: tunnel.scheme,
+        method: bound.head.method.as_str(),
+        path: &bound.target.path,
+    };
+    match policy.request(&facts) {
+        RequestVerdict::Allow { rule, grants } => Ok(Permit {
+            rule,
+            grants: grants.to_vec(),
+            granted_host: policy.holds_grant(&authority.host, authority.port),
+        }),
+        RequestVerdict::Deny(denial) => Err(denial),
+    }
+}
+
+impl Permit {
+    /// The rule that said yes, for the record.
+    pub(super) fn rule(&self) -> &Arc<str> {
+        &self.rule
+    }
+
+    /// The grants whose credentials this request may carry.
+    pub(super) fn grants(&self) -> &[GrantId] {
+        &self.grants
+    }
+
+    /// Whether any credential is granted at this host: then foreign ones are refused.
+    pub(super) fn granted_host(&self) -> bool {
+        self.granted_host
+    }
+}

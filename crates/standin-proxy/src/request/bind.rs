@@ -1,0 +1,116 @@
+//! The request belongs to its tunnel, and can be read in one way only.
+
+use crate::connection::Tunnel;
+use http::header::{self, HeaderMap, HeaderName};
+use http::{Method, Request, Version, request};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use standin_model::{Authority, Denial, DenyReason};
+use standin_wire::path::{self, Target};
+
+/// Fields that belong to one hop (RFC 9110 §7.6.1) or would make the origin see another method (THREATS 34).
+const NOT_FORWARDED: &[&str] = &[
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+];
+
+/// A request whose authority equals the tunnel's destination and whose path is in normal form.
+pub(super) struct BoundRequest {
+    pub(super) head: request::Parts,
+    pub(super) body: Incoming,
+    /// Normal form: what is judged is what is sent.
+    pub(super) target: Target,
+    /// The client's side, if this asks for a WebSocket.
+    pub(super) upgrade: Option<OnUpgrade>,
+}
+
+/// Binds a request to its tunnel.
+pub(super) fn bind(tunnel: &Tunnel, mut request: Request<Incoming>) -> Result<BoundRequest, Denial> {
+    authority_agrees(tunnel, &request)?;
+    framing_is_unambiguous(&request)?;
+    let raw = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let target = path::normalise(raw)
+        .map_err(|error| Denial::new(DenyReason::Malformed, format!("the path cannot be judged: {error}")))?;
+    let upgrade = is_websocket(&request).then(|| hyper::upgrade::on(&mut request));
+    let (mut head, body) = request.into_parts();
+    strip_hop_by_hop(&mut head.headers, upgrade.is_some());
+    Ok(BoundRequest { head, body, target, upgrade })
+}
+
+/// `Host`, `:authority` and the tunnel's destination are one (RFC 9110 §7.4: otherwise 421).
+fn authority_agrees(tunnel: &Tunnel, request: &Request<Incoming>) -> Result<(), Denial> {
+    let destination = &tunnel.destination.authority;
+    let default_port = Some(tunnel.scheme.default_port());
+    let mismatch = || {
+        Denial::new(
+            DenyReason::AuthorityMismatch,
+            format!("this connection was made to {destination}; the request names another host"),
+        )
+    };
+    let same = |text: &str| Authority::parse(text, default_port).as_ref() == Ok(destination);
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Denial::new(DenyReason::Malformed, "the request has more than one Host field"));
+    }
+    match (host, request.uri().authority()) {
+        (None, None) => Err(Denial::new(DenyReason::Malformed, "the request names no host")),
+        (host, authority) => {
+            let host_agrees = host.is_none_or(|value| value.to_str().is_ok_and(same));
+            let authority_agrees = authority.is_none_or(|authority| same(authority.as_str()));
+            if host_agrees && authority_agrees { Ok(()) } else { Err(mismatch()) }
+        }
+    }
+}
+
+/// One length, told in one way (RFC 9112 §6.3, RFC 9113 §8.2.2). hyper has refused the rest.
+fn framing_is_unambiguous(request: &Request<Incoming>) -> Result<(), Denial> {
+    let headers = request.headers();
+    let lengths = headers.get_all(header::CONTENT_LENGTH).iter().count();
+    let chunked = headers.contains_key(header::TRANSFER_ENCODING);
+    if lengths > 1 || (lengths == 1 && chunked) || (chunked && request.version() != Version::HTTP_11) {
+        return Err(Denial::new(DenyReason::Malformed, "the length of the request can be read in two ways"));
+    }
+    Ok(())
+}
+
+fn is_websocket(request: &Request<Incoming>) -> bool {
+    request.version() == Version::HTTP_11
+        && request.method() == Method::GET
+        && request.headers().get(header::UPGRADE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+fn strip_hop_by_hop(headers: &mut HeaderMap, websocket: bool) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+    for name in NOT_FORWARDED {
+        headers.remove(*name);
+    }
+    let trailers = headers.get(header::TE).is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    if !trailers {
+        headers.remove(header::TE);
+    }
+    if websocket {
+        headers.insert(header::CONNECTION, header::HeaderValue::from_static("Upgrade"));
+        headers.insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
+        // Without extensions frames are plain bytes, which scrubbing needs.
+        headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
+    }
+}

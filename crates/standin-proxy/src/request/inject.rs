@@ -1,0 +1,141 @@
+//! Puts real credentials where stand-ins stood: in granted slots, at granted hosts, over TLS. The one call site of injection.
+
+use super::authorize::Permit;
+use super::bind::BoundRequest;
+use crate::connection::Tunnel;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Request, Uri, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use standin_model::{CredentialName, Denial, DenyReason, Scheme, Slot};
+use standin_policy::GrantId;
+use standin_vault::CredentialIndex;
+use standin_wire::auth;
+use standin_wire::path::Target;
+
+/// A request that may go out: every stand-in in it has been exchanged, and no foreign credential is left.
+pub(super) struct Outbound {
+    pub(super) request: Request<Incoming>,
+    pub(super) upgrade: Option<OnUpgrade>,
+    credentials: Vec<CredentialName>,
+}
+
+impl Outbound {
+    /// The credentials that were put in, for the record.
+    pub(super) fn credentials(&self) -> &[CredentialName] {
+        &self.credentials
+    }
+}
+
+/// Exchanges stand-ins. Takes a [`Permit`], so policy came before.
+pub(super) fn inject(tunnel: &Tunnel, permit: &Permit, bound: BoundRequest) -> Result<Outbound, Denial> {
+    let BoundRequest { mut head, body, mut target, upgrade } = bound;
+    let mut used = Vec::new();
+    let is_ours = |value: &[u8]| tunnel.session.tripwire.find(value).is_some();
+    for (slot, value) in auth::credentials_in(&head.headers, target.query.as_deref(), is_ours) {
+        match auth::find(&value, |candidate| tunnel.session.vault.by_stand_in(candidate)) {
+            Some(index) => {
+                let name = granted(tunnel, permit, index, &slot)?;
+                exchange(tunnel, index, &slot, &value, &mut head.headers, &mut target)?;
+                used.push(name);
+            }
+            None if permit.granted_host() && auth::is_credential_slot(&slot) => return Err(foreign(tunnel, &slot)),
+            None => {}
+        }
+    }
+    no_stray_stand_in(tunnel, &head.headers, &target)?;
+    if permit.granted_host() {
+        // What comes back must be readable to be scrubbed.
+        head.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+    head.uri = outbound_uri(tunnel, &target)?;
+    head.version = Version::HTTP_11;
+    Ok(Outbound { request: Request::from_parts(head, body), upgrade, credentials: used })
+}
+
+/// The grant that lends this credential to this slot of this request, or the reason why none does.
+fn granted(tunnel: &Tunnel, permit: &Permit, index: CredentialIndex, slot: &Slot) -> Result<CredentialName, Denial> {
+    let name = tunnel.session.vault.name(index);
+    let policy = &tunnel.session.policy;
+    let mine: Vec<GrantId> =
+        permit.grants().iter().copied().filter(|id| policy.grant(*id).credential == *name).collect();
+    let host = &tunnel.destination.authority.host;
+    if mine.is_empty() {
+        return Err(Denial::new(
+            DenyReason::WrongDestination,
+            format!("the stand-in for `{name}` is not good for this request to {host}"),
+        ));
+    }
+    if tunnel.scheme != Scheme::Https {
+        return Err(Denial::new(DenyReason::Cleartext, format!("`{name}` is sent over TLS only; use https")));
+    }
+    if mine.iter().any(|id| auth::covers(&policy.grant(*id).slots, slot)) {
+        Ok(name.clone())
+    } else {
+        Err(Denial::new(DenyReason::WrongSlot, format!("`{name}` is not granted in {slot}")))
+    }
+}
+
+fn exchange(
+    tunnel: &Tunnel,
+    index: CredentialIndex,
+    slot: &Slot,
+    value: &[u8],
+    headers: &mut HeaderMap,
+    target: &mut Target,
+) -> Result<(), Denial> {
+    let vault = &tunnel.session.vault;
+    let (stand_in, secret) = (vault.stand_in(index).as_str(), vault.secret(index).expose());
+    let broken = || Denial::new(DenyReason::SourceFailed, "the real credential cannot stand in a header or a query");
+    match slot {
+        Slot::Header(name) => {
+            let real = auth::rewrite(value, stand_in, secret).ok_or_else(broken)?;
+            let mut real = HeaderValue::from_bytes(&real).map_err(|_| broken())?;
+            real.set_sensitive(true);
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| broken())?;
+            headers.insert(name, real);
+        }
+        Slot::Query(name) => {
+            let query = target.query.as_deref().unwrap_or_default();
+            target.query = Some(auth::rewrite_query(query, name, stand_in, secret).ok_or_else(broken)?);
+        }
+    }
+    Ok(())
+}
+
+fn foreign(tunnel: &Tunnel, slot: &Slot) -> Denial {
+    let host = &tunnel.destination.authority.host;
+    Denial::new(
+        DenyReason::ForeignCredential,
+        format!(
+            "{slot} holds a credential that is not this session's; at {host} only the stand-in from your environment works"
+        ),
+    )
+}
+
+/// A stand-in that was not exchanged must not leave, wherever it stands and however it is encoded.
+fn no_stray_stand_in(tunnel: &Tunnel, headers: &HeaderMap, target: &Target) -> Result<(), Denial> {
+    let tripwire = &tunnel.session.tripwire;
+    let stray = headers.values().any(|value| tripwire.find(value.as_bytes()).is_some())
+        || tripwire.find(target.path.as_bytes()).is_some()
+        || target.query.as_deref().is_some_and(|query| tripwire.find(query.as_bytes()).is_some());
+    if stray {
+        return Err(Denial::new(
+            DenyReason::WrongSlot,
+            "a stand-in stands where no credential belongs (path, query or another header)",
+        ));
+    }
+    Ok(())
+}
+
+fn outbound_uri(tunnel: &Tunnel, target: &Target) -> Result<Uri, Denial> {
+    let authority = &tunnel.destination.authority;
+    let host =
+        if authority.port == tunnel.scheme.default_port() { authority.host.to_string() } else { authority.to_string() };
+    Uri::builder()
+        .scheme(tunnel.scheme.as_str())
+        .authority(host)
+        .path_and_query(target.to_string())
+        .build()
+        .map_err(|_| Denial::new(DenyReason::Malformed, "the path cannot be sent"))
+}

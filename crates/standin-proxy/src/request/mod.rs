@@ -1,0 +1,107 @@
+//! The request phase: once per request, whatever protocol brought it.
+//!
+//! ```text
+//! bind        the request is for this tunnel, and can be read in one way only -> BoundRequest
+//! authorize   method and path against policy                                  -> Permit
+//! inject      stand-in -> secret, in granted slots only                       -> Outbound
+//! upstream    to the pinned addresses, pooled                                 -> UpstreamResponse
+//! scrub       secret -> stand-in, streaming                                   -> Reply
+//! record      the exchange closes when the reply's body ends, or is dropped
+//! ```
+
+mod authorize;
+mod bind;
+mod inject;
+mod reply;
+mod scrub;
+mod upgrade;
+mod upstream;
+
+pub(crate) use reply::ReplyBody;
+pub(crate) use upstream::UpstreamResponse;
+
+use crate::connection::Tunnel;
+use crate::exchange::Exchange;
+use crate::fault::Refusal;
+use crate::io::Stream;
+use crate::respond;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use standin_model::limits;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+/// What a client speaks inside a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// RFC 9112.
+    Http1,
+    /// RFC 9113.
+    Http2,
+}
+
+/// Serves every request of one tunnel, until the client hangs up.
+pub(crate) async fn serve_tunnel<S: Stream>(tunnel: Arc<Tunnel>, protocol: Protocol, io: S) {
+    let service = service_fn(move |request| serve(Arc::clone(&tunnel), request));
+    let io = TokioIo::new(io);
+    let ended = match protocol {
+        Protocol::Http1 => http1_server().serve_connection(io, service).with_upgrades().await,
+        Protocol::Http2 => http2_server().serve_connection(io, service).await,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "the client's connection ended early");
+    }
+}
+
+/// Serves one request. Whatever happens, there is an answer and exactly one record.
+pub(crate) async fn serve(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<Response<ReplyBody>, Infallible> {
+    let Ok(mut exchange) = Exchange::request(&tunnel, &request).await else {
+        return Ok(respond::audit_unavailable());
+    };
+    Ok(match run(&tunnel, request, &mut exchange).await {
+        Ok(reply) => reply.into_response(exchange),
+        Err(refusal) => respond::refusal(refusal, exchange),
+    })
+}
+
+/// The request phase proper.
+async fn run(
+    tunnel: &Arc<Tunnel>,
+    request: Request<Incoming>,
+    exchange: &mut Exchange,
+) -> Result<reply::Reply, Refusal> {
+    let bound = bind::bind(tunnel, request)?;
+    let permit = authorize::request(tunnel, &bound)?;
+    exchange.permitted(permit.rule());
+    let outbound = inject::inject(tunnel, &permit, bound)?;
+    exchange.injected(outbound.credentials());
+    let response = upstream::send(tunnel, outbound, exchange).await?;
+    exchange.answered(&response);
+    scrub::scrub(tunnel, &permit, response)
+}
+
+/// The HTTP/1 face towards the client: strict, and with header names as the origin wrote them.
+pub(crate) fn http1_server() -> http1::Builder {
+    let mut server = http1::Builder::new();
+    server
+        .preserve_header_case(true)
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::HEAD_DEADLINE)
+        .max_headers(limits::MAX_HEADERS)
+        .max_buf_size(limits::MAX_HEAD_BYTES);
+    server
+}
+
+fn http2_server() -> http2::Builder<TokioExecutor> {
+    let mut server = http2::Builder::new(TokioExecutor::new());
+    server
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits::MAX_H2_STREAMS)
+        .initial_stream_window_size(limits::H2_STREAM_WINDOW)
+        .initial_connection_window_size(limits::H2_CONNECTION_WINDOW)
+        .max_header_list_size(u32::try_from(limits::MAX_HEAD_BYTES).expect("128 KiB fits in 32 bits"));
+    server
+}

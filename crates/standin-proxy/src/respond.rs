@@ -1,0 +1,83 @@
+//! The one place that speaks to the agent in our own name.
+//!
+//! Models act on what they read: a code, one sentence on why, and what would be allowed instead.
+
+use crate::exchange::Exchange;
+use crate::fault::{Fault, Owner, Refusal};
+use crate::request::ReplyBody;
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Response, StatusCode};
+use standin_model::{Denial, DenyReason};
+
+/// Names the reason for programs; the body says the same for readers.
+const REASON: &str = "x-standin-reason";
+
+/// The answer to a request that did not pass, with its record.
+pub(crate) fn refusal(refusal: Refusal, mut exchange: Exchange) -> Response<ReplyBody> {
+    exchange.refused(&refusal);
+    let Answer { status, code, body } = Answer::to(&refusal);
+    exchange.answered_with(status.as_u16());
+    response(status, code, body, Some(exchange))
+}
+
+/// Nothing may happen without a record.
+pub(crate) fn audit_unavailable() -> Response<ReplyBody> {
+    let denial = Denial::new(DenyReason::AuditUnavailable, "the audit log takes no records, so nothing may leave");
+    let Answer { status, code, body } = Answer::to(&Refusal::Denied(denial));
+    response(status, code, body, None)
+}
+
+/// An answer of our own to a proxy command, not part of an exchange.
+pub(crate) fn plain(status: StatusCode) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::text(Bytes::new(), None));
+    *response.status_mut() = status;
+    response
+}
+
+/// The same as bytes of an HTTP/1.1 message, for a client whose request is not read.
+pub(crate) fn refusal_bytes(refusal: &Refusal) -> (u16, Vec<u8>) {
+    let Answer { status, code, body } = Answer::to(refusal);
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{REASON}: {code}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    (status.as_u16(), [head.as_bytes(), &body].concat())
+}
+
+struct Answer {
+    status: StatusCode,
+    code: &'static str,
+    body: Bytes,
+}
+
+impl Answer {
+    fn to(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::Denied(denial) => Self::new(denial.reason.status(), denial.reason.code(), &denial.message),
+            Refusal::Fault(Fault { owner: Owner::Upstream, message, .. }) => Self::new(502, "upstream.failed", message),
+            Refusal::Fault(Fault { owner: Owner::Downstream, message, .. }) => {
+                Self::new(400, "downstream.failed", message)
+            }
+        }
+    }
+
+    fn new(status: u16, code: &'static str, message: &str) -> Self {
+        let message = format!("Standin: {message}");
+        let error = serde_json::json!({ "error": { "type": "standin_refused", "code": code, "message": message } });
+        Self {
+            status: StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN),
+            code,
+            body: Bytes::from(format!("{error}\n")),
+        }
+    }
+}
+
+fn response(status: StatusCode, code: &'static str, body: Bytes, exchange: Option<Exchange>) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::text(body, exchange));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(REASON, HeaderValue::from_static(code));
+    response
+}
