@@ -1,1 +1,52 @@
-//! Skeleton.
+//! The configuration: read in two steps, refused as a whole if anything in it is wrong.
+//!
+//! First the raw shape (serde, unknown keys refused), then typed values, each error at its line and column with
+//! the nearest valid key. Nothing here reads a file by itself or the environment: the binary hands texts in.
+
+mod error;
+mod flags;
+mod parse;
+
+pub use error::ConfigError;
+pub use flags::{FlagError, parse_allow, parse_secret};
+pub use parse::parse;
+
+use standin_model::{GrantRule, RequestRule};
+use std::path::PathBuf;
+
+/// A whole configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// The credentials that are lent.
+    pub credentials: Vec<Credential>,
+    /// What is allowed besides, without a credential.
+    pub allow: Vec<RequestRule>,
+}
+
+/// One credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// What it is called.
+    pub name: String,
+    /// The service of the catalogue that it belongs to.
+    pub service: Option<String>,
+    /// Where the real value lives.
+    pub source: Source,
+    /// The variables under which the agent sees the stand-in.
+    pub env: Vec<String>,
+    /// The shape of the stand-in, as a pattern.
+    pub like: Option<String>,
+    /// Where it may go.
+    pub grants: Vec<GrantRule>,
+}
+
+/// Where a real value lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `env:NAME`
+    Env(String),
+    /// `file:PATH`
+    File(PathBuf),
+    /// `cmd:COMMAND`, for `/bin/sh -c`
+    Command(String),
+}

@@ -1,1 +1,29 @@
-//! Skeleton.
+//! The native sandbox: Linux namespaces without root and without a helper.
+//!
+//! [`plan`] turns what is wanted into what is done (pure, snapshot-tested); [`launch`] does it. The way in is one
+//! straight line, [`init`], whose comments say why each step precedes the next. The network is a namespace in
+//! which every address is local and no process lives: its sockets are handed to the proxy outside.
+//!
+//! This is the one crate with `unsafe`: every system call that rustix does not wrap is a small safe function in
+//! [`sys`]. It knows no secret and no proxy.
+
+mod confine;
+mod dns_socket;
+mod init;
+mod launch;
+mod mounts;
+mod netlink;
+mod network;
+mod nft;
+pub mod plan;
+pub mod private_network;
+pub mod probe;
+mod step;
+mod supervise;
+mod sys;
+pub mod terminal;
+
+pub use dns_socket::DnsSocket;
+pub use init::{INIT_ARGUMENT, init_main};
+pub use launch::{LaunchError, Prepared, Sandbox, launch};
+pub use plan::{InlineFile, Overlay, Plan, Spec};

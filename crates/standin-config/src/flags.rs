@@ -1,0 +1,82 @@
+//! The short forms on the command line.
+
+use crate::{Credential, Source};
+use standin_model::{AddressBlocks, GrantRule, HostPattern, Methods, PatternError, Ports, RequestRule};
+
+/// Why a flag's value is not understood.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FlagError {
+    /// Of `--secret`.
+    #[error("write NAME=SOURCE@HOST, for example TOKEN=env:TOKEN@api.example.com")]
+    SecretForm,
+    /// A host.
+    #[error("`{host}`: {source}")]
+    Host {
+        /// As it was written.
+        host: String,
+        /// What is wrong.
+        source: PatternError,
+    },
+    /// A port.
+    #[error("`{0}` is not a port")]
+    Port(String),
+}
+
+/// `--allow HOST[:PORT]`: every method and path there, without a credential.
+pub fn parse_allow(text: &str) -> Result<RequestRule, FlagError> {
+    rule(format!("--allow {text}"), text)
+}
+
+/// `--secret NAME=SOURCE@HOST[,HOST…]`: the agent sees the stand-in as variable NAME.
+pub fn parse_secret(text: &str) -> Result<Credential, FlagError> {
+    let (name, rest) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or(FlagError::SecretForm)?;
+    let (source, hosts) = rest.rsplit_once('@').ok_or(FlagError::SecretForm)?;
+    let source = Source::parse(source, None).ok_or(FlagError::SecretForm)?;
+    let grants =
+        hosts.split(',').map(|host| Ok(GrantRule { rule: rule(format!("--secret {name}"), host)?, slots: vec![] }));
+    Ok(Credential {
+        name: name.to_owned(),
+        service: None,
+        source,
+        env: vec![name.to_owned()],
+        like: None,
+        grants: grants.collect::<Result<_, _>>()?,
+    })
+}
+
+fn rule(label: String, text: &str) -> Result<RequestRule, FlagError> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !text.ends_with(']') => {
+            let number = port.parse().ok().filter(|port| *port != 0);
+            (host, Ports::new(vec![number.ok_or_else(|| FlagError::Port(port.to_owned()))?]))
+        }
+        _ => (text, Ports::default()),
+    };
+    let pattern = HostPattern::parse(host).map_err(|source| FlagError::Host { host: host.to_owned(), source })?;
+    Ok(RequestRule {
+        label,
+        hosts: vec![pattern],
+        ports: port,
+        methods: Methods::Any,
+        paths: vec![],
+        addresses: AddressBlocks::default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_forms() {
+        assert_eq!(parse_allow("a.example:8443").unwrap().ports, Ports::new(vec![8443]));
+        assert!(parse_allow("[2001:db8::1]").is_ok());
+        assert_eq!(parse_allow("a.example:0"), Err(FlagError::Port("0".into())));
+        let secret = parse_secret("TOKEN=cmd:pass show me@work@a.example,b.example").unwrap();
+        assert_eq!(secret.source, Source::Command("pass show me@work".into()));
+        assert_eq!(secret.grants.len(), 2);
+        for wrong in ["TOKEN", "TOKEN=env:X", "TOKEN=X@a.example", "=env:X@a.example"] {
+            assert_eq!(parse_secret(wrong), Err(FlagError::SecretForm), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! From text to a typed configuration.
+
+use crate::{Config, ConfigError, Credential, Source};
+use serde::Deserialize;
+use standin_model::{AddressBlocks, GrantRule, HostPattern, Methods, PathPattern, Ports, RequestRule, Slot};
+use std::collections::HashSet;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+
+/// Every key there is, for suggestions.
+const KEYS: &[&str] = &[
+    "credential",
+    "allow",
+    "name",
+    "service",
+    "source",
+    "env",
+    "like",
+    "grant",
+    "hosts",
+    "ports",
+    "methods",
+    "paths",
+    "slots",
+    "addresses",
+];
+/// How alike a key must be to be suggested (Jaro-Winkler, 0 to 1).
+const ALIKE: f64 = 0.75;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    #[serde(default)]
+    credential: Vec<Spanned<RawCredential>>,
+    #[serde(default)]
+    allow: Vec<Spanned<RawRule>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCredential {
+    name: Option<Spanned<String>>,
+    service: Option<String>,
+    source: Spanned<String>,
+    #[serde(default)]
+    env: Vec<String>,
+    like: Option<String>,
+    #[serde(default)]
+    grant: Vec<Spanned<RawGrant>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGrant {
+    hosts: Spanned<Vec<Spanned<String>>>,
+    ports: Option<Vec<u16>>,
+    methods: Option<Vec<Spanned<String>>>,
+    paths: Option<Vec<Spanned<String>>>,
+    addresses: Option<Vec<Spanned<String>>>,
+    slots: Option<Vec<Spanned<String>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRule {
+    hosts: Spanned<Vec<Spanned<String>>>,
+    ports: Option<Vec<u16>>,
+    methods: Option<Vec<Spanned<String>>>,
+    paths: Option<Vec<Spanned<String>>>,
+    addresses: Option<Vec<Spanned<String>>>,
+}
+
+/// Reads a configuration. `path` is for messages, and relative `file:` sources are relative to its directory.
+pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
+    let file = File { text, path };
+    let raw: Raw = toml::from_str(text).map_err(|error| file.malformed(&error))?;
+    let mut names = HashSet::new();
+    let mut credentials = Vec::new();
+    for credential in raw.credential {
+        let span = credential.span();
+        let credential = file.credential(credential, span.clone())?;
+        if !names.insert(credential.name.clone()) {
+            return Err(file.error(span, format!("there are two credentials named `{}`", credential.name), None));
+        }
+        credentials.push(credential);
+    }
+    let allow = raw.allow.into_iter().enumerate();
+    let allow = allow.map(|(n, rule)| file.rule(format!("allow[{}]", n + 1), rule.into_inner()));
+    Ok(Config { credentials, allow: allow.collect::<Result<_, _>>()? })
+}
+
+struct File<'a> {
+    text: &'a str,
+    path: &'a Path,
+}
+
+impl File<'_> {
+    fn credential(&self, raw: Spanned<RawCredential>, span: Range<usize>) -> Result<Credential, ConfigError> {
+        let raw = raw.into_inner();
+        let name = match (&raw.name, &raw.service) {
+            (Some(name), _) => name.get_ref().clone(),
+            (None, Some(service)) => service.clone(),
+            (None, None) => return Err(self.error(span, "a credential needs a `name` or a `service`".into(), None)),
+        };
+        if raw.service.is_none() && raw.grant.is_empty() {
+            let hint = "add [[credential.grant]] with `hosts = [\"api.example.com\"]`".to_owned();
+            return Err(self.error(span, format!("the credential `{name}` is granted to no host"), Some(hint)));
+        }
+        let grants = raw.grant.into_iter().enumerate().map(|(n, grant)| {
+            let grant = grant.into_inner();
+            let slots = self.each(grant.slots.unwrap_or_default(), |slot| Slot::parse(slot))?;
+            let rule = RawRule {
+                hosts: grant.hosts,
+                ports: grant.ports,
+                methods: grant.methods,
+                paths: grant.paths,
+                addresses: grant.addresses,
+            };
+            Ok(GrantRule { rule: self.rule(format!("{name}.grant[{}]", n + 1), rule)?, slots })
+        });
+        Ok(Credential {
+            grants: grants.collect::<Result<_, _>>()?,
+            source: self.source(&raw.source)?,
+            name,
+            service: raw.service,
+            env: raw.env,
+            like: raw.like,
+        })
+    }
+
+    fn source(&self, source: &Spanned<String>) -> Result<Source, ConfigError> {
+        Source::parse(source.get_ref(), self.path.parent()).ok_or_else(|| {
+            let hint = "write `env:NAME`, `file:PATH` or `cmd:COMMAND`".to_owned();
+            self.error(source.span(), format!("`{}` is not a source", kind(source.get_ref())), Some(hint))
+        })
+    }
+
+    fn rule(&self, label: String, raw: RawRule) -> Result<RequestRule, ConfigError> {
+        if raw.hosts.get_ref().is_empty() {
+            return Err(self.error(raw.hosts.span(), "an empty list of hosts allows nothing".into(), None));
+        }
+        let methods = match raw.methods {
+            None => Methods::Any,
+            Some(list) => Methods::only(self.each(list, |method| method_name(method))?),
+        };
+        Ok(RequestRule {
+            label,
+            hosts: self.each(raw.hosts.into_inner(), |host| HostPattern::parse(host))?,
+            ports: raw.ports.map(Ports::new).unwrap_or_default(),
+            methods,
+            paths: self.each(raw.paths.unwrap_or_default(), |path| PathPattern::parse(path))?,
+            addresses: AddressBlocks::new(self.each(raw.addresses.unwrap_or_default(), |block| block.parse())?),
+        })
+    }
+
+    fn each<T, E: std::fmt::Display>(
+        &self,
+        list: Vec<Spanned<String>>,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Vec<T>, ConfigError> {
+        list.into_iter()
+            .map(|text| {
+                parse(text.get_ref()).map_err(|error| {
+                    self.error(text.span(), format!("`{}` is not understood: {error}", text.get_ref()), None)
+                })
+            })
+            .collect()
+    }
+
+    fn malformed(&self, error: &toml::de::Error) -> ConfigError {
+        let span = error.span().unwrap_or(0..0);
+        let message = error.message().to_owned();
+        let found = message.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')).map(|(key, _)| key);
+        match found {
+            Some(key) => self.error(span, format!("there is no key `{key}` here"), nearest(key)),
+            None => self.error(span, message, None),
+        }
+    }
+
+    fn error(&self, span: Range<usize>, message: String, hint: Option<String>) -> ConfigError {
+        ConfigError::new(self.path, self.text, span, message, hint)
+    }
+}
+
+impl Source {
+    /// Reads `env:NAME`, `file:PATH` or `cmd:COMMAND`; a relative path is relative to `directory`.
+    pub fn parse(text: &str, directory: Option<&Path>) -> Option<Self> {
+        let (kind, rest) = text.split_once(':').filter(|(_, rest)| !rest.is_empty())?;
+        match kind {
+            "env" => Some(Self::Env(rest.to_owned())),
+            "file" => Some(Self::File(directory.map_or_else(|| PathBuf::from(rest), |d| d.join(rest)))),
+            "cmd" => Some(Self::Command(rest.to_owned())),
+            _ => None,
+        }
+    }
+}
+
+/// What stands before the colon: all of a mistaken source that is shown, for somebody may have put the secret there.
+fn kind(source: &str) -> &str {
+    source.split_once(':').map_or("…", |(kind, _)| kind)
+}
+
+fn method_name(method: &str) -> Result<String, &'static str> {
+    let valid = !method.is_empty() && method.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-');
+    if valid { Ok(method.to_ascii_uppercase()) } else { Err("a method is a word such as GET") }
+}
+
+fn nearest(key: &str) -> Option<String> {
+    let score = |candidate: &&&str| strsim::jaro_winkler(key, candidate);
+    let best = KEYS.iter().max_by(|a, b| score(a).total_cmp(&score(b)))?;
+    (strsim::jaro_winkler(key, best) > ALIKE).then(|| format!("did you mean `{best}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &str) {
+        let error = parse(text, Path::new("config.toml")).expect_err("the text is wrong");
+        assert_eq!(error.to_string(), expected, "for:\n{text}");
+    }
+
+    #[test]
+    fn the_documented_format() {
+        let config = parse(
+            r#"
+            [[credential]]
+            name    = "internal"
+            source  = "env:INTERNAL_TOKEN"
+            env     = ["INTERNAL_TOKEN"]
+            like    = "tok_[A-Za-z0-9]{32}"
+            [[credential.grant]]
+            hosts   = ["api.example.com", "*.internal.example.com"]
+            methods = ["GET", "post"]
+            paths   = ["/v1/**"]
+            slots   = ["header:authorization"]
+            addresses = ["10.0.0.0/8"]
+
+            [[credential]]
+            service = "github"
+            source  = "file:token"
+
+            [[allow]]
+            hosts   = ["docs.rs", "*.rust-lang.org"]
+            methods = ["GET", "HEAD"]
+            "#,
+            Path::new("/etc/standin/config.toml"),
+        )
+        .unwrap_or_else(|error| panic!("{error}"));
+        let [internal, github] = config.credentials.as_slice() else { panic!("two credentials") };
+        assert_eq!(internal.grants[0].rule.methods, Methods::only(["GET", "POST"]));
+        assert_eq!(internal.grants[0].rule.label, "internal.grant[1]");
+        assert_eq!((github.name.as_str(), &github.source), ("github", &Source::File("/etc/standin/token".into())));
+        assert_eq!(config.allow[0].hosts.len(), 2);
+    }
+
+    #[test]
+    fn errors_show_the_place_and_the_mend() {
+        check(
+            "[[allow]]\nhost = [\"a.example\"]\n",
+            "there is no key `host` here\n --> config.toml:2:1\n  |\n2 | host = [\"a.example\"]\n  | ^^^^\n  = hint: did you mean `hosts`?",
+        );
+        check(
+            "[[allow]]\nhosts = [\"a b\"]\n",
+            "`a b` is not understood: the host has a forbidden character ' '\n --> config.toml:2:10\n  |\n2 | hosts = [\"a b\"]\n  |          ^^^^^",
+        );
+        check(
+            "[[allow]]\nhosts = []\n",
+            "an empty list of hosts allows nothing\n --> config.toml:2:9\n  |\n2 | hosts = []\n  |         ^^",
+        );
+        check(
+            "[[credential]]\nname = \"a\"\nsource = \"vault:x\"\n[[credential.grant]]\nhosts = [\"a.example\"]\n",
+            "`vault` is not a source\n --> config.toml:3:10\n  |\n3 | source = …\n  |          ^\n  = hint: write `env:NAME`, `file:PATH` or `cmd:COMMAND`",
+        );
+        check(
+            "[[credential]]\nname = \"a\"\nsource = \"env:A\"\n",
+            "the credential `a` is granted to no host\n --> config.toml:1:1\n  |\n1 | [[credential]]\n  | ^^^^^^^^^^^^^^\n  = hint: add [[credential.grant]] with `hosts = [\"api.example.com\"]`",
+        );
+    }
+
+    #[test]
+    fn a_misplaced_secret_is_not_repeated() {
+        let text = "[[credential]]\nservice = \"github\"\nsource = \"ghp_realrealreal\"\n";
+        let error = parse(text, Path::new("c")).expect_err("not a source").to_string();
+        assert!(!error.contains("ghp_real"), "{error}");
+    }
+}

@@ -1,0 +1,217 @@
+//! The last doors: no new privileges, no capabilities, Landlock, seccomp.
+
+use crate::step::{At, Step, StepError};
+use crate::sys;
+use landlock::{
+    ABI, Access, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    Scope,
+};
+use std::io;
+
+/// Gives up privileges, in the order in which each is still possible.
+pub(crate) fn drop_privileges() -> Result<(), StepError> {
+    for capability in 0..=63 {
+        // The kernel knows fewer than 64; the first unknown one ends the list.
+        if sys::prctl(libc::PR_CAPBSET_DROP, capability).is_err() {
+            break;
+        }
+    }
+    // Before seccomp and Landlock, which ask for it, and so that no setuid program regains what was dropped.
+    sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).at(Step::Seccomp)?;
+    sys::drop_capabilities().at(Step::Seccomp)
+}
+
+/// A second wall behind the mount view: no mounting, no reaching of the first process by signals or of other
+/// namespaces' abstract sockets, where the kernel can.
+pub(crate) fn landlock() -> Result<(), StepError> {
+    let restrict = || -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let all = AccessFs::from_all(ABI::V3);
+        Ruleset::default()
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(all)?
+            .scope(Scope::AbstractUnixSocket | Scope::Signal)?
+            .create()?
+            .add_rule(PathBeneath::new(PathFd::new("/")?, all))?
+            .restrict_self()?;
+        Ok(())
+    };
+    restrict().map_err(io::Error::other).at(Step::Landlock)
+}
+
+const EPERM: u32 = libc::EPERM as u32;
+const ENOSYS: u32 = libc::ENOSYS as u32;
+const EAFNOSUPPORT: u32 = libc::EAFNOSUPPORT as u32;
+
+/// Refused with "function not implemented": programs fall back (libuv from io_uring, glibc from clone3).
+const ABSENT: &[libc::c_long] = &[
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_clone3,
+    457, // statmount
+    458, // listmount
+    467, // open_tree_attr
+];
+
+/// Refused with "operation not permitted".
+const REFUSED: &[libc::c_long] = &[
+    libc::SYS_unshare,
+    libc::SYS_setns,
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_open_tree,
+    libc::SYS_move_mount,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_keyctl,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_load,
+    libc::SYS_kexec_file_load,
+    libc::SYS_reboot,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_acct,
+    libc::SYS_quotactl,
+    libc::SYS_quotactl_fd,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_kcmp,
+    libc::SYS_fanotify_init,
+    libc::SYS_iopl,
+    libc::SYS_ioperm,
+    libc::SYS_syslog,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_clock_adjtime,
+    libc::SYS_adjtimex,
+    libc::SYS_mbind,
+    libc::SYS_set_mempolicy,
+    libc::SYS_migrate_pages,
+    libc::SYS_move_pages,
+    libc::SYS_vmsplice,
+    libc::SYS_lookup_dcookie,
+    libc::SYS_nfsservctl,
+    libc::SYS_vhangup,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+];
+
+/// Socket families that exist inside. All others (vsock reaches the host, alg and others widen the kernel's surface) do not.
+const FAMILIES: &[libc::c_int] = &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
+
+const NEW_NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWCGROUP;
+
+/// Installs the filter. The last step before the command: nothing of ours needs what it refuses.
+pub(crate) fn seccomp() -> Result<(), StepError> {
+    sys::install_seccomp(&filter()).at(Step::Seccomp)
+}
+
+/// Offsets in `struct seccomp_data`; arguments are 64 bits, of which the low half comes first on x86-64.
+const NUMBER: u32 = 0;
+const ARCHITECTURE: u32 = 4;
+const ARGUMENT_0: u32 = 16;
+const ARGUMENT_1: u32 = 24;
+const ARGUMENT_2: u32 = 32;
+const X86_64: u32 = 0xc000_003e;
+/// From here on numbers belong to the x32 ABI.
+const X32: u32 = 0x4000_0000;
+
+/// The filter as a BPF program.
+fn filter() -> Vec<libc::sock_filter> {
+    let mut program = vec![
+        load(ARCHITECTURE),
+        jump_unless(libc::BPF_JEQ, X86_64, 1, 0),
+        give(libc::SECCOMP_RET_KILL_PROCESS), // i386: another numbering of calls
+        load(NUMBER),
+        jump_unless(libc::BPF_JGE, X32, 0, 1),
+        give(errno(ENOSYS)),
+    ];
+    for call in ABSENT {
+        program.extend([jump_unless(libc::BPF_JEQ, number(*call), 0, 1), give(errno(ENOSYS))]);
+    }
+    for call in REFUSED {
+        program.extend([jump_unless(libc::BPF_JEQ, number(*call), 0, 1), give(errno(EPERM))]);
+    }
+    when(
+        &mut program,
+        libc::SYS_clone,
+        &[load(ARGUMENT_0), jump_unless(libc::BPF_JSET, NEW_NAMESPACES.cast_unsigned(), 0, 1), give(errno(EPERM))],
+    );
+    let mut socket = vec![load(ARGUMENT_0)];
+    for family in FAMILIES {
+        socket.extend([jump_unless(libc::BPF_JEQ, family.cast_unsigned(), 0, 1), give(libc::SECCOMP_RET_ALLOW)]);
+    }
+    socket.extend([
+        // Routing tables are read by getifaddrs, Go and Node; other netlink protocols are not for programs.
+        jump_unless(libc::BPF_JEQ, libc::AF_NETLINK.cast_unsigned(), 0, 3),
+        load(ARGUMENT_2),
+        jump_unless(libc::BPF_JEQ, 0, 0, 1),
+        give(libc::SECCOMP_RET_ALLOW),
+        give(errno(EAFNOSUPPORT)),
+    ]);
+    when(&mut program, libc::SYS_socket, &socket);
+    // Only the low 32 bits of a request count for the kernel, so only they are compared (CVE-2019-10063).
+    when(
+        &mut program,
+        libc::SYS_ioctl,
+        &[
+            load(ARGUMENT_1),
+            jump_unless(libc::BPF_JEQ, libc::TIOCSTI as u32, 1, 0),
+            jump_unless(libc::BPF_JEQ, libc::TIOCLINUX as u32, 0, 1),
+            give(errno(EPERM)),
+        ],
+    );
+    program.push(give(libc::SECCOMP_RET_ALLOW));
+    program
+}
+
+/// Runs `body` for one call; what it lets pass is allowed.
+fn when(program: &mut Vec<libc::sock_filter>, call: libc::c_long, body: &[libc::sock_filter]) {
+    let past = u8::try_from(body.len() + 1).expect("bodies are short");
+    program.push(jump_unless(libc::BPF_JEQ, number(call), 0, past));
+    program.extend_from_slice(body);
+    program.push(give(libc::SECCOMP_RET_ALLOW));
+}
+
+fn load(offset: u32) -> libc::sock_filter {
+    instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset, 0, 0)
+}
+
+/// Compares and jumps: `yes` instructions ahead if it holds, `no` if not.
+fn jump_unless(test: u32, value: u32, yes: u8, no: u8) -> libc::sock_filter {
+    instruction(libc::BPF_JMP | test | libc::BPF_K, value, yes, no)
+}
+
+fn give(verdict: u32) -> libc::sock_filter {
+    instruction(libc::BPF_RET | libc::BPF_K, verdict, 0, 0)
+}
+
+fn errno(number: u32) -> u32 {
+    libc::SECCOMP_RET_ERRNO | number
+}
+
+fn number(call: libc::c_long) -> u32 {
+    u32::try_from(call).expect("system calls are numbered from 0 to some hundreds")
+}
+
+fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
+    libc::sock_filter { code: u16::try_from(code).expect("BPF codes have 16 bits"), jt, jf, k }
+}

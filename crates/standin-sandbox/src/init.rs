@@ -1,0 +1,188 @@
+//! The way in: from a fresh process to the command, as one straight line.
+//!
+//! The launcher executes this program again with an empty environment, its end of a socket at descriptor 3 and
+//! the plan at descriptor 4. That process never held a secret: what it could leak, it does not have
+//! (THREATS 99, 105).
+
+use crate::launch::{CONTROL_FD, PLAN_FD};
+use crate::plan::Plan;
+use crate::step::{At, Step, StepError};
+use crate::sys::{self, Fork};
+use crate::{confine, mounts, network, supervise, terminal};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use std::ffi::CString;
+use std::fs;
+use std::io::{self, IoSlice, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// The argument that makes the binary run [`init_main`] instead of its command line.
+pub const INIT_ARGUMENT: &str = "__sandbox-init";
+
+/// What the launcher hears: sockets come with `NETWORK`, a terminal with `TERMINAL`, errors with `FAILED`.
+pub(crate) const NETWORK: u8 = 1;
+pub(crate) const TERMINAL: u8 = 2;
+pub(crate) const FAILED: u8 = 3;
+
+/// What our two processes exit with when the sandbox could not be made (as `env` and shells use it).
+const NOT_STARTED: i32 = 125;
+
+/// Enters the sandbox and runs the command. Called first thing in `main`, while there is one thread.
+pub fn init_main() -> ! {
+    let control = sys::adopt(CONTROL_FD);
+    let code = match outside(&control) {
+        Ok(code) => code,
+        Err(error) => {
+            report(control.as_fd(), &error);
+            NOT_STARTED
+        }
+    };
+    std::process::exit(code)
+}
+
+/// The process outside: makes the namespaces and the network, then waits.
+fn outside(control: &OwnedFd) -> Result<i32, StepError> {
+    // First of all: if the launcher dies, so do we, and with us everything inside.
+    sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).at(Step::Namespaces)?;
+    let signals = sys::block_signals().at(Step::Namespaces)?;
+    let plan = read_plan().at(Step::Plan)?;
+    if plan.uid.1 == 0 {
+        // Root's groups would follow it inside; an ordinary user's cannot be left, and need not be.
+        sys::clear_groups().at(Step::Identity)?;
+    }
+    let namespaces = libc::CLONE_NEWUSER
+        | libc::CLONE_NEWNS
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNET
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS
+        | libc::CLONE_NEWCGROUP;
+    sys::unshare(namespaces).at(Step::Namespaces)?;
+    map_identity(&plan).at(Step::Identity)?;
+    // The network comes before the files: it needs the host's /proc, and the launcher can begin to serve.
+    let sockets = network::set_up()?;
+    send(control.as_fd(), &[NETWORK], &[sockets.tcp.as_fd(), sockets.dns.as_fd()]).at(Step::SandboxNetwork)?;
+    drop(sockets);
+    // The next child is the first process of the pid namespace.
+    match sys::fork().at(Step::Namespaces)? {
+        Fork::Child => inside(control.as_fd(), &plan, &signals),
+        Fork::Parent(first) => {
+            // Our copy of the socket would keep the launcher waiting for the end of a start that has long ended.
+            sys::dup2(2, CONTROL_FD).at(Step::Namespaces)?;
+            supervise::wait_for(first, false, &signals).at(Step::Exec)
+        }
+    }
+}
+
+/// The first process inside: makes the files and the terminal, starts the command, adopts orphans.
+fn inside(control: BorrowedFd<'_>, plan: &Plan, signals: &libc::sigset_t) -> ! {
+    let run = || {
+        sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).at(Step::Namespaces)?;
+        rustix::system::sethostname(b"standin").at(Step::Namespaces)?;
+        mounts::enter(plan)?;
+        let terminal = open_terminal(control, plan)?;
+        confine::drop_privileges()?;
+        // After the identity was mapped (it would have made our own /proc entries root's), before anything runs
+        // beside us: nobody inside can read or trace this process.
+        sys::prctl(libc::PR_SET_DUMPABLE, 0).at(Step::Seccomp)?;
+        match sys::fork().at(Step::Exec)? {
+            Fork::Child => command(control, plan, terminal, signals),
+            Fork::Parent(child) => {
+                drop(terminal);
+                sys::dup2(2, CONTROL_FD).at(Step::Exec)?;
+                supervise::wait_for(child, true, signals).at(Step::Exec)
+            }
+        }
+    };
+    let code = run().unwrap_or_else(|error: StepError| {
+        report(control, &error);
+        NOT_STARTED
+    });
+    std::process::exit(code)
+}
+
+/// The command's own process, up to its execution.
+fn command(control: BorrowedFd<'_>, plan: &Plan, tty: Option<OwnedFd>, signals: &libc::sigset_t) -> ! {
+    let run = || -> Result<(), StepError> {
+        // A session of its own, so that it neither gets the caller's signals nor its terminal.
+        rustix::process::setsid().at(Step::Exec)?;
+        if let Some(tty) = tty {
+            terminal::attach(tty.as_fd()).at(Step::Terminal)?;
+        }
+        std::env::set_current_dir(&plan.directory).at_thing(Step::Exec, plan.directory.display())?;
+        let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+        rustix::process::setrlimit(rustix::process::Resource::Core, none).at(Step::Exec)?;
+        // Everything from the control socket on; a leaked descriptor would be a way out.
+        sys::close_on_exec_from(3).at(Step::Exec)?;
+        sys::reset_signals(signals).at(Step::Exec)?;
+        confine::landlock()?;
+        confine::seccomp()?;
+        let text = |bytes: &Vec<u8>| CString::new(bytes.clone()).map_err(io::Error::from);
+        let arguments: Vec<CString> = plan.command.iter().map(text).collect::<Result<_, _>>().at(Step::Exec)?;
+        let environment: Vec<CString> = plan.environment.iter().map(text).collect::<Result<_, _>>().at(Step::Exec)?;
+        let program = arguments.first().ok_or(io::ErrorKind::InvalidInput).map_err(io::Error::from).at(Step::Exec)?;
+        let arguments: Vec<_> = arguments.iter().map(CString::as_c_str).collect();
+        let environment: Vec<_> = environment.iter().map(CString::as_c_str).collect();
+        Err(sys::execve(program, &arguments, &environment)).at_thing(Step::Exec, program.to_string_lossy())
+    };
+    if let Err(error) = run() {
+        report(control, &error);
+    }
+    std::process::exit(NOT_STARTED)
+}
+
+fn open_terminal(control: BorrowedFd<'_>, plan: &Plan) -> Result<Option<OwnedFd>, StepError> {
+    let Some((rows, columns)) = plan.terminal else { return Ok(None) };
+    let (ours, theirs) = terminal::open_inside(rows, columns).at(Step::Terminal)?;
+    send(control, &[TERMINAL], &[ours.as_fd()]).at(Step::Terminal)?;
+    Ok(Some(theirs))
+}
+
+/// The plan: a length, JSON, then the blobs, each after its length.
+fn read_plan() -> io::Result<Plan> {
+    let mut bytes = Vec::new();
+    fs::File::from(sys::adopt(PLAN_FD)).read_to_end(&mut bytes)?;
+    let mut rest = bytes.as_slice();
+    let mut plan: Plan = serde_json::from_slice(take_part(&mut rest)?)?;
+    while !rest.is_empty() {
+        plan.blobs.push(take_part(&mut rest)?.to_vec());
+    }
+    Ok(plan)
+}
+
+fn take_part<'a>(rest: &mut &'a [u8]) -> io::Result<&'a [u8]> {
+    let (length, tail) = rest.split_first_chunk::<8>().ok_or(io::ErrorKind::UnexpectedEof)?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| io::ErrorKind::InvalidData)?;
+    let (part, tail) = tail.split_at_checked(length).ok_or(io::ErrorKind::UnexpectedEof)?;
+    *rest = tail;
+    Ok(part)
+}
+
+/// One user, one group. Groups must be denied first, or an ordinary user may not map one.
+fn map_identity(plan: &Plan) -> io::Result<()> {
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("{} {} 1", plan.uid.0, plan.uid.1))?;
+    fs::write("/proc/self/gid_map", format!("{} {} 1", plan.gid.0, plan.gid.1))
+}
+
+fn send(control: BorrowedFd<'_>, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    rustix::net::sendmsg(control, &[IoSlice::new(message)], &mut ancillary, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// Tells the launcher what failed: the step, the system's number, the thing.
+fn report(control: BorrowedFd<'_>, error: &StepError) {
+    let number = error.source.raw_os_error().unwrap_or(0).to_le_bytes();
+    let detail = if error.source.raw_os_error().is_some() {
+        error.what.clone()
+    } else {
+        format!("{}: {}", error.what, error.source)
+    };
+    let message = [&[FAILED, error.step.code()][..], &number, detail.as_bytes()].concat();
+    // If nobody listens any more, the exit code still tells that the start failed.
+    rustix::net::send(control, &message, SendFlags::NOSIGNAL).ok();
+}

@@ -1,0 +1,215 @@
+//! The launcher's side: starts the first process, takes the sockets, waits.
+
+use crate::dns_socket::DnsSocket;
+use crate::init::{FAILED, INIT_ARGUMENT, NETWORK, TERMINAL};
+use crate::network;
+use crate::plan::Plan;
+use crate::probe;
+use crate::step::Step;
+use crate::sys;
+use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType, recvmsg, socketpair,
+};
+use std::fs::File;
+use std::io::{self, IoSliceMut, Write};
+use std::net::IpAddr;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+
+/// Where the first process finds its end of the socket.
+pub(crate) const CONTROL_FD: RawFd = 3;
+/// Where it finds the plan.
+pub(crate) const PLAN_FD: RawFd = 4;
+
+/// A sandbox whose network exists; its command has not started yet, or has just.
+pub struct Prepared {
+    child: Child,
+    control: OwnedFd,
+    /// Captured connections, accepted from outside.
+    pub tcp: std::net::TcpListener,
+    /// Captured DNS queries.
+    pub dns: DnsSocket,
+}
+
+/// A sandbox whose command runs.
+pub struct Sandbox {
+    child: Child,
+    /// Our side of the command's terminal.
+    pub terminal: Option<OwnedFd>,
+}
+
+/// Why there is no sandbox.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// Before the first process.
+    #[error("cannot start the sandbox's first process")]
+    Spawn(#[source] io::Error),
+    /// A step on the way in.
+    #[error("cannot {}{}{}", what, if detail.is_empty() { "" } else { ": " }, detail)]
+    Step {
+        /// What was tried.
+        what: &'static str,
+        /// On what.
+        detail: String,
+        /// How the host can be mended, if that is known.
+        mend: Option<String>,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The first process ended without a word.
+    #[error("the sandbox's first process ended with {0} before the command started")]
+    Died(ExitStatus),
+    /// The socket to it.
+    #[error("lost the sandbox's first process")]
+    Lost(#[source] io::Error),
+}
+
+/// Makes a sandbox and returns as soon as its network can be served. Call it from the main thread: the sandbox dies
+/// with the thread that made it.
+pub fn launch(plan: &Plan, program: &Path) -> Result<Prepared, LaunchError> {
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .map_err(|error| LaunchError::Spawn(error.into()))?;
+    let plan_file = write_plan(plan).map_err(LaunchError::Spawn)?;
+    let (control, plan_fd) = (theirs.as_raw_fd(), plan_file.as_raw_fd());
+    let mut command = Command::new(program);
+    command.arg(INIT_ARGUMENT).env_clear();
+    let hand_over = move || {
+        // Both may sit where the other is to go, so they move out of the way first.
+        let (high_control, high_plan) = (100, 101);
+        sys::dup2(control, high_control)?;
+        sys::dup2(plan_fd, high_plan)?;
+        sys::close_on_exec_from(3)?;
+        sys::dup2(high_control, CONTROL_FD)?;
+        sys::dup2(high_plan, PLAN_FD)
+    };
+    // SAFETY: the closure makes async-signal-safe system calls only and allocates nothing.
+    unsafe { command.pre_exec(hand_over) };
+    let child = command.spawn().map_err(LaunchError::Spawn)?;
+    drop((theirs, plan_file));
+    let mut starting = Starting { child, control: ours };
+    match starting.next_message()? {
+        Some((NETWORK, descriptors)) => {
+            let [tcp, dns] = <[OwnedFd; 2]>::try_from(descriptors)
+                .map_err(|_| LaunchError::Lost(io::ErrorKind::InvalidData.into()))?;
+            let Starting { child, control } = starting;
+            Ok(Prepared { child, control, tcp: tcp.into(), dns: DnsSocket::new(dns) })
+        }
+        _ => Err(starting.died()),
+    }
+}
+
+impl Prepared {
+    /// The gateway's own addresses, as the sandbox sees them.
+    pub fn gateway(&self) -> Vec<IpAddr> {
+        vec![network::GATEWAY_V4.into(), network::GATEWAY_V6.into()]
+    }
+
+    /// Waits until the command runs.
+    pub fn started(self, expects_terminal: bool) -> Result<(Sandbox, std::net::TcpListener, DnsSocket), LaunchError> {
+        let Self { child, control, tcp, dns } = self;
+        let mut starting = Starting { child, control };
+        let mut terminal = None;
+        loop {
+            match starting.next_message()? {
+                Some((TERMINAL, descriptors)) => terminal = descriptors.into_iter().next(),
+                // The socket closes when the command is executed.
+                None if !expects_terminal || terminal.is_some() => break,
+                _ => return Err(starting.died()),
+            }
+        }
+        Ok((Sandbox { child: starting.child, terminal }, tcp, dns))
+    }
+}
+
+impl Sandbox {
+    /// The process to wait for and to signal.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Passes a signal on to the command.
+    pub fn signal(&self, signal: i32) -> io::Result<()> {
+        sys::kill(i32::try_from(self.child.id()).map_err(|_| io::ErrorKind::InvalidInput)?, signal)
+    }
+
+    /// Waits for the end: the command's exit code, or 128 and the signal that ended it.
+    pub fn wait(&mut self) -> io::Result<i32> {
+        let status = self.child.wait()?;
+        Ok(status.code().unwrap_or_else(|| 128 + std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0)))
+    }
+}
+
+struct Starting {
+    child: Child,
+    control: OwnedFd,
+}
+
+impl Starting {
+    /// The next word from the first process; nothing when it has closed the socket.
+    fn next_message(&mut self) -> Result<Option<(u8, Vec<OwnedFd>)>, LaunchError> {
+        let mut buffer = [0; 4096];
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut parts = [IoSliceMut::new(&mut buffer)];
+        let received = loop {
+            match recvmsg(&self.control, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+                Err(rustix::io::Errno::INTR) => {}
+                other => break other.map_err(|error| LaunchError::Lost(error.into()))?,
+            }
+        };
+        let descriptors = ancillary
+            .drain()
+            .filter_map(|message| match message {
+                RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        match &buffer[..received.bytes] {
+            [] => Ok(None),
+            [FAILED, step, a, b, c, d, detail @ ..] => {
+                self.reap();
+                Err(failure(*step, i32::from_le_bytes([*a, *b, *c, *d]), detail))
+            }
+            [kind, ..] => Ok(Some((*kind, descriptors))),
+        }
+    }
+
+    fn died(mut self) -> LaunchError {
+        match self.child.wait() {
+            Ok(status) => LaunchError::Died(status),
+            Err(error) => LaunchError::Lost(error),
+        }
+    }
+
+    fn reap(&mut self) {
+        // It has said why it ends; its code adds nothing.
+        drop(self.child.wait());
+    }
+}
+
+fn failure(step: u8, number: i32, detail: &[u8]) -> LaunchError {
+    let source = if number == 0 { io::Error::other("see above") } else { io::Error::from_raw_os_error(number) };
+    let step = Step::from_code(step);
+    LaunchError::Step {
+        what: step.map_or("start the sandbox", Step::what),
+        detail: String::from_utf8_lossy(detail).into_owned(),
+        mend: step.and_then(|step| probe::mend(step, number)),
+        source,
+    }
+}
+
+/// The plan in memory: never on disk, and closed when the first process has read it.
+fn write_plan(plan: &Plan) -> io::Result<File> {
+    let mut file = File::from(memfd_create("standin-plan", MemfdFlags::CLOEXEC)?);
+    let json = serde_json::to_vec(plan)?;
+    for part in std::iter::once(&json).chain(&plan.blobs) {
+        file.write_all(&(part.len() as u64).to_le_bytes())?;
+        file.write_all(part)?;
+    }
+    seek(&file, SeekFrom::Start(0))?;
+    Ok(file)
+}

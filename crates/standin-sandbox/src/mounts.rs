@@ -1,0 +1,215 @@
+//! The sandbox's files: a new root in memory, with what the plan shows and nothing else.
+
+use crate::plan::{Plan, Show};
+use crate::step::{At, Step, StepError};
+use crate::sys;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+/// Where the new root is put together; it hides the host's directory of that name from this process only.
+const STAGE: &str = "/tmp";
+const READ_ONLY: u64 = 0x1;
+const NO_SETUID: u64 = 0x2;
+const NO_DEVICES: u64 = 0x4;
+
+/// Device nodes that programs need.
+const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
+/// Links into /proc that programs need.
+const DEVICE_LINKS: &[(&str, &str)] = &[
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
+];
+/// Parts of /proc through which the host's root could act (a root caller has its user id) or that tell of the host.
+const PROC_READ_ONLY: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger"];
+const PROC_MASKED: &[&str] =
+    &["kcore", "keys", "kmsg", "timer_list", "sched_debug", "kallsyms", "kpagecount", "kpageflags"];
+
+/// A source on the host, taken before the new root hides it.
+struct Taken(OwnedFd, bool);
+
+/// Builds the view and makes it the root. Runs as the first process of the new pid namespace.
+pub(crate) fn enter(plan: &Plan) -> Result<(), StepError> {
+    // Nothing mounted from here on may show on the host.
+    sys::mount(c"none", c"/", c"none", libc::MS_REC | libc::MS_PRIVATE, c"").at(Step::Mounts)?;
+    // Sources are taken first: a workspace under the staging directory would be hidden.
+    let taken = take_sources(plan)?;
+    let devices = take_devices()?;
+    sys::mount(c"standin", &c(STAGE)?, c"tmpfs", libc::MS_NOSUID | libc::MS_NODEV, c"mode=0755,size=64m")
+        .at(Step::Mounts)?;
+    let mut taken = taken.into_iter();
+    for show in &plan.view {
+        put(show, plan, &mut taken).at_thing(Step::Mounts, describe(show))?;
+    }
+    make_devices(devices).at_thing(Step::Mounts, "/dev")?;
+    make_proc()?;
+    // The old root is stacked on the new one for a moment, then detached: no directory for it is needed.
+    std::env::set_current_dir(STAGE).at(Step::Mounts)?;
+    sys::pivot_root_here().at(Step::Mounts)?;
+    sys::unmount_here().at(Step::Mounts)?;
+    // Last, because everything above made directories in it.
+    let flags = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV;
+    sys::mount(c"none", c"/", c"none", flags, c"").at(Step::Mounts)
+}
+
+fn take_sources(plan: &Plan) -> Result<Vec<Taken>, StepError> {
+    plan.view
+        .iter()
+        .filter_map(|show| match show {
+            Show::Host { path, writable } => Some((path, *writable)),
+            _ => None,
+        })
+        .map(|(path, writable)| {
+            let take = || {
+                let tree = sys::open_tree(&sys::c_path(path)?)?;
+                let read_only = if writable { 0 } else { READ_ONLY };
+                sys::mount_setattr(tree.as_fd(), read_only | NO_SETUID | NO_DEVICES)?;
+                Ok::<_, io::Error>(Taken(tree, path.is_dir()))
+            };
+            take().at_thing(Step::Mounts, path.display())
+        })
+        .collect()
+}
+
+fn take_devices() -> Result<Vec<OwnedFd>, StepError> {
+    let take =
+        |name: &&str| sys::open_tree(&c(&format!("/dev/{name}"))?).at_thing(Step::Mounts, format!("/dev/{name}"));
+    DEVICES.iter().map(take).collect()
+}
+
+fn put(show: &Show, plan: &Plan, taken: &mut impl Iterator<Item = Taken>) -> io::Result<()> {
+    match show {
+        Show::Private(path) => {
+            let target = directory(path)?;
+            let options =
+                if path.starts_with("/tmp") || path.starts_with("/var/tmp") { c"mode=1777" } else { c"mode=0700" };
+            sys::mount(c"standin", &sys::c_path(&target)?, c"tmpfs", libc::MS_NOSUID | libc::MS_NODEV, options)
+        }
+        Show::Link { path, target } => {
+            let at = staged(path);
+            directory(path.parent().unwrap_or(Path::new("/")))?;
+            symlink(target, at)
+        }
+        Show::Host { path, .. } => {
+            let Taken(tree, is_directory) = taken.next().ok_or(io::ErrorKind::InvalidInput)?;
+            let target = if is_directory { directory(path)? } else { file(path)? };
+            sys::move_mount(tree.as_fd(), &sys::c_path(&target)?)
+        }
+        Show::File { path, blob } => fs::write(file(path)?, blob_of(plan, *blob)?),
+        Show::Overlay { directory: over, files } => overlay(over, files, plan),
+    }
+}
+
+/// The host's directory under a directory of ours, both below a read-only overlay: two layers and no upper one, which
+/// needs neither extended attributes nor a copy.
+fn overlay(over: &Path, files: &[(PathBuf, usize)], plan: &Plan) -> io::Result<()> {
+    let ours = directory(&Path::new("/run/standin/overlay").join(over.strip_prefix("/").unwrap_or(over)))?;
+    for (path, blob) in files {
+        let at = ours.join(path);
+        if let Some(parent) = at.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(at, blob_of(plan, *blob)?)?;
+    }
+    let target = directory(over)?;
+    let options = format!("lowerdir={}:{}", ours.display(), over.display());
+    sys::mount(
+        c"overlay",
+        &sys::c_path(&target)?,
+        c"overlay",
+        libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV,
+        &c(&options)?,
+    )
+}
+
+fn make_devices(devices: Vec<OwnedFd>) -> io::Result<()> {
+    let dev = directory(Path::new("/dev"))?;
+    sys::mount(c"standin", &sys::c_path(&dev)?, c"tmpfs", libc::MS_NOSUID, c"mode=0755,size=1m")?;
+    for (name, tree) in DEVICES.iter().zip(devices) {
+        fs::write(dev.join(name), "")?;
+        sys::move_mount(tree.as_fd(), &sys::c_path(&dev.join(name))?)?;
+    }
+    for (name, target) in DEVICE_LINKS {
+        symlink(target, dev.join(name))?;
+    }
+    fs::create_dir(dev.join("pts"))?;
+    let flags = libc::MS_NOSUID | libc::MS_NOEXEC;
+    sys::mount(c"devpts", &sys::c_path(&dev.join("pts"))?, c"devpts", flags, c"newinstance,ptmxmode=0666,mode=0620")?;
+    fs::create_dir(dev.join("shm"))?;
+    let flags = libc::MS_NOSUID | libc::MS_NODEV;
+    sys::mount(c"standin", &sys::c_path(&dev.join("shm"))?, c"tmpfs", flags, c"mode=1777")
+}
+
+/// A /proc of this pid namespace, without the parts that act on the host.
+fn make_proc() -> Result<(), StepError> {
+    let proc = directory(Path::new("/proc")).at(Step::Proc)?;
+    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    sys::mount(c"proc", &sys::c_path(&proc).at(Step::Proc)?, c"proc", flags, c"").at(Step::Proc)?;
+    let harden = |name: &str, source: &Path, read_only: bool| {
+        let target = proc.join(name);
+        if !target.exists() {
+            return Ok(());
+        }
+        let tree = sys::open_tree(&sys::c_path(source)?)?;
+        if read_only {
+            sys::mount_setattr(tree.as_fd(), READ_ONLY | NO_SETUID | NO_DEVICES)?;
+        }
+        sys::move_mount(tree.as_fd(), &sys::c_path(&target)?)
+    };
+    for name in PROC_READ_ONLY {
+        harden(name, &proc.join(name), true).at_thing(Step::Proc, format!("/proc/{name}"))?;
+    }
+    for name in PROC_MASKED {
+        harden(name, &staged(Path::new("/dev/null")), false).at_thing(Step::Proc, format!("/proc/{name}"))?;
+    }
+    Ok(())
+}
+
+fn staged(path: &Path) -> PathBuf {
+    Path::new(STAGE).join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// The directory of that path in the new root, made if need be.
+fn directory(path: &Path) -> io::Result<PathBuf> {
+    let staged = staged(path);
+    fs::create_dir_all(&staged)?;
+    Ok(staged)
+}
+
+/// An empty file of that path in the new root, made if need be.
+fn file(path: &Path) -> io::Result<PathBuf> {
+    directory(path.parent().unwrap_or(Path::new("/")))?;
+    let staged = staged(path);
+    fs::OpenOptions::new().create(true).append(true).open(&staged)?;
+    Ok(staged)
+}
+
+fn blob_of(plan: &Plan, number: usize) -> io::Result<&[u8]> {
+    plan.blobs.get(number).map(Vec::as_slice).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+fn describe(show: &Show) -> String {
+    let path = match show {
+        Show::Private(path)
+        | Show::Link { path, .. }
+        | Show::Host { path, .. }
+        | Show::File { path, .. }
+        | Show::Overlay { directory: path, .. } => path,
+    };
+    path.display().to_string()
+}
+
+fn c(text: &str) -> Result<std::ffi::CString, StepError> {
+    sys::c_path(Path::new(text)).at(Step::Mounts)
+}
+
+impl From<StepError> for io::Error {
+    fn from(error: StepError) -> Self {
+        error.source
+    }
+}

@@ -1,0 +1,314 @@
+//! From what is wanted to what is done: pure, so that it can be read, compared and snapshot-tested.
+
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// What the caller wants.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// The program (found by the caller) and its arguments.
+    pub command: Vec<OsString>,
+    /// The whole environment of the command; nothing is inherited.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Shown writable, under its own path.
+    pub workspace: PathBuf,
+    /// Where the command starts.
+    pub directory: PathBuf,
+    /// The path of a private, empty home.
+    pub home: PathBuf,
+    /// Shown read-only, under their own paths.
+    pub read_only: Vec<PathBuf>,
+    /// Shown writable, under their own paths.
+    pub writable: Vec<PathBuf>,
+    /// Files of ours.
+    pub files: Vec<InlineFile>,
+    /// Directories of the host with some files replaced.
+    pub overlays: Vec<Overlay>,
+    /// Whether the command gets a terminal of its own, and its rows and columns.
+    pub terminal: Option<(u16, u16)>,
+}
+
+/// A file that does not exist on the host.
+#[derive(Clone, Debug)]
+pub struct InlineFile {
+    /// Where the sandbox sees it.
+    pub path: PathBuf,
+    /// What is in it.
+    pub contents: Vec<u8>,
+}
+
+/// A directory of the host that is shown with some files replaced.
+#[derive(Clone, Debug)]
+pub struct Overlay {
+    /// The directory, on the host and in the sandbox.
+    pub directory: PathBuf,
+    /// The files, by their path in it.
+    pub files: Vec<(PathBuf, Vec<u8>)>,
+}
+
+/// What the host is like, as far as the plan depends on it.
+#[derive(Clone, Debug)]
+pub struct HostFacts {
+    /// The caller's effective user.
+    pub uid: u32,
+    /// The caller's effective group.
+    pub gid: u32,
+    /// The caller's name.
+    pub user: String,
+    /// Top-level links of a merged /usr: (`/bin`, `usr/bin`).
+    pub links: Vec<(PathBuf, PathBuf)>,
+    /// Which of the system's paths exist.
+    pub system: Vec<PathBuf>,
+}
+
+/// What is done. Paths of targets are paths in the sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The program and its arguments, as bytes.
+    pub command: Vec<Vec<u8>>,
+    /// The environment, as `NAME=value` bytes.
+    pub environment: Vec<Vec<u8>>,
+    /// Where the command starts.
+    pub directory: PathBuf,
+    /// (inside, outside).
+    pub uid: (u32, u32),
+    /// (inside, outside).
+    pub gid: (u32, u32),
+    /// In this order.
+    pub view: Vec<Show>,
+    /// Whether there is a terminal, and its rows and columns.
+    pub terminal: Option<(u16, u16)>,
+    /// Lengths of the blobs that [`Show::File`] and [`Show::Overlay`] refer to by number.
+    #[serde(skip)]
+    pub blobs: Vec<Vec<u8>>,
+}
+
+/// One thing that the sandbox sees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Show {
+    /// An empty, private directory in memory.
+    Private(PathBuf),
+    /// A symbolic link.
+    Link {
+        /// Where.
+        path: PathBuf,
+        /// To what.
+        target: PathBuf,
+    },
+    /// A directory or file of the host.
+    Host {
+        /// Where, inside and outside.
+        path: PathBuf,
+        /// Whether it can be written.
+        writable: bool,
+    },
+    /// A file of ours.
+    File {
+        /// Where.
+        path: PathBuf,
+        /// Which blob.
+        blob: usize,
+    },
+    /// A directory of the host under files of ours.
+    Overlay {
+        /// Where, inside and outside.
+        directory: PathBuf,
+        /// Paths in it, and which blobs.
+        files: Vec<(PathBuf, usize)>,
+    },
+}
+
+/// Who the command is inside when the caller is root: agents refuse to run as root.
+const INSIDE_ID: u32 = 1000;
+
+/// Top-level directories of the system, shown read-only.
+pub const SYSTEM: &[&str] = &["/usr", "/opt", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix", "/gnu"];
+
+/// Entries of /etc that programs need and that hold no secret. The rest is not there.
+pub const ETC: &[&str] = &[
+    "alternatives",
+    "bash.bashrc",
+    "ca-certificates",
+    "ca-certificates.conf",
+    "debian_version",
+    "default/locale",
+    "fonts",
+    "gai.conf",
+    "host.conf",
+    "inputrc",
+    "java-11-openjdk",
+    "java-17-openjdk",
+    "java-21-openjdk",
+    "java-25-openjdk",
+    "java",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "locale.alias",
+    "locale.conf",
+    "localtime",
+    "login.defs",
+    "lsb-release",
+    "magic",
+    "mime.types",
+    "nanorc",
+    "os-release",
+    "pki",
+    "profile",
+    "protocols",
+    "python3",
+    "python3.11",
+    "python3.12",
+    "python3.13",
+    "services",
+    "shells",
+    "ssl",
+    "terminfo",
+    "timezone",
+    "vim",
+    "xattr.conf",
+];
+
+/// Makes the plan.
+pub fn plan(spec: &Spec, host: &HostFacts) -> Plan {
+    let inside = |id: u32| if host.uid == 0 { INSIDE_ID } else { id };
+    let (uid, gid) = ((inside(host.uid), host.uid), (inside(host.gid), host.gid));
+    let mut blobs = Vec::new();
+    let mut view = Vec::new();
+    let mut keep = |contents: Vec<u8>| {
+        blobs.push(contents);
+        blobs.len() - 1
+    };
+    view.extend(host.links.iter().map(|(path, target)| Show::Link { path: path.clone(), target: target.clone() }));
+    view.extend(host.system.iter().map(|path| Show::Host { path: path.clone(), writable: false }));
+    for (path, text) in identity_files(spec, host, uid.0, gid.0) {
+        view.push(Show::File { path, blob: keep(text.into_bytes()) });
+    }
+    for private in ["/tmp", "/run", "/var/tmp"] {
+        view.push(Show::Private(private.into()));
+    }
+    view.push(Show::Link { path: "/var/run".into(), target: "/run".into() });
+    view.push(Show::Private(spec.home.clone()));
+    for overlay in &spec.overlays {
+        let files = overlay.files.iter().map(|(path, contents)| (path.clone(), keep(contents.clone()))).collect();
+        view.push(Show::Overlay { directory: overlay.directory.clone(), files });
+    }
+    // Parents before children, so that none hides another.
+    let mut shown: Vec<(PathBuf, bool)> = spec.read_only.iter().map(|path| (path.clone(), false)).collect();
+    shown.extend(spec.writable.iter().chain([&spec.workspace]).map(|path| (path.clone(), true)));
+    shown.sort();
+    shown.dedup();
+    view.extend(shown.into_iter().map(|(path, writable)| Show::Host { path, writable }));
+    for file in &spec.files {
+        view.push(Show::File { path: file.path.clone(), blob: keep(file.contents.clone()) });
+    }
+    Plan {
+        command: spec.command.iter().map(|text| bytes(text)).collect(),
+        environment: spec.environment.iter().map(|(n, v)| [bytes(n), b"=".to_vec(), bytes(v)].concat()).collect(),
+        directory: spec.directory.clone(),
+        uid,
+        gid,
+        view,
+        terminal: spec.terminal,
+        blobs,
+    }
+}
+
+fn identity_files(spec: &Spec, host: &HostFacts, uid: u32, gid: u32) -> Vec<(PathBuf, String)> {
+    let user = if host.uid == 0 { "agent" } else { &host.user };
+    let home = spec.home.display();
+    let passwd = format!(
+        "root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n{user}:x:{uid}:{gid}::{home}:/bin/bash\n\
+         nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+    );
+    let group = format!("root:x:0:\n{user}:x:{gid}:\nnogroup:x:65534:\n");
+    let hosts = "127.0.0.1 localhost standin\n::1 localhost ip6-localhost standin\n";
+    let resolv = format!("nameserver {}\noptions timeout:2 attempts:2\n", crate::network::GATEWAY_V4);
+    [
+        ("/etc/passwd", passwd),
+        ("/etc/group", group),
+        ("/etc/hosts", hosts.to_owned()),
+        ("/etc/hostname", "standin\n".to_owned()),
+        ("/etc/resolv.conf", resolv),
+        (
+            "/etc/nsswitch.conf",
+            "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n".to_owned(),
+        ),
+    ]
+    .map(|(path, text)| (PathBuf::from(path), text))
+    .into()
+}
+
+fn bytes(text: &std::ffi::OsStr) -> Vec<u8> {
+    std::os::unix::ffi::OsStrExt::as_bytes(text).to_vec()
+}
+
+impl HostFacts {
+    /// Looks at this host.
+    pub fn read() -> Self {
+        let mut links = Vec::new();
+        let mut system = Vec::new();
+        for path in SYSTEM.iter().map(Path::new) {
+            match std::fs::read_link(path) {
+                Ok(target) => links.push((path.to_owned(), target)),
+                Err(_) if path.exists() => system.push(path.to_owned()),
+                Err(_) => {}
+            }
+        }
+        for name in ETC {
+            let path = Path::new("/etc").join(name);
+            match std::fs::read_link(&path) {
+                // Links into the system are kept as links; what they lead to is shown there.
+                Ok(target) => links.push((path, target)),
+                Err(_) if path.exists() => system.push(path),
+                Err(_) => {}
+            }
+        }
+        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        Self { uid, gid, user: user_name(uid), links, system }
+    }
+}
+
+/// The name in the host's /etc/passwd, or one that programs accept.
+fn user_name(uid: u32) -> String {
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let id = uid.to_string();
+    let name = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == id).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| "agent".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_reads_as_what_the_sandbox_sees() {
+        let spec = Spec {
+            command: vec!["/usr/bin/true".into()],
+            environment: vec![("HOME".into(), "/home/u".into())],
+            workspace: "/home/u/app".into(),
+            directory: "/home/u/app".into(),
+            home: "/home/u".into(),
+            read_only: vec!["/home/u/.cargo".into()],
+            writable: vec![],
+            files: vec![InlineFile { path: "/run/standin/ca.pem".into(), contents: vec![1] }],
+            overlays: vec![Overlay { directory: "/etc/ssl/certs".into(), files: vec![("a.crt".into(), vec![2])] }],
+            terminal: None,
+        };
+        let host = HostFacts {
+            uid: 0,
+            gid: 0,
+            user: "root".into(),
+            links: vec![("/bin".into(), "usr/bin".into())],
+            system: vec!["/usr".into()],
+        };
+        let made = plan(&spec, &host);
+        assert_eq!((made.uid, made.gid), ((1000, 0), (1000, 0)));
+        insta::assert_debug_snapshot!(made.view);
+    }
+}

@@ -1,0 +1,42 @@
+//! Two small processes that stand between us and the command: the one outside, which waits for the sandbox, and
+//! the first one inside, which adopts orphans. Both forward signals and pass the exit code on.
+
+use crate::sys;
+use std::io;
+
+/// Signals that are passed on. The rest either cannot be caught or is about ourselves.
+const FORWARDED: &[i32] = &[
+    libc::SIGTERM,
+    libc::SIGINT,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGWINCH,
+    libc::SIGCONT,
+];
+
+/// Waits for `child`, reaping others and forwarding signals to it (or to its group). Gives the code to exit with.
+pub(crate) fn wait_for(child: i32, group: bool, signals: &libc::sigset_t) -> io::Result<i32> {
+    let target = if group { -child } else { child };
+    loop {
+        let signal = sys::wait_signal(signals)?;
+        if signal != libc::SIGCHLD {
+            if FORWARDED.contains(&signal) {
+                // The child may have ended a moment ago; its SIGCHLD comes next.
+                drop(sys::kill(target, signal));
+            }
+            continue;
+        }
+        while let Ok(Some((pid, status))) = sys::reap() {
+            if pid == child {
+                return Ok(exit_code(status));
+            }
+        }
+    }
+}
+
+/// As shells tell it: the code, or 128 and the signal.
+fn exit_code(status: i32) -> i32 {
+    if libc::WIFSIGNALED(status) { 128 + libc::WTERMSIG(status) } else { libc::WEXITSTATUS(status) }
+}

@@ -1,0 +1,224 @@
+//! System calls that rustix has no safe wrapper for. One call a function, and why it is sound.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
+
+/// What `fork` tells.
+pub(crate) enum Fork {
+    /// We are the parent; this is the child.
+    Parent(i32),
+    /// We are the child.
+    Child,
+}
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+fn check_long(result: libc::c_long) -> io::Result<libc::c_long> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Leaves the namespaces of these `CLONE_NEW*` flags.
+pub(crate) fn unshare(flags: libc::c_int) -> io::Result<()> {
+    // SAFETY: the flags only change which namespaces this process is in; CLONE_FILES and CLONE_VM are not passed.
+    check(unsafe { libc::unshare(flags) }).map(drop)
+}
+
+/// Forks. Only called in processes with one thread, so the child may do anything.
+pub(crate) fn fork() -> io::Result<Fork> {
+    // SAFETY: the caller has one thread (it was just executed), so no lock is held by a thread that is not copied.
+    match check(unsafe { libc::fork() })? {
+        0 => Ok(Fork::Child),
+        pid => Ok(Fork::Parent(pid)),
+    }
+}
+
+/// Sets one `prctl` option with one argument.
+pub(crate) fn prctl(option: libc::c_int, argument: libc::c_ulong) -> io::Result<()> {
+    // SAFETY: the options used here (PDEATHSIG, DUMPABLE, NO_NEW_PRIVS, CAPBSET_DROP, CAP_AMBIENT) take integers.
+    check(unsafe { libc::prctl(option, argument, 0, 0, 0) }).map(drop)
+}
+
+/// Gives up every capability.
+pub(crate) fn drop_capabilities() -> io::Result<()> {
+    let header: [u32; 2] = [0x2008_0522, 0]; // _LINUX_CAPABILITY_VERSION_3, this process
+    let none: [u32; 6] = [0; 6];
+    // SAFETY: the header and the two data structures have the sizes that version 3 asks for.
+    check_long(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) }).map(drop)
+}
+
+/// Marks every descriptor from `first` on to be closed when a program is executed.
+pub(crate) fn close_on_exec_from(first: RawFd) -> io::Result<()> {
+    const CLOSE_RANGE_CLOEXEC: libc::c_uint = 1 << 2;
+    let first = libc::c_uint::try_from(first).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: nothing is closed now; descriptors are marked.
+    check_long(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, CLOSE_RANGE_CLOEXEC) }).map(drop)
+}
+
+/// Makes `to` a copy of `from` that survives `exec`. Async-signal-safe.
+pub(crate) fn dup2(from: RawFd, to: RawFd) -> io::Result<()> {
+    // SAFETY: both are descriptor numbers; what `to` was is closed, and its owner is the caller's business.
+    check(unsafe { libc::dup2(from, to) }).map(drop)
+}
+
+/// Takes over a descriptor that was handed to this process by number.
+pub(crate) fn adopt(fd: RawFd) -> OwnedFd {
+    // SAFETY: the launcher puts its socket and its plan at these numbers, and nothing else in this process owns them.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// A copy of a mount, recursively, that is attached nowhere yet.
+pub(crate) fn open_tree(path: &CStr) -> io::Result<OwnedFd> {
+    const OPEN_TREE_CLONE: libc::c_uint = 1;
+    const OPEN_TREE_CLOEXEC: libc::c_uint = libc::O_CLOEXEC as libc::c_uint;
+    let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | libc::AT_RECURSIVE as libc::c_uint;
+    // SAFETY: the path is a C string that outlives the call.
+    let fd = check_long(unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) })?;
+    let fd = RawFd::try_from(fd).map_err(|_| io::ErrorKind::InvalidData)?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Sets mount attributes (`MOUNT_ATTR_*`) on a detached tree, recursively.
+pub(crate) fn mount_setattr(tree: BorrowedFd<'_>, set: u64) -> io::Result<()> {
+    let attributes = libc::mount_attr { attr_set: set, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
+    let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
+    // SAFETY: the empty path and the structure outlive the call, and the size is the structure's.
+    check_long(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            tree.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const attributes,
+            size_of_val(&attributes),
+        )
+    })
+    .map(drop)
+}
+
+/// Attaches a detached tree.
+pub(crate) fn move_mount(tree: BorrowedFd<'_>, target: &CStr) -> io::Result<()> {
+    const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 4;
+    // SAFETY: both paths are C strings that outlive the call.
+    check_long(unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            tree.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_FDCWD,
+            target.as_ptr(),
+            MOVE_MOUNT_F_EMPTY_PATH,
+        )
+    })
+    .map(drop)
+}
+
+/// The classic `mount`.
+pub(crate) fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: libc::c_ulong, data: &CStr) -> io::Result<()> {
+    // SAFETY: all are C strings that outlive the call; `data` is text for the file systems used here.
+    check(unsafe { libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, data.as_ptr().cast()) })
+        .map(drop)
+}
+
+/// Makes the current directory the root, with the old root stacked on it.
+pub(crate) fn pivot_root_here() -> io::Result<()> {
+    // SAFETY: both paths are C strings that outlive the call.
+    check_long(unsafe { libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()) }).map(drop)
+}
+
+/// Detaches what is mounted at the current directory.
+pub(crate) fn unmount_here() -> io::Result<()> {
+    // SAFETY: the path is a C string that outlives the call.
+    check(unsafe { libc::umount2(c".".as_ptr(), libc::MNT_DETACH) }).map(drop)
+}
+
+/// Installs a seccomp filter on this process.
+pub(crate) fn install_seccomp(filter: &[libc::sock_filter]) -> io::Result<()> {
+    let length = libc::c_ushort::try_from(filter.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let program = libc::sock_fprog { len: length, filter: filter.as_ptr().cast_mut() };
+    // SAFETY: the kernel reads `length` instructions from a slice of that length and copies them.
+    check_long(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) })
+        .map(drop)
+}
+
+/// Blocks every signal and returns the set, for [`wait_signal`].
+pub(crate) fn block_signals() -> io::Result<libc::sigset_t> {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigfillset` initialises the set it is given.
+    check(unsafe { libc::sigfillset(set.as_mut_ptr()) })?;
+    // SAFETY: initialised by the call above.
+    let set = unsafe { set.assume_init() };
+    // SAFETY: the set is valid; the old mask is not asked for.
+    check(unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) })?;
+    Ok(set)
+}
+
+/// Lets every signal through again and resets what was ignored, as a new program expects.
+pub(crate) fn reset_signals(set: &libc::sigset_t) -> io::Result<()> {
+    for signal in [libc::SIGPIPE, libc::SIGINT, libc::SIGQUIT, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU] {
+        // SAFETY: SIG_DFL installs no handler.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    // SAFETY: the set is valid; the old mask is not asked for.
+    check(unsafe { libc::sigprocmask(libc::SIG_UNBLOCK, set, std::ptr::null_mut()) }).map(drop)
+}
+
+/// Waits for one of the blocked signals.
+pub(crate) fn wait_signal(set: &libc::sigset_t) -> io::Result<libc::c_int> {
+    // SAFETY: the set is valid; the details are not asked for.
+    check(unsafe { libc::sigwaitinfo(set, std::ptr::null_mut()) })
+}
+
+/// Collects one ended child without waiting: its process id and raw status.
+pub(crate) fn reap() -> io::Result<Option<(i32, libc::c_int)>> {
+    let mut status = 0;
+    // SAFETY: the status is written to a live variable.
+    match check(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) })? {
+        0 => Ok(None),
+        pid => Ok(Some((pid, status))),
+    }
+}
+
+/// Sends a signal to a process, or to a group if `pid` is negative.
+pub(crate) fn kill(pid: i32, signal: libc::c_int) -> io::Result<()> {
+    // SAFETY: signals are sent to processes that we started.
+    check(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+/// Executes a program; returns only if that failed.
+pub(crate) fn execve(program: &CStr, arguments: &[&CStr], environment: &[&CStr]) -> io::Error {
+    let list = |texts: &[&CStr]| texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>();
+    let (arguments, environment) = (list(arguments), list(environment));
+    // SAFETY: both lists end with a null pointer, and they and their strings outlive the call.
+    unsafe { libc::execve(program.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// Sets an integer socket option.
+pub(crate) fn setsockopt(socket: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> io::Result<()> {
+    let size = libc::socklen_t::try_from(size_of_val(&value)).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: the value is an int that outlives the call, and the size is its size.
+    check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), size) }).map(drop)
+}
+
+/// Makes `terminal` the controlling terminal of this session.
+pub(crate) fn set_controlling_terminal(terminal: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: TIOCSCTTY takes an integer.
+    check(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) }).map(drop)
+}
+
+/// Leaves supplementary groups behind; only a privileged process can, and only it needs to.
+pub(crate) fn clear_groups() -> io::Result<()> {
+    // SAFETY: a list of length zero is not read.
+    check(unsafe { libc::setgroups(0, std::ptr::null()) }).map(drop)
+}
+
+/// A path as a C string.
+pub(crate) fn c_path(path: &Path) -> io::Result<std::ffi::CString> {
+    use std::os::unix::ffi::OsStrExt;
+    std::ffi::CString::new(path.as_os_str().as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
+}
