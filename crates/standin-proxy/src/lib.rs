@@ -11,7 +11,7 @@
 //! Read next: `docs/life-of-a-request.md`, then [`connection`], then [`request`].
 
 mod connection;
-pub mod dns;
+mod dns;
 mod exchange;
 mod fault;
 mod io;
@@ -20,5 +20,6 @@ mod request;
 mod respond;
 mod session;
 
+pub use dns::FakeAddresses;
 pub use listener::serve;
 pub use session::{Ingress, Session, SessionParts};

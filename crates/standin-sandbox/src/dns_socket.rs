@@ -3,7 +3,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{Ipv6Addr, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Room for one `IPV6_PKTINFO` control message.
 const CONTROL: usize = 64;
@@ -23,6 +23,11 @@ pub struct Asked {
 impl DnsSocket {
     pub(crate) fn new(socket: OwnedFd) -> Self {
         Self(socket)
+    }
+
+    /// The same socket, to be told by a runtime when there is something to receive.
+    pub fn readiness(&self) -> io::Result<std::net::UdpSocket> {
+        Ok(self.0.try_clone()?.into())
     }
 
     /// Receives a datagram; `WouldBlock` if there is none.
@@ -107,16 +112,4 @@ fn destination(message: &libc::msghdr) -> Option<Ipv6Addr> {
 
 fn socklen(size: usize) -> libc::socklen_t {
     libc::socklen_t::try_from(size).expect("addresses are small")
-}
-
-impl AsFd for DnsSocket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-impl AsRawFd for DnsSocket {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
-    }
 }

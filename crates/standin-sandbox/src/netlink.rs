@@ -23,8 +23,9 @@ pub(crate) struct Message(Vec<u8>);
 impl Netlink {
     /// Opens a socket for a protocol of `NETLINK_*`.
     pub(crate) fn open(protocol: u32) -> io::Result<Self> {
-        let protocol = net::Protocol::from_raw(protocol.try_into().map_err(|_| io::ErrorKind::InvalidInput)?);
-        let socket = net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, Some(protocol))?;
+        // rustix has no protocol zero, which is the routing protocol and the default.
+        let protocol = std::num::NonZeroU32::new(protocol).map(net::Protocol::from_raw);
+        let socket = net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
         Ok(Self(socket))
     }
 

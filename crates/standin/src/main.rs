@@ -1,1 +1,47 @@
-fn main() {}
+//! Standin runs coding agents without giving them keys.
+//!
+//! This crate is the command line: what was typed ([`cli`]), what it means ([`run`]), and how it ends. The
+//! business is in the crates below it.
+
+mod cli;
+mod demo;
+mod exit;
+mod log;
+mod run;
+
+use clap::{CommandFactory, Parser};
+use cli::{Cli, Command};
+use std::io;
+
+fn main() {
+    // Before anything else, and while there is one thread: the same program is the sandbox's first process, and
+    // the demonstration's.
+    let first = std::env::args_os().nth(1);
+    if first.as_deref() == Some(standin_sandbox::INIT_ARGUMENT.as_ref()) {
+        standin_sandbox::init_main();
+    }
+    if let Some(role) = demo::hidden_role(first.as_deref()) {
+        exit::with(role());
+    }
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_env("STANDIN_LOG"))
+        .with_writer(io::stderr)
+        .init();
+    exit::with(dispatch(Cli::parse()))
+}
+
+fn dispatch(cli: Cli) -> Result<i32, exit::Failure> {
+    match cli.command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Demo => demo::demo(),
+        Command::Log(arguments) => log::log(&arguments),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "standin", &mut io::stdout());
+            Ok(exit::SUCCESS)
+        }
+        Command::Man => {
+            clap_mangen::Man::new(Cli::command()).render(&mut io::stdout()).map_err(exit::Failure::output)?;
+            Ok(exit::SUCCESS)
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What was typed.
+
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Run coding agents without giving them keys.
+///
+/// The agent runs in a sandbox whose only way out is Standin's proxy. It holds stand-ins: values with the shape of your
+/// credentials and none of their power. The proxy puts the real ones in where a grant says so, takes them out of what
+/// comes back, decides every request, and keeps a record of each.
+#[derive(Parser)]
+#[command(name = "standin", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run a command in the sandbox
+    Run(RunArguments),
+    /// Show what Standin does, with nothing to set up
+    Demo,
+    /// Show what a session did
+    Log(LogArguments),
+    /// Print completions for a shell
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Without configuration, credentials that Standin knows (ANTHROPIC_API_KEY, OPENAI_API_KEY, GH_TOKEN, …) are found in
+/// the environment and shown to the command as stand-ins that work at their own service only. Package registries can be
+/// read. Everything else is refused, with a reason that the command can read.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  standin run -- claude
+  standin run --allow docs.rs -- codex
+  standin run --secret TOKEN=env:TOKEN@api.example.com -- ./script.sh")]
+pub(crate) struct RunArguments {
+    /// Read this configuration instead of ~/.config/standin/config.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Allow a host (or *.example.com, or HOST:PORT), without a credential
+    #[arg(long, value_name = "HOST")]
+    pub(crate) allow: Vec<String>,
+    /// Lend a credential: the command sees a stand-in as NAME; SOURCE is env:…, file:… or cmd:…
+    #[arg(long, value_name = "NAME=SOURCE@HOST")]
+    pub(crate) secret: Vec<String>,
+    /// Pass a variable of the environment on as it is
+    #[arg(long, value_name = "NAME")]
+    pub(crate) env: Vec<String>,
+    /// Show a path read-only
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ro: Vec<PathBuf>,
+    /// Show a path writable
+    #[arg(long, value_name = "PATH")]
+    pub(crate) rw: Vec<PathBuf>,
+    /// The directory to work in [default: the current one]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) workspace: Option<PathBuf>,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// Shows the records of the last session.
+#[derive(Args)]
+pub(crate) struct LogArguments {
+    /// Show this session instead of the last one
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: Option<String>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Show denied exchanges only
+    #[arg(long)]
+    pub(crate) denied: bool,
+    /// List sessions
+    #[arg(long, conflicts_with_all = ["session", "denied"])]
+    pub(crate) sessions: bool,
+}

@@ -1,0 +1,88 @@
+//! How Standin ends: the exit codes, and the one place that prints an error.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | all went well |
+//! | 1 | `demo`: something is not as it should be; `log`: nothing is recorded |
+//! | 2 | the command line is not understood |
+//! | 125 | Standin failed: configuration, sandbox, audit log |
+//! | 127 | the command was not found |
+//! | other | the sandboxed command's own code, or 128 and the signal that ended it |
+
+use std::fmt;
+
+/// All went well.
+pub(crate) const SUCCESS: i32 = 0;
+/// A check failed.
+pub(crate) const CHECK_FAILED: i32 = 1;
+/// Standin failed.
+pub(crate) const FAILED: i32 = 125;
+/// The command was not found.
+pub(crate) const NOT_FOUND: i32 = 127;
+
+/// What the user is told.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    hint: Option<String>,
+    code: i32,
+}
+
+impl Failure {
+    /// Says what failed.
+    pub(crate) fn new(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), hint: None, code: FAILED }
+    }
+
+    /// Says what failed and, with its sources, why.
+    pub(crate) fn because(what: impl fmt::Display, error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut message = format!("{what}: {error}");
+        let mut next = error.source();
+        while let Some(source) = next {
+            message.push_str(": ");
+            message.push_str(&source.to_string());
+            next = source.source();
+        }
+        Self::new(message)
+    }
+
+    /// The output could not be written.
+    pub(crate) fn output(error: std::io::Error) -> Self {
+        Self::because("cannot write the output", &error)
+    }
+
+    /// Adds what would mend it.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Ends with another code than 125.
+    #[must_use]
+    pub(crate) fn code(mut self, code: i32) -> Self {
+        self.code = code;
+        self
+    }
+}
+
+/// Ends the process.
+pub(crate) fn with(result: Result<i32, Failure>) -> ! {
+    let code = match result {
+        Ok(code) => code,
+        Err(failure) => {
+            say(&format!("error: {}", failure.message));
+            if let Some(hint) = failure.hint {
+                say(&format!("hint: {hint}"));
+            }
+            failure.code
+        }
+    };
+    std::process::exit(code)
+}
+
+/// A line on stderr. Where even that is closed, nobody can be told anything.
+#[expect(clippy::print_stderr, reason = "the command line's one voice for people")]
+pub(crate) fn say(line: &str) {
+    eprintln!("standin: {line}");
+}

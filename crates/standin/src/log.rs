@@ -1,0 +1,81 @@
+//! `standin log`: what a session did.
+
+use crate::cli::LogArguments;
+use crate::exit::{self, Failure};
+use crate::run::{bytes, state_directory};
+use standin_audit::{AuditReader, RecordRow, SessionRow};
+use std::io::{self, BufWriter, Write};
+
+/// Prints records (or sessions), for people or for programs.
+pub(crate) fn log(arguments: &LogArguments) -> Result<i32, Failure> {
+    let cannot_read = |error: standin_audit::ReadError| Failure::because("cannot show the log", &error);
+    let reader = AuditReader::open(&state_directory()?).map_err(cannot_read)?;
+    let out = &mut BufWriter::new(io::stdout().lock());
+    if arguments.sessions {
+        let sessions = reader.sessions(50).map_err(cannot_read)?;
+        for session in &sessions {
+            print_session(out, session, arguments.json).map_err(Failure::output)?;
+        }
+        return out.flush().map_err(Failure::output).map(|()| exit::SUCCESS);
+    }
+    let session = match &arguments.session {
+        Some(id) => reader.session(id),
+        None => reader.last_session(),
+    };
+    let Some(session) = session.map_err(cannot_read)? else {
+        return Err(Failure::new("no such session is recorded").code(exit::CHECK_FAILED));
+    };
+    if !arguments.json {
+        print_session(out, &session, false).map_err(Failure::output)?;
+    }
+    for record in reader.records(&session.id).map_err(cannot_read)? {
+        if arguments.denied && record.verdict != "deny" {
+            continue;
+        }
+        print_record(out, &record, arguments.json).map_err(Failure::output)?;
+    }
+    out.flush().map_err(Failure::output)?;
+    Ok(exit::SUCCESS)
+}
+
+fn print_session(out: &mut impl Write, session: &SessionRow, json: bool) -> io::Result<()> {
+    if json {
+        return writeln!(out, "{}", serde_json::to_string(session)?);
+    }
+    let end = match (session.ended_us, session.exit_code) {
+        (None, _) => "not ended".to_owned(),
+        (Some(_), None) => "ended".to_owned(),
+        (Some(_), Some(code)) => format!("exit code {code}"),
+    };
+    writeln!(out, "session {} · {} · {end}", session.id, printable(&session.command))
+}
+
+/// One line a record: verdict, request, status, credentials, sizes, reason.
+pub(crate) fn print_record(out: &mut impl Write, record: &RecordRow, json: bool) -> io::Result<()> {
+    if json {
+        return writeln!(out, "{}", serde_json::to_string(record)?);
+    }
+    let status = record.status.map_or_else(|| "---".to_owned(), |status| status.to_string());
+    let request = match (&record.method, &record.target) {
+        (Some(method), Some(target)) => format!("{method} {}://{}:{}{target}", record.scheme, record.host, record.port),
+        _ => format!("connection to {}:{}", record.host, record.port),
+    };
+    write!(out, "{:>5} {:<5} {status} {}", record.id, record.verdict, printable(&request))?;
+    if !record.credentials.is_empty() {
+        write!(out, " · with {}", record.credentials.join(", "))?;
+    }
+    let size = |count: i64| bytes(u64::try_from(count).unwrap_or_default());
+    write!(out, " · {} out, {} in", size(record.bytes_out), size(record.bytes_in))?;
+    if let Some(reason) = &record.reason {
+        write!(out, " · {reason}")?;
+    }
+    if record.outcome != "completed" && record.outcome != "denied" {
+        write!(out, " · {}", record.outcome)?;
+    }
+    writeln!(out)
+}
+
+/// An agent chooses paths and commands; what it chose must not steer the terminal of whoever reads them.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

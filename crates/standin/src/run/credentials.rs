@@ -1,0 +1,189 @@
+//! Which credentials are lent, as what, and to whom: from the configuration, then from the environment.
+
+use super::inputs::Inputs;
+use crate::exit::Failure;
+use standin_config::Source;
+use standin_model::CredentialName;
+use standin_policy::catalogue::{Catalogue, Service};
+use standin_policy::secret_shape::looks_like_secret;
+use standin_policy::{Policy, PolicyBuilder};
+use standin_secret::{Secret, SecretSource, StandIn};
+use standin_vault::key::StandInKey;
+use standin_vault::source::{CommandSource, EnvSource, FileSource};
+use standin_vault::{Credential, SessionVault, mint};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What a session lends.
+pub(crate) struct Lent {
+    pub(crate) policy: Policy,
+    pub(crate) vault: SessionVault,
+    /// The variables under which the command sees stand-ins.
+    pub(crate) variables: BTreeMap<String, StandIn>,
+    /// What the user should know.
+    pub(crate) notes: Vec<String>,
+}
+
+struct Gathering<'a> {
+    inputs: &'a Inputs,
+    key: StandInKey,
+    policy: PolicyBuilder,
+    credentials: Vec<Credential>,
+    variables: BTreeMap<String, StandIn>,
+    services: BTreeSet<String>,
+    notes: Vec<String>,
+}
+
+/// Gathers credentials, mints their stand-ins, compiles the policy.
+pub(crate) fn gather(inputs: &Inputs) -> Result<Lent, Failure> {
+    let key = StandInKey::load_or_create(&inputs.state).map_err(|e| Failure::because("cannot make stand-ins", &e))?;
+    let mut gathering = Gathering {
+        inputs,
+        key,
+        policy: PolicyBuilder::default(),
+        credentials: Vec::new(),
+        variables: BTreeMap::new(),
+        services: BTreeSet::new(),
+        notes: Vec::new(),
+    };
+    for credential in &inputs.config.credentials {
+        gathering.configured(credential)?;
+    }
+    gathering.from_environment()?;
+    gathering.note_dropped();
+    for rule in &inputs.config.allow {
+        gathering.policy.allow(rule.clone());
+    }
+    for registry in Catalogue::builtin().registries() {
+        gathering.service_rules(registry);
+    }
+    let Gathering { policy, credentials, variables, notes, .. } = gathering;
+    Ok(Lent { policy: policy.build(), vault: SessionVault::new(credentials), variables, notes })
+}
+
+impl Gathering<'_> {
+    /// A credential of the configuration or of `--secret`.
+    fn configured(&mut self, credential: &standin_config::Credential) -> Result<(), Failure> {
+        let name = CredentialName::new(credential.name.as_str());
+        let service = match &credential.service {
+            None => None,
+            Some(id) => Some(Catalogue::builtin().service(id).ok_or_else(|| {
+                let known: Vec<_> = Catalogue::builtin().services().iter().map(|s| s.id.as_str()).collect();
+                Failure::new(format!("there is no service `{id}`")).hint(format!("known: {}", known.join(", ")))
+            })?),
+        };
+        let source: Box<dyn SecretSource> = match &credential.source {
+            Source::Env(variable) => Box::new(EnvSource::new(variable, self.value(variable))),
+            Source::File(path) => Box::new(FileSource::new(path.clone())),
+            Source::Command(command) => Box::new(CommandSource::new(command)),
+        };
+        let secret = source
+            .fetch()
+            .map_err(|error| Failure::because(format!("the credential `{name}` is not available"), &error))?;
+        let stand_in = match &credential.like {
+            None => mint::like_secret(&self.key, &self.inputs.workspace, &name, &secret),
+            Some(pattern) => mint::like_pattern(&self.key, &self.inputs.workspace, &name, pattern)
+                .map_err(|error| Failure::because(format!("the credential `{name}`"), &error))?,
+        };
+        for grant in &credential.grants {
+            self.policy.grant(name.clone(), grant.clone());
+        }
+        let mut variables = credential.env.clone();
+        if let Some(service) = service {
+            self.refuse_admin(service, &name, &secret)?;
+            self.grant_service(service, &name);
+            if variables.is_empty() {
+                variables.extend(service.env.first().cloned());
+            }
+        }
+        self.lend(name, stand_in, secret, variables);
+        Ok(())
+    }
+
+    /// Credentials that the catalogue knows by the name of their variable.
+    fn from_environment(&mut self) -> Result<(), Failure> {
+        for service in Catalogue::builtin().services() {
+            for variable in &service.env {
+                let Some(value) = self.value(variable).filter(|value| !value.is_empty()) else { continue };
+                if self.variables.contains_key(variable) || self.inputs.pass.contains(variable) {
+                    continue;
+                }
+                if !service.lends(&value) {
+                    self.notes.push(format!("{variable} administers {}, so it is not lent", service.name));
+                    continue;
+                }
+                let secret = Secret::new(value.trim_ascii().to_vec());
+                let name = self.free_name(service, variable);
+                let stand_in = mint::like_secret(&self.key, &self.inputs.workspace, &name, &secret);
+                self.grant_service(service, &name);
+                self.notes
+                    .push(format!("{variable} is a stand-in inside; the real one goes to {} only", hosts(service)));
+                self.lend(name, stand_in, secret, vec![variable.clone()]);
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse_admin(&self, service: &Service, name: &CredentialName, secret: &Secret) -> Result<(), Failure> {
+        if service.lends(secret.expose()) {
+            return Ok(());
+        }
+        Err(Failure::new(format!("the credential `{name}` administers {}, and such keys are never lent", service.name))
+            .hint("make a key for this work alone"))
+    }
+
+    fn grant_service(&mut self, service: &Service, name: &CredentialName) {
+        for grant in &service.grants {
+            self.policy.grant(name.clone(), grant.clone());
+        }
+        self.service_rules(service);
+    }
+
+    fn service_rules(&mut self, service: &Service) {
+        if self.services.insert(service.id.clone()) {
+            service.allow.iter().for_each(|rule| self.policy.allow(rule.clone()));
+            service.deny.iter().for_each(|rule| self.policy.deny(rule.clone()));
+        }
+    }
+
+    fn lend(&mut self, name: CredentialName, stand_in: StandIn, secret: Secret, variables: Vec<String>) {
+        self.variables.extend(variables.into_iter().map(|variable| (variable, stand_in.clone())));
+        self.credentials.push(Credential { name, stand_in, secret: Arc::new(secret) });
+    }
+
+    /// The service's name, or with the variable's if that is taken.
+    fn free_name(&self, service: &Service, variable: &str) -> CredentialName {
+        let taken = self.credentials.iter().any(|c| c.name.as_str() == service.id);
+        CredentialName::new(if taken { format!("{}:{variable}", service.id) } else { service.id.clone() })
+    }
+
+    fn note_dropped(&mut self) {
+        let pass = &self.inputs.pass;
+        let dropped: Vec<_> = self
+            .inputs
+            .environment
+            .iter()
+            .filter_map(|(name, value)| Some((name.to_str()?, value.to_string_lossy())))
+            .filter(|(name, value)| looks_like_secret(name, value))
+            .map(|(name, _)| name)
+            .filter(|name| !self.variables.contains_key(*name) && !pass.iter().any(|p| p == name))
+            .collect();
+        if let Some(first) = dropped.first() {
+            self.notes.push(format!(
+                "left out, since they look like secrets: {}; lend one with --secret {first}=env:{first}@HOST, or pass it \
+                 as it is with --env {first}",
+                dropped.join(", ")
+            ));
+        }
+    }
+
+    fn value(&self, variable: &str) -> Option<Vec<u8>> {
+        use std::os::unix::ffi::OsStrExt;
+        self.inputs.environment.get(std::ffi::OsStr::new(variable)).map(|value| value.as_bytes().to_vec())
+    }
+}
+
+fn hosts(service: &Service) -> String {
+    let hosts = service.grants.iter().flat_map(|grant| &grant.rule.hosts).map(ToString::to_string);
+    hosts.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,137 @@
+//! `standin run`: from what was typed to a running sandbox, and to its end.
+
+mod credentials;
+mod environment;
+mod inputs;
+mod serve;
+mod terminal;
+mod view;
+
+use crate::cli::RunArguments;
+use crate::exit::{self, Failure};
+use inputs::Inputs;
+use standin_audit::{AuditLog, SessionStart, SessionSummary};
+use standin_ca::SessionCa;
+use standin_model::SessionId;
+use standin_net::{Trust, Upstreams};
+use standin_proxy::{Session, SessionParts};
+use standin_sandbox::{LaunchError, plan};
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+pub(crate) use inputs::state_directory;
+
+/// Runs a command in the sandbox and gives its exit code.
+pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
+    let inputs = Inputs::gather(arguments)?;
+    let id = session_id()?;
+    let lent = credentials::gather(&inputs)?;
+    for line in &lent.notes {
+        exit::say(line);
+    }
+    let ca =
+        SessionCa::generate(SystemTime::now()).map_err(|e| Failure::because("cannot make the session's CA", &e))?;
+    let spec = view::spec(&inputs, &lent, &ca, &id)?;
+    let plan = plan::plan(&spec, &plan::HostFacts::read());
+    let program = own_program()?;
+    let start = SessionStart { id: id.clone(), command: inputs.command_line(), workspace: inputs.workspace.clone() };
+    let log = AuditLog::start(inputs.state.clone(), start).map_err(|e| Failure::because("cannot keep records", &e))?;
+    // From here on something is running; whatever happens, the log is finished.
+    let ended = launch_and_serve(&inputs, id, lent, ca, &log, &plan, &program, spec.terminal);
+    let summary =
+        log.finish(ended.as_ref().ok().copied()).map_err(|e| Failure::because("the records are incomplete", &e))?;
+    let code = ended?;
+    exit::say(&in_one_line(&summary));
+    Ok(code)
+}
+
+#[expect(clippy::too_many_arguments, reason = "the one place where everything of a session meets")]
+fn launch_and_serve(
+    inputs: &Inputs,
+    id: SessionId,
+    lent: credentials::Lent,
+    ca: SessionCa,
+    log: &AuditLog,
+    plan: &plan::Plan,
+    program: &Path,
+    window: Option<(u16, u16)>,
+) -> Result<i32, Failure> {
+    let prepared = standin_sandbox::launch(plan, program).map_err(|error| cannot_launch(&error))?;
+    let upstreams = Upstreams::new(Trust::Host);
+    let parts = SessionParts {
+        policy: lent.policy,
+        vault: lent.vault,
+        ca,
+        upstreams,
+        audit: log.sink(),
+        gateway: prepared.gateway(),
+    };
+    let session = Session::new(id, parts);
+    let (sandbox, tcp, dns) = prepared.started(window.is_some()).map_err(|error| match error {
+        LaunchError::Step { .. } if !inputs.program.exists() => cannot_launch(&error).code(exit::NOT_FOUND),
+        _ => cannot_launch(&error),
+    })?;
+    serve::until_end(session, sandbox, tcp, dns)
+}
+
+fn cannot_launch(error: &LaunchError) -> Failure {
+    let failure = Failure::because("the sandbox did not start, and nothing was run", error);
+    match error {
+        LaunchError::Step { mend: Some(mend), .. } => failure.hint(mend.clone()),
+        _ => failure,
+    }
+}
+
+/// Our own program, by a name that works in the namespaces too.
+fn own_program() -> Result<PathBuf, Failure> {
+    std::env::current_exe().map_err(|error| Failure::because("cannot find Standin's own program", &error))
+}
+
+/// Sortable by time, and unlike any other.
+fn session_id() -> Result<SessionId, Failure> {
+    let mut random = [0u8; 3];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut random))
+        .map_err(|error| Failure::because("the system gives no random bytes", &error))?;
+    let now = time::OffsetDateTime::now_utc();
+    let [a, b, c] = random;
+    Ok(SessionId::new(format!(
+        "{}{:02}{:02}-{:02}{:02}{:02}-{a:02x}{b:02x}{c:02x}",
+        now.year(),
+        u8::from(now.month()),
+        now.day(),
+        now.hour(),
+        now.minute(),
+        now.second()
+    )))
+}
+
+fn in_one_line(summary: &SessionSummary) -> String {
+    let names: Vec<_> = summary.credentials.iter().map(standin_model::CredentialName::as_str).collect();
+    let used = if names.is_empty() { "no secret used".to_owned() } else { format!("used: {}", names.join(", ")) };
+    format!(
+        "{} exchanges, {} denied, {used}, {} out, {} in; see `standin log`",
+        summary.records,
+        summary.denied,
+        bytes(summary.bytes_out),
+        bytes(summary.bytes_in)
+    )
+}
+
+/// A number of bytes for people.
+pub(crate) fn bytes(count: u64) -> String {
+    let mut value = count as f64;
+    for unit in ["B", "kB", "MB"] {
+        if value < 1000.0 {
+            return if unit == "B" { format!("{count} B") } else { format!("{value:.1} {unit}") };
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.1} GB")
+}
+
+/// Whether the command gets a terminal: when a person sits at one, on both ends.
+fn at_a_terminal() -> bool {
+    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+}

@@ -1,0 +1,100 @@
+//! While the sandbox runs: the proxy, DNS, the terminal, signals.
+
+use super::terminal::Bridge;
+use crate::exit::Failure;
+use standin_proxy::Session;
+use standin_sandbox::{DnsSocket, Sandbox};
+use std::sync::Arc;
+use tokio::io::Interest;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+/// Threads that serve connections. The clients are one person's; two saturate the cores they leave.
+const WORKERS: usize = 2;
+/// Largest DNS query (RFC 6891 §6.2.5); ours fit in far less.
+const MAX_QUERY: usize = 4096;
+
+/// Serves the sandbox until its command has ended; gives the exit code.
+pub(super) fn until_end(
+    session: Arc<Session>,
+    mut sandbox: Sandbox,
+    tcp: std::net::TcpListener,
+    dns: DnsSocket,
+) -> Result<i32, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::because("cannot start the proxy", &error))?;
+    // The trust store is read while the command starts, so that its first exchange need not wait.
+    let warm = Arc::clone(&session);
+    runtime.spawn_blocking(move || warm.upstreams.warm_up());
+    let cannot_serve = |error: std::io::Error| Failure::because("cannot serve the sandbox", &error);
+    let (listener, readiness) = {
+        let _guard = runtime.enter();
+        let readiness = dns.readiness().and_then(UdpSocket::from_std).map_err(cannot_serve)?;
+        (TcpListener::from_std(tcp).map_err(cannot_serve)?, readiness)
+    };
+    let (end, ended) = oneshot::channel::<()>();
+    let proxy = runtime.spawn(standin_proxy::serve(Arc::clone(&session), listener, async {
+        ended.await.ok(); // a dropped sender is an end too
+    }));
+    let answering = runtime.spawn(answer_queries(session, dns, readiness));
+    let bridge = sandbox.terminal.take().map(Bridge::open).transpose().map_err(cannot_serve)?;
+    let resize = bridge.as_ref().map(Bridge::resizer).transpose().map_err(cannot_serve)?;
+    let pid = sandbox.pid();
+    let forwarding = runtime.spawn(forward_signals(pid, resize));
+    let code = sandbox.wait().map_err(|error| Failure::because("lost the sandbox", &error))?;
+    if let Some(bridge) = bridge {
+        bridge.close();
+    }
+    forwarding.abort();
+    answering.abort();
+    end.send(()).ok(); // if the proxy has ended already, its result says so
+    runtime.block_on(proxy).map_err(|error| Failure::because("the proxy failed", &error))?;
+    Ok(code)
+}
+
+async fn answer_queries(session: Arc<Session>, dns: DnsSocket, readiness: UdpSocket) {
+    let mut buffer = [0; MAX_QUERY];
+    loop {
+        let received = readiness.async_io(Interest::READABLE, || dns.receive(&mut buffer)).await;
+        let answered = received.and_then(|(length, asked)| match session.names.answer(&buffer[..length]) {
+            Some(answer) => dns.answer(&answer, &asked),
+            None => Ok(()),
+        });
+        if let Err(error) = answered {
+            tracing::debug!(%error, "a DNS query was not answered");
+        }
+    }
+}
+
+/// What is asked of us is asked of the command; a changed window is changed inside.
+async fn forward_signals(pid: u32, resize: Option<impl Fn()>) {
+    let listen = |kind| signal(kind).expect("signals can be listened to in a runtime");
+    let mut terminate = listen(SignalKind::terminate());
+    let mut interrupt = listen(SignalKind::interrupt());
+    let mut hang_up = listen(SignalKind::hangup());
+    let mut quit = listen(SignalKind::quit());
+    let mut window = listen(SignalKind::window_change());
+    loop {
+        let kind = tokio::select! {
+            _ = terminate.recv() => SignalKind::terminate(),
+            _ = interrupt.recv() => SignalKind::interrupt(),
+            _ = hang_up.recv() => SignalKind::hangup(),
+            _ = quit.recv() => SignalKind::quit(),
+            _ = window.recv() => {
+                if let Some(resize) = &resize {
+                    resize();
+                }
+                continue;
+            }
+        };
+        let Some(signal) = rustix::process::Signal::from_named_raw(kind.as_raw_value()) else { continue };
+        let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else { return };
+        if rustix::process::kill_process(pid, signal).is_err() {
+            return; // it has ended
+        }
+    }
+}

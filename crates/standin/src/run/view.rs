@@ -1,0 +1,86 @@
+//! What the sandbox sees of the host: the workspace, the tools on the PATH, what was asked for.
+
+use super::credentials::Lent;
+use super::environment::environment;
+use super::inputs::Inputs;
+use crate::exit::Failure;
+use standin_ca::SessionCa;
+use standin_ca::trust::{self, HostTrust, OWN_CERTIFICATE};
+use standin_model::SessionId;
+use standin_sandbox::plan::SYSTEM;
+use standin_sandbox::{InlineFile, Overlay, Spec, terminal};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Directories of the home that hold tools and no secrets.
+const TOOLS: &[&str] = &[".rustup", ".pyenv", ".nvm", ".volta", ".bun", ".deno", ".asdf", ".local/share/mise"];
+
+/// Puts the sandbox's specification together.
+pub(super) fn spec(inputs: &Inputs, lent: &Lent, ca: &SessionCa, session: &SessionId) -> Result<Spec, Failure> {
+    let trust = trust::files(ca, &host_trust()?, SystemTime::now());
+    let mut command = inputs.command.clone();
+    command[0] = inputs.program.clone().into();
+    let window = if super::at_a_terminal() {
+        Some(terminal::size(std::io::stdout()).map_err(|e| Failure::because("cannot tell the terminal's size", &e))?)
+    } else {
+        None
+    };
+    let mut read_only = tools(inputs);
+    read_only.extend(inputs.read_only.iter().cloned());
+    Ok(Spec {
+        command,
+        environment: environment(inputs, lent, trust.variables, session),
+        workspace: inputs.workspace.clone(),
+        directory: inputs.workspace.clone(),
+        home: inputs.home.clone(),
+        read_only,
+        writable: inputs.writable.clone(),
+        files: vec![InlineFile { path: OWN_CERTIFICATE.into(), contents: trust.own_certificate }],
+        overlays: vec![Overlay { directory: trust::DIRECTORY.into(), files: trust.overlay }],
+        terminal: window,
+    })
+}
+
+fn host_trust() -> Result<HostTrust, Failure> {
+    let directory = Path::new(trust::DIRECTORY);
+    let bundle = directory.join("ca-certificates.crt");
+    let bundle = std::fs::read(&bundle).map_err(|error| {
+        Failure::because(format!("cannot read {}", bundle.display()), &error)
+            .hint("install the package ca-certificates")
+    })?;
+    Ok(HostTrust { bundle, java: std::fs::read(directory.join("java/cacerts")).ok() })
+}
+
+/// Where the tools on the PATH live, outside of the system: narrow enough to leave credentials beside them out.
+fn tools(inputs: &Inputs) -> Vec<PathBuf> {
+    let path = inputs.variable("PATH").unwrap_or_default();
+    let mut found: Vec<PathBuf> =
+        std::env::split_paths(path).filter_map(|directory| tool_root(&directory, &inputs.home)).collect();
+    found.extend(TOOLS.iter().map(|name| inputs.home.join(name)));
+    // A program is often a link to where it was installed.
+    if let Ok(program) = inputs.program.canonicalize() {
+        found.extend(program.parent().map(Path::to_owned));
+    }
+    found.retain(|path| is_showable(path, inputs));
+    let mut found: Vec<_> = found.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    found.retain(|path| is_showable(path, inputs));
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The directory to show for an entry of the PATH: what holds `bin`, except where secrets lie beside it.
+fn tool_root(entry: &Path, home: &Path) -> Option<PathBuf> {
+    let parent = entry.parent()?;
+    let beside_secrets = [".cargo", ".local", ".npm-global", "go"].iter().any(|name| parent == home.join(name));
+    if parent == home || beside_secrets || !entry.ends_with("bin") {
+        return Some(entry.to_owned());
+    }
+    Some(parent.to_owned())
+}
+
+/// Neither part of the system, which is shown anyway, nor something that holds the home or the whole disk.
+fn is_showable(path: &Path, inputs: &Inputs) -> bool {
+    let in_system = SYSTEM.iter().any(|system| path.starts_with(system));
+    path.is_dir() && !in_system && !inputs.home.starts_with(path) && !path.starts_with(&inputs.workspace)
+}
