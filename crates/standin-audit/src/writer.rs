@@ -133,7 +133,7 @@ fn write_session(
     while queue.blocking_recv_many(&mut batch, AUDIT_BATCH) > 0 {
         let end = write_batch(&mut db, &batch, &mut summary).map_err(AuditError::Write)?;
         batch.clear();
-        if let Some(exit_code) = end {
+        if let Some(End(exit_code)) = end {
             db.execute(
                 "UPDATE session SET ended_us = ?, exit_code = ? WHERE id = ?",
                 params![now_us(), exit_code, session.id.as_str()],
@@ -145,12 +145,11 @@ fn write_session(
     Ok(summary)
 }
 
-/// Commits a batch; `Some` if the session's end was in it.
-fn write_batch(
-    db: &mut Connection,
-    batch: &[Message],
-    summary: &mut SessionSummary,
-) -> rusqlite::Result<Option<Option<i32>>> {
+/// A session's end, with the command's exit code if it is known.
+struct End(Option<i32>);
+
+/// Commits a batch; gives the session's end if it was in it.
+fn write_batch(db: &mut Connection, batch: &[Message], summary: &mut SessionSummary) -> rusqlite::Result<Option<End>> {
     let mut end = None;
     let transaction = db.transaction()?;
     {
@@ -164,7 +163,7 @@ fn write_batch(
                     insert_record(&mut insert, record)?;
                     summary.add(record);
                 }
-                Message::End { exit_code } => end = Some(*exit_code),
+                Message::End { exit_code } => end = Some(End(*exit_code)),
             }
         }
     }

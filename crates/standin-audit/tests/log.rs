@@ -6,7 +6,7 @@ use std::path::Path;
 
 fn start(directory: &Path, id: &str) -> AuditLog {
     let session = SessionStart { id: SessionId::new(id), command: "true".into(), workspace: "/w".into() };
-    AuditLog::start(directory.to_owned(), session).unwrap()
+    AuditLog::start(directory.to_owned(), session).expect("a thread can be started")
 }
 
 fn record(session: &str, id: u64) -> Box<Record> {

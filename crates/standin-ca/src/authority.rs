@@ -32,6 +32,9 @@ pub enum CaError {
     Tls(#[from] rustls::Error),
 }
 
+/// ALPN identifiers (RFC 7301), best first.
+pub type Protocols = &'static [&'static [u8]];
+
 /// The certificate authority of one session.
 pub struct SessionCa {
     issuer: Issuer<'static, KeyPair>,
@@ -40,7 +43,7 @@ pub struct SessionCa {
     /// All leaves share a key: they live in one process and die together.
     leaf_key: KeyPair,
     signing_key: Arc<dyn rustls::sign::SigningKey>,
-    configs: Mutex<HashMap<(Host, &'static [&'static [u8]]), Arc<ServerConfig>>>,
+    configs: Mutex<HashMap<(Host, Protocols), Arc<ServerConfig>>>,
     validity: (time::OffsetDateTime, time::OffsetDateTime),
 }
 
@@ -81,7 +84,7 @@ impl SessionCa {
 
     /// The server side of TLS for this host: its leaf, these protocols, resumption. Minted once, under the lock,
     /// so that a hundred connections to a new host mint one leaf (about 0.1 ms).
-    pub fn server_config(&self, host: &Host, alpn: &'static [&'static [u8]]) -> Result<Arc<ServerConfig>, CaError> {
+    pub fn server_config(&self, host: &Host, alpn: Protocols) -> Result<Arc<ServerConfig>, CaError> {
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(config) = configs.get(&(host.clone(), alpn)) {
             return Ok(Arc::clone(config));

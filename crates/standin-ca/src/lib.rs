@@ -8,4 +8,4 @@ mod authority;
 mod jks;
 pub mod trust;
 
-pub use authority::{CaError, SessionCa};
+pub use authority::{CaError, Protocols, SessionCa};

@@ -109,7 +109,7 @@ impl File<'_> {
         }
         let grants = raw.grant.into_iter().enumerate().map(|(n, grant)| {
             let grant = grant.into_inner();
-            let slots = self.each(grant.slots.unwrap_or_default(), |slot| Slot::parse(slot))?;
+            let slots = self.each(grant.slots.unwrap_or_default(), Slot::parse)?;
             let rule = RawRule {
                 hosts: grant.hosts,
                 ports: grant.ports,
@@ -142,15 +142,15 @@ impl File<'_> {
         }
         let methods = match raw.methods {
             None => Methods::Any,
-            Some(list) => Methods::only(self.each(list, |method| method_name(method))?),
+            Some(list) => Methods::only(self.each(list, method_name)?),
         };
         Ok(RequestRule {
             label,
-            hosts: self.each(raw.hosts.into_inner(), |host| HostPattern::parse(host))?,
+            hosts: self.each(raw.hosts.into_inner(), HostPattern::parse)?,
             ports: raw.ports.map(Ports::new).unwrap_or_default(),
             methods,
-            paths: self.each(raw.paths.unwrap_or_default(), |path| PathPattern::parse(path))?,
-            addresses: AddressBlocks::new(self.each(raw.addresses.unwrap_or_default(), |block| block.parse())?),
+            paths: self.each(raw.paths.unwrap_or_default(), PathPattern::parse)?,
+            addresses: AddressBlocks::new(self.each(raw.addresses.unwrap_or_default(), str::parse)?),
         })
     }
 

@@ -71,7 +71,8 @@ impl Place {
         let now = Instant::now();
         // A connection stays listed while its exchange runs; hyper tells when it is ready again.
         connections.http1.retain(|(sender, _, used)| {
-            !sender.is_closed() && !(sender.is_ready() && now.duration_since(*used) > POOL_IDLE)
+            let stale = sender.is_ready() && now.duration_since(*used) > POOL_IDLE;
+            !sender.is_closed() && !stale
         });
         let idle = connections.http1.iter().rposition(|(sender, ..)| sender.is_ready())?;
         let (sender, address, _) = connections.http1.swap_remove(idle);

@@ -59,7 +59,7 @@ fn is_public(address: IpAddr) -> bool {
         // Only 2000::/3 is assigned (RFC 4291 §2.4); documentation, ORCHID and benchmarking lie within it.
         IpAddr::V6(v6) => {
             let s = v6.segments();
-            let special = (s[0] == 0x2001 && s[1] < 0x0200) || (s[0] == 0x2001 && s[1] == 0xdb8) || s[0] == 0x3fff;
+            let special = (s[0] == 0x2001 && (s[1] < 0x0200 || s[1] == 0xdb8)) || s[0] == 0x3fff;
             (s[0] & 0xe000) == 0x2000 && !special
         }
     }

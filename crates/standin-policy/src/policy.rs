@@ -354,7 +354,9 @@ mod tests {
             let rules: Vec<_> = patterns.iter().map(|p| rule(p, &[p], &[], &[])).collect();
             let reference = rules.iter().any(|rule| rule.admits_connection(&host, 443));
             let mut builder = PolicyBuilder::default();
-            rules.into_iter().for_each(|rule| builder.allow(rule));
+            for rule in rules {
+                builder.allow(rule);
+            }
             let allowed = matches!(builder.build().connection(&host, 443), ConnectionVerdict::Allow { .. });
             prop_assert_eq!(allowed, reference);
         }

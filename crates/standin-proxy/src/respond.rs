@@ -14,9 +14,9 @@ use standin_model::{Denial, DenyReason};
 const REASON: &str = "x-standin-reason";
 
 /// The answer to a request that did not pass, with its record.
-pub(crate) fn refusal(refusal: Refusal, mut exchange: Exchange) -> Response<ReplyBody> {
-    exchange.refused(&refusal);
-    let Answer { status, code, body } = Answer::to(&refusal);
+pub(crate) fn refusal(refusal: &Refusal, mut exchange: Exchange) -> Response<ReplyBody> {
+    exchange.refused(refusal);
+    let Answer { status, code, body } = Answer::to(refusal);
     exchange.answered_with(status.as_u16());
     response(status, code, body, Some(exchange))
 }

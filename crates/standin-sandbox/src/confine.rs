@@ -174,8 +174,8 @@ fn filter() -> Vec<libc::sock_filter> {
         libc::SYS_ioctl,
         &[
             load(ARGUMENT_1),
-            jump_unless(libc::BPF_JEQ, libc::TIOCSTI as u32, 1, 0),
-            jump_unless(libc::BPF_JEQ, libc::TIOCLINUX as u32, 0, 1),
+            jump_unless(libc::BPF_JEQ, low_half(libc::TIOCSTI), 1, 0),
+            jump_unless(libc::BPF_JEQ, low_half(libc::TIOCLINUX), 0, 1),
             give(errno(EPERM)),
         ],
     );
@@ -206,6 +206,10 @@ fn give(verdict: u32) -> libc::sock_filter {
 
 fn errno(number: u32) -> u32 {
     libc::SECCOMP_RET_ERRNO | number
+}
+
+fn low_half(request: libc::Ioctl) -> u32 {
+    u32::try_from(request & 0xffff_ffff).expect("32 bits")
 }
 
 fn number(call: libc::c_long) -> u32 {

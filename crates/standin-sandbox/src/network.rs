@@ -35,6 +35,10 @@ const NETLINK_ROUTE: u32 = 0;
 const MAIN_TABLE: u8 = 254;
 const UNICAST: u8 = 1;
 
+/// `IFLA_LINKINFO`, and the flag of attributes that hold attributes.
+const LINK_INFO: u16 = 18;
+const NESTED: u16 = 0x8000;
+
 const NEW_LINK: u16 = 16;
 const NEW_ADDRESS: u16 = 20;
 const NEW_ROUTE: u16 = 24;
@@ -137,7 +141,7 @@ fn cable(peer_namespace: u32) -> Message {
     Message::new(NEW_LINK, CREATE | ACK, &interface(LINK, 0, 0))
         .with_text(3, "eth0")
         .with(1, &SANDBOX_MAC)
-        .with(18 | 0x8000, &info)
+        .with(LINK_INFO | NESTED, &info)
 }
 
 fn link_up(index: u32) -> Message {

@@ -12,6 +12,9 @@ const BATCH_END: u16 = 0x11;
 const NEW_TABLE: u16 = NFTABLES << 8;
 const NEW_CHAIN: u16 = (NFTABLES << 8) | 3;
 const NEW_RULE: u16 = (NFTABLES << 8) | 6;
+const HOOK: u16 = 4;
+const EXPRESSIONS: u16 = 4;
+const NESTED: u16 = 0x8000;
 /// Both IPv4 and IPv6.
 const INET: u8 = 1;
 /// Before routing, where destinations can still be turned to us (priority "mangle").
@@ -32,12 +35,12 @@ pub(crate) fn capture_tcp(port: u16) -> io::Result<()> {
         Message::new(NEW_CHAIN, CREATE | ACK, &family)
             .with_text(1, TABLE)
             .with_text(3, CHAIN)
-            .with(4 | 0x8000, hook)
+            .with(HOOK | NESTED, hook)
             .with_text(7, "filter"),
         Message::new(NEW_RULE, 0x400 | 0x800 | ACK, &family)
             .with_text(1, TABLE)
             .with_text(2, CHAIN)
-            .with(4 | 0x8000, &rule(port)),
+            .with(EXPRESSIONS | NESTED, &rule(port)),
         Message::new(BATCH_END, 0, &batch),
     ])
 }

@@ -201,7 +201,7 @@ fn fixed_parts(value: &[u8]) -> Vec<bool> {
     if value.starts_with(b"sk-ant-") && value.ends_with(b"AA") {
         keep(value.len() - 2, value.len());
     }
-    if value.starts_with(b"eyJ") && value.iter().filter(|b| **b == b'.').count() == 2 {
+    if value.starts_with(b"eyJ") && value.split(|b| *b == b'.').count() == 3 {
         // A JWT (RFC 7519): its header says which algorithm, which is no secret.
         keep(0, value.iter().position(|b| *b == b'.').unwrap_or_default());
     }

@@ -92,7 +92,7 @@ fn decode_segment(segment: &str) -> Result<String, PathError> {
             0..=0x1f | 0x7f | b'\\' => return Err(PathError::Escape),
             b'%' if hides_separator(&bytes[at + 3..]) => return Err(PathError::Double),
             b if is_unreserved(b) => out.push(char::from(b)),
-            b => out.push_str(&format!("%{b:02X}")),
+            b => out.extend(format!("%{b:02X}").chars()),
         }
         at += 3;
     }

@@ -149,20 +149,16 @@ impl Table {
             let open = if last { text.len() } else { self.open_tail(text, at) };
             // A match that begins before the open tail is certain; one at or behind its beginning may yet
             // turn out to be a part of a longer or earlier one.
-            match self.find_at(text, at).filter(|found| found.start() < open) {
-                Some(found) => {
-                    emit(text, at, found.start(), out);
-                    let replacement = &self.replacements[found.pattern().as_usize()];
-                    if !replacement.is_empty() {
-                        out(Bytes::copy_from_slice(replacement));
-                    }
-                    at = found.end();
-                }
-                None => {
-                    emit(text, at, open, out);
-                    return open;
-                }
+            let Some(found) = self.find_at(text, at).filter(|found| found.start() < open) else {
+                emit(text, at, open, out);
+                return open;
+            };
+            emit(text, at, found.start(), out);
+            let replacement = &self.replacements[found.pattern().as_usize()];
+            if !replacement.is_empty() {
+                out(Bytes::copy_from_slice(replacement));
             }
+            at = found.end();
         }
     }
 

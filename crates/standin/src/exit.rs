@@ -47,6 +47,7 @@ impl Failure {
     }
 
     /// The output could not be written.
+    #[expect(clippy::needless_pass_by_value, reason = "an argument of map_err")]
     pub(crate) fn output(error: std::io::Error) -> Self {
         Self::because("cannot write the output", &error)
     }

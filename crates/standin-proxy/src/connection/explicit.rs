@@ -70,17 +70,17 @@ async fn absolute(session: &Arc<Session>, request: Request<Incoming>) -> Respons
             Ok(response) => response,
             Err(never) => match never {},
         },
-        Err(refusal) => refused(session, &destination, refusal).await,
+        Err(refusal) => refused(session, &destination, &refusal).await,
     }
 }
 
 async fn malformed(session: &Session, ingress: Ingress, error: AuthorityError) -> Response<ReplyBody> {
     let nowhere = Authority::new(Host::from(Ipv4Addr::UNSPECIFIED), 0);
     let denial = Denial::new(DenyReason::MalformedHost, format!("this is a proxy, and {error}"));
-    refused(session, &Destination { authority: nowhere, ingress }, Refusal::Denied(denial)).await
+    refused(session, &Destination { authority: nowhere, ingress }, &Refusal::Denied(denial)).await
 }
 
-async fn refused(session: &Session, destination: &Destination, refusal: Refusal) -> Response<ReplyBody> {
+async fn refused(session: &Session, destination: &Destination, refusal: &Refusal) -> Response<ReplyBody> {
     match Exchange::connection(session, destination).await {
         Ok(exchange) => respond::refusal(refusal, exchange),
         Err(_) => respond::audit_unavailable(),

@@ -34,7 +34,8 @@ use tokio::net::TcpStream;
 
 /// Serves one captured connection to its end.
 pub(crate) async fn serve(session: Arc<Session>, socket: TcpStream, dialled: SocketAddr) {
-    if session.gateway.contains(&dialled.ip()) {
+    // The listener serves both families, so IPv4 comes as a mapped address.
+    if session.gateway.contains(&dialled.ip().to_canonical()) {
         return explicit::serve(session, socket).await;
     }
     let host = session.names.host_behind(dialled.ip());

@@ -25,11 +25,9 @@ pub(super) fn request(tunnel: &Tunnel, bound: &BoundRequest) -> Result<Permit, D
         path: &bound.target.path,
     };
     match policy.request(&facts) {
-        RequestVerdict::Allow { rule, grants } => Ok(Permit {
-            rule,
-            grants: grants.to_vec(),
-            granted_host: policy.holds_grant(&authority.host, authority.port),
-        }),
+        RequestVerdict::Allow { rule, grants } => {
+            Ok(Permit { rule, grants, granted_host: policy.holds_grant(&authority.host, authority.port) })
+        }
         RequestVerdict::Deny(denial) => Err(denial),
     }
 }

@@ -63,7 +63,7 @@ pub(crate) async fn serve(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Re
     };
     Ok(match run(&tunnel, request, &mut exchange).await {
         Ok(reply) => reply.into_response(exchange),
-        Err(refusal) => respond::refusal(refusal, exchange),
+        Err(refusal) => respond::refusal(&refusal, exchange),
     })
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn gather(inputs: &Inputs) -> Result<Lent, Failure> {
     for credential in &inputs.config.credentials {
         gathering.configured(credential)?;
     }
-    gathering.from_environment()?;
+    gathering.known_in_environment();
     gathering.note_dropped();
     for rule in &inputs.config.allow {
         gathering.policy.allow(rule.clone());
@@ -90,7 +90,7 @@ impl Gathering<'_> {
         }
         let mut variables = credential.env.clone();
         if let Some(service) = service {
-            self.refuse_admin(service, &name, &secret)?;
+            refuse_admin(service, &name, &secret)?;
             self.grant_service(service, &name);
             if variables.is_empty() {
                 variables.extend(service.env.first().cloned());
@@ -101,7 +101,7 @@ impl Gathering<'_> {
     }
 
     /// Credentials that the catalogue knows by the name of their variable.
-    fn from_environment(&mut self) -> Result<(), Failure> {
+    fn known_in_environment(&mut self) {
         for service in Catalogue::builtin().services() {
             for variable in &service.env {
                 let Some(value) = self.value(variable).filter(|value| !value.is_empty()) else { continue };
@@ -121,15 +121,6 @@ impl Gathering<'_> {
                 self.lend(name, stand_in, secret, vec![variable.clone()]);
             }
         }
-        Ok(())
-    }
-
-    fn refuse_admin(&self, service: &Service, name: &CredentialName, secret: &Secret) -> Result<(), Failure> {
-        if service.lends(secret.expose()) {
-            return Ok(());
-        }
-        Err(Failure::new(format!("the credential `{name}` administers {}, and such keys are never lent", service.name))
-            .hint("make a key for this work alone"))
     }
 
     fn grant_service(&mut self, service: &Service, name: &CredentialName) {
@@ -181,6 +172,14 @@ impl Gathering<'_> {
         use std::os::unix::ffi::OsStrExt;
         self.inputs.environment.get(std::ffi::OsStr::new(variable)).map(|value| value.as_bytes().to_vec())
     }
+}
+
+fn refuse_admin(service: &Service, name: &CredentialName, secret: &Secret) -> Result<(), Failure> {
+    if service.lends(secret.expose()) {
+        return Ok(());
+    }
+    Err(Failure::new(format!("the credential `{name}` administers {}, and such keys are never lent", service.name))
+        .hint("make a key for this work alone"))
 }
 
 fn hosts(service: &Service) -> String {

@@ -119,16 +119,13 @@ fn in_one_line(summary: &SessionSummary) -> String {
     )
 }
 
-/// A number of bytes for people.
+/// A number of bytes for people, in powers of a thousand.
 pub(crate) fn bytes(count: u64) -> String {
-    let mut value = count as f64;
-    for unit in ["B", "kB", "MB"] {
-        if value < 1000.0 {
-            return if unit == "B" { format!("{count} B") } else { format!("{value:.1} {unit}") };
-        }
-        value /= 1000.0;
+    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    match units.iter().find(|(size, _)| count >= *size) {
+        Some((size, unit)) => format!("{}.{} {unit}", count / size, count % size * 10 / size),
+        None => format!("{count} B"),
     }
-    format!("{value:.1} GB")
 }
 
 /// Whether the command gets a terminal: when a person sits at one, on both ends.
