@@ -45,8 +45,10 @@ fn outside(control: &OwnedFd) -> Result<i32, StepError> {
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).at(Step::Namespaces)?;
     let signals = sys::block_signals().at(Step::Namespaces)?;
     let plan = read_plan().at(Step::Plan)?;
-    if plan.uid.1 == 0 {
-        // Root's groups would follow it inside; an ordinary user's cannot be left, and need not be.
+    // Root's groups would follow it inside. An ordinary user's cannot be left, and in a user namespace that denies
+    // setgroups (a sandbox in a sandbox) neither can root's.
+    let may_leave_groups = fs::read_to_string("/proc/self/setgroups").at(Step::Identity)?.trim() == "allow";
+    if plan.uid.1 == 0 && may_leave_groups {
         sys::clear_groups().at(Step::Identity)?;
     }
     let namespaces = libc::CLONE_NEWUSER
