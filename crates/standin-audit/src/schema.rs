@@ -49,8 +49,8 @@ CREATE TABLE record (
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
-    /// The directory cannot be made.
-    #[error("cannot make the directory {path}")]
+    /// The directory cannot be made or locked.
+    #[error("cannot make or lock the directory {path}")]
     Directory {
         /// The directory.
         path: PathBuf,
@@ -102,6 +102,10 @@ pub(crate) fn open_for_writing(directory: &Path) -> Result<Connection, SchemaErr
         .mode(0o600)
         .open(&path)
         .map_err(|source| SchemaError::Open { path: path.clone(), source })?;
+    // Two first runs may meet: changing to WAL fails at once where another does the same, whatever the busy timeout, so
+    // whoever opens holds this lock until the file is set up. It ends with the function.
+    let lock = std::fs::File::open(directory).and_then(|directory| directory.lock().map(|()| directory));
+    let _lock = lock.map_err(|source| SchemaError::Directory { path: directory.to_owned(), source })?;
     let prepare = || -> rusqlite::Result<(Connection, i64)> {
         let mut db = Connection::open(&path)?;
         db.busy_timeout(BUSY)?;
@@ -109,12 +113,9 @@ pub(crate) fn open_for_writing(directory: &Path) -> Result<Connection, SchemaErr
         db.pragma_update(None, "synchronous", "NORMAL")?;
         let found = version(&db)?;
         if found == 0 {
-            // Two first runs may meet here: whoever comes second sees the version inside the transaction.
-            let change = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-            if version(&change)? == 0 {
-                change.execute_batch(TABLES)?;
-                change.pragma_update(None, "user_version", VERSION)?;
-            }
+            let change = db.transaction()?;
+            change.execute_batch(TABLES)?;
+            change.pragma_update(None, "user_version", VERSION)?;
             change.commit()?;
         }
         let found = version(&db)?;

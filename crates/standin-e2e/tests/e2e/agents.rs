@@ -1,0 +1,36 @@
+//! The agents themselves, each with one tool call.
+
+use standin_e2e::{ANTHROPIC_KEY, OPENAI_KEY, Rig, clients};
+
+#[test]
+fn claude_code_works_with_a_stand_in() {
+    let clients = clients();
+    let clients = clients.to_str().unwrap();
+    let rig = Rig::new(&["api.anthropic.com"]).with(&["--ro", clients]).variable("ANTHROPIC_API_KEY", ANTHROPIC_KEY);
+    let outcome = rig
+        .script(&format!(
+            "{clients}/node_modules/.bin/claude -p --dangerously-skip-permissions 'write the proof' && env > environment"
+        ))
+        .succeeded();
+    assert!(outcome.stdout.contains("all done"), "{}\n{}", outcome.stdout, outcome.stderr);
+    assert_eq!(std::fs::read_to_string(rig.workspace().join("proof.txt")).unwrap(), "made-by-the-tool\n");
+    assert!(outcome.origin_got("x-api-key", ANTHROPIC_KEY), "{}", outcome.log);
+    let environment = std::fs::read_to_string(rig.workspace().join("environment")).unwrap();
+    assert!(environment.contains("ANTHROPIC_API_KEY=sk-ant-api03-"), "{environment}");
+}
+
+#[test]
+fn codex_works_with_a_stand_in() {
+    let clients = clients();
+    let clients = clients.to_str().unwrap();
+    let rig = Rig::new(&["api.openai.com"]).with(&["--ro", clients]).variable("CODEX_API_KEY", OPENAI_KEY);
+    let outcome = rig
+        .script(&format!(
+            "{clients}/node_modules/.bin/codex exec --dangerously-bypass-approvals-and-sandbox --skip-git-repo-check \
+             'write the proof'"
+        ))
+        .succeeded();
+    assert!(outcome.stdout.contains("all done"), "{}\n{}", outcome.stdout, outcome.stderr);
+    assert_eq!(std::fs::read_to_string(rig.workspace().join("proof.txt")).unwrap(), "made-by-the-tool\n");
+    assert!(outcome.origin_got("authorization", &format!("Bearer {OPENAI_KEY}")), "{}", outcome.log);
+}

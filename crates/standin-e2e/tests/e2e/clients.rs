@@ -1,0 +1,136 @@
+//! The clients that agents use. None is told anything: trust and capture are the sandbox's.
+
+use standin_e2e::{GITHUB_TOKEN, Rig};
+use standin_policy::catalogue::Catalogue;
+use std::process::Command;
+
+/// The hosts of a registry, from the catalogue.
+fn registry(service: &str) -> Vec<String> {
+    let service = Catalogue::builtin().service(service).expect("in the catalogue");
+    service.allow.iter().flat_map(|rule| &rule.hosts).map(ToString::to_string).collect()
+}
+
+fn fetches(script: &str) {
+    let outcome = Rig::new(&["plain.example"]).with(&["--allow", "plain.example"]).script(script).succeeded();
+    assert!(outcome.stdout.contains("plain.example"), "{}\n{}", outcome.stdout, outcome.stderr);
+    assert_eq!(outcome.seen.len(), 1, "{:?}", outcome.seen);
+}
+
+#[test]
+fn curl() {
+    fetches("curl -sS https://plain.example/");
+}
+
+#[test]
+fn wget() {
+    fetches("wget -q -O - https://plain.example/");
+}
+
+#[test]
+fn python() {
+    fetches("python3 -c 'import urllib.request as u; print(u.urlopen(\"https://plain.example/\").read().decode())'");
+}
+
+#[test]
+fn node() {
+    fetches("node -e 'fetch(\"https://plain.example/\").then(r => r.text()).then(console.log)'");
+}
+
+#[test]
+fn java() {
+    fetches(
+        "cat > Get.java <<'END'
+import java.net.URI;
+import java.net.http.*;
+class Get {
+    public static void main(String[] a) throws Exception {
+        var request = HttpRequest.newBuilder(URI.create(\"https://plain.example/\")).build();
+        System.out.println(HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString()).body());
+    }
+}
+END
+java Get.java",
+    );
+}
+
+#[test]
+fn go() {
+    fetches(
+        "cat > get.go <<'END'
+package main
+
+import (
+\t\"fmt\"
+\t\"io\"
+\t\"net/http\"
+)
+
+func main() {
+\tresponse, err := http.Get(\"https://plain.example/\")
+\tif err != nil {
+\t\tpanic(err)
+\t}
+\tbody, _ := io.ReadAll(response.Body)
+\tfmt.Println(string(body))
+}
+END
+go run get.go",
+    );
+}
+
+#[test]
+fn git_clones_and_pushes_with_a_stand_in() {
+    let rig = Rig::new(&["github.com"]).variable("GH_TOKEN", GITHUB_TOKEN);
+    let bare = rig.repositories().join("acme/app.git");
+    let git = |arguments: &[&str]| assert!(Command::new("git").args(arguments).status().unwrap().success());
+    git(&["init", "-q", "--bare", "-b", "main", bare.to_str().unwrap()]);
+    git(&["-C", bare.to_str().unwrap(), "config", "http.receivepack", "true"]);
+    let outcome = rig
+        .script(
+            "git clone -q https://x-access-token:$GH_TOKEN@github.com/acme/app.git && cd app &&
+             git config user.email a@example.com && git config user.name a &&
+             echo hello > file && git add file && git commit -q -m one && git push -q origin HEAD:main &&
+             cd .. && rm -rf app && git clone -q https://x-access-token:$GH_TOKEN@github.com/acme/app.git again && cat again/file",
+        )
+        .succeeded();
+    assert_eq!(outcome.stdout.trim(), "hello", "{}", outcome.stderr);
+    // base64 of `x-access-token:` and the real token.
+    assert!(
+        outcome
+            .seen
+            .iter()
+            .filter_map(|s| s.header("authorization"))
+            .all(|v| v.starts_with("Basic eC1hY2Nlc3MtdG9rZW46Z2hwX0NhbmFyeT"))
+    );
+}
+
+#[test]
+fn npm_installs() {
+    let registry = registry("npm");
+    let outcome = Rig::new(&[&registry[0]])
+        .script("npm install --no-audit --no-fund --no-update-notifier tiny && node -p 'require(\"tiny\")'");
+    let outcome = outcome.succeeded();
+    assert!(outcome.stdout.ends_with("tiny\n"), "{}", outcome.stdout);
+}
+
+#[test]
+fn npm_cannot_publish() {
+    let registry = registry("npm");
+    let outcome = Rig::new(&[&registry[0]]).variable("REGISTRY", &registry[0]).with(&["--env", "REGISTRY"]).script(
+        "echo '{\"name\":\"leak\",\"version\":\"1.0.0\"}' > package.json &&
+         echo \"//$REGISTRY/:_authToken=attacker\" > .npmrc && npm publish 2>&1",
+    );
+    assert_ne!(outcome.code, Some(0));
+    assert!(outcome.seen.iter().all(|seen| seen.method == "GET"), "{:?}", outcome.seen);
+    assert!(outcome.log.contains("http.request_not_allowed"), "{}\n{}", outcome.log, outcome.stdout);
+}
+
+#[test]
+fn pip_installs() {
+    let hosts = registry("pypi");
+    let hosts: Vec<_> = hosts.iter().map(String::as_str).collect();
+    let outcome = Rig::new(&hosts)
+        .script("python3 -m venv v && v/bin/pip install -q --disable-pip-version-check tiny && v/bin/python -c 'import tiny; print(tiny.NAME)'")
+        .succeeded();
+    assert_eq!(outcome.stdout.trim(), "tiny", "{}", outcome.stderr);
+}

@@ -1,0 +1,6 @@
+//! Real clients and agents through the whole product.
+
+mod agents;
+mod clients;
+mod escapes;
+mod injection;

@@ -1,0 +1,177 @@
+//! Runs the product in a rig: a private network, real names, origins of ours.
+//!
+//! Every run ends with a search for the real keys in all that the sandbox could see or that Standin wrote.
+
+use standin_testkit::Seen;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Shaped like Anthropic's, and nobody's.
+pub const ANTHROPIC_KEY: &str =
+    "sk-ant-api03-Canary0Canary1Canary2Canary3Canary4Canary5Canary6Canary7Canary8Canary9Canary0Canary1Canary2Ca-AA";
+/// Shaped like OpenAI's, and nobody's.
+pub const OPENAI_KEY: &str = "sk-proj-Canary0Canary1Canary2Canary3Canary4Canary5Canary6CanaryT3BlbkFJCanary7Canary8";
+/// Shaped like GitHub's, and nobody's.
+pub const GITHUB_TOKEN: &str = "ghp_Canary0Canary1Canary2Canary3Canary4C";
+/// A key for `echo.example`.
+pub const ECHO_KEY: &str = "tok-Canary-echo-0123456789abcdef";
+
+/// One rig, and what a run in it needs.
+pub struct Rig {
+    directory: tempfile::TempDir,
+    hosts: Vec<String>,
+    arguments: Vec<String>,
+    variables: Vec<(String, String)>,
+}
+
+/// What came of a run.
+pub struct Outcome {
+    /// The command's exit code.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it and Standin said.
+    pub stderr: String,
+    /// What the origins saw.
+    pub seen: Vec<Seen>,
+    /// The audit log, a JSON object a line.
+    pub log: String,
+}
+
+impl Rig {
+    /// A rig in which these names lead to origins.
+    pub fn new(hosts: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        for name in ["workspace", "home", "state", "repositories"] {
+            std::fs::create_dir(directory.path().join(name)).expect("a fresh directory");
+        }
+        let hosts = hosts.iter().map(ToString::to_string).collect();
+        Self { directory, hosts, arguments: Vec::new(), variables: Vec::new() }
+    }
+
+    /// Adds arguments to `standin run`.
+    #[must_use]
+    pub fn with(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(ToString::to_string));
+        self
+    }
+
+    /// Sets a variable of the caller's environment.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The directory the command works in.
+    pub fn workspace(&self) -> PathBuf {
+        self.directory.path().join("workspace")
+    }
+
+    /// Where the git origin's repositories are.
+    pub fn repositories(&self) -> PathBuf {
+        self.directory.path().join("repositories")
+    }
+
+    /// Runs a shell script in the sandbox.
+    pub fn script(&self, script: &str) -> Outcome {
+        self.run(&["sh", "-c", script])
+    }
+
+    /// Runs a command in the sandbox, then looks for real keys everywhere.
+    pub fn run(&self, command: &[&str]) -> Outcome {
+        let home = self.directory.path().join("home");
+        let state = self.directory.path().join("state");
+        let output = Command::new(binary("rig"))
+            .arg(self.directory.path())
+            .arg(self.hosts.join(","))
+            .arg(binary("standin"))
+            .arg("run")
+            .args(&self.arguments)
+            .arg("--")
+            .args(command)
+            .current_dir(self.workspace())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", &home)
+            .env("XDG_STATE_HOME", &state)
+            .env("LANG", "C.UTF-8")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .output()
+            .expect("the rig can be started; ./test builds it");
+        let seen = std::fs::read(self.directory.path().join("seen.json")).unwrap_or_default();
+        let log = Command::new(binary("standin"))
+            .args(["log", "--json"])
+            .env_clear()
+            .env("HOME", &home)
+            .env("XDG_STATE_HOME", &state)
+            .output()
+            .expect("the log can be shown");
+        let outcome = Outcome {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            seen: serde_json::from_slice(&seen).unwrap_or_default(),
+            log: String::from_utf8_lossy(&log.stdout).into_owned(),
+        };
+        self.search_for_keys(&outcome);
+        outcome
+    }
+
+    fn search_for_keys(&self, outcome: &Outcome) {
+        let keys = [ANTHROPIC_KEY, OPENAI_KEY, GITHUB_TOKEN, ECHO_KEY];
+        let mut searched = 0;
+        let mut open = vec![self.workspace(), self.directory.path().join("state"), self.directory.path().join("home")];
+        let texts = [&outcome.stdout, &outcome.stderr, &outcome.log].map(|text| text.clone().into_bytes());
+        let mut contents: Vec<(PathBuf, Vec<u8>)> = texts.into_iter().map(|text| ("output".into(), text)).collect();
+        while let Some(path) = open.pop() {
+            if path.is_symlink() {
+                continue;
+            }
+            if let Ok(entries) = std::fs::read_dir(&path) {
+                open.extend(entries.flatten().map(|entry| entry.path()));
+            } else if let Ok(content) = std::fs::read(&path) {
+                searched += 1;
+                contents.push((path, content));
+            }
+        }
+        assert!(searched > 0 || outcome.code == Some(127), "the state directory holds at least the log");
+        for (path, content) in contents {
+            for key in keys {
+                let found = content.windows(key.len()).any(|window| window == key.as_bytes());
+                assert!(!found, "a real key stands in {}", path.display());
+            }
+        }
+    }
+}
+
+impl Outcome {
+    /// The command must have succeeded.
+    #[must_use]
+    pub fn succeeded(self) -> Self {
+        assert_eq!(self.code, Some(0), "stdout:\n{}\nstderr:\n{}\nlog:\n{}", self.stdout, self.stderr, self.log);
+        self
+    }
+
+    /// Whether an origin got this value in this field.
+    pub fn origin_got(&self, field: &str, value: &str) -> bool {
+        self.seen.iter().any(|seen| seen.header(field) == Some(value))
+    }
+}
+
+/// A program of this workspace, built beside the test.
+pub fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    let directory = test.parent().and_then(Path::parent).expect("tests lie two levels below the target directory");
+    let path = directory.join(name);
+    assert!(path.exists(), "{} is missing; `cargo build --workspace` makes it", path.display());
+    path
+}
+
+/// The directory into which `./test` installs clients.
+pub fn clients() -> PathBuf {
+    let directory = std::env::var_os("STANDIN_TEST_CLIENTS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/clients"), PathBuf::from);
+    directory.canonicalize().expect("./test installs the clients")
+}

@@ -1,0 +1,143 @@
+//! The origins: one listener for TLS and one for clear text, an answer by host.
+
+mod anthropic;
+mod generic;
+mod git;
+mod openai;
+mod packages;
+
+use crate::Seen;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use standin_ca::SessionCa;
+use standin_model::Host;
+use std::convert::Infallible;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::LazyConfigAcceptor;
+
+/// An answer's body.
+pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// The origins of one rig.
+pub struct Origins {
+    /// The authority that their certificates are from.
+    pub ca: SessionCa,
+    directory: PathBuf,
+    seen: Mutex<Vec<Seen>>,
+}
+
+impl Origins {
+    /// Origins that keep what they serve from disk (repositories) in `directory`.
+    pub fn new(directory: &Path) -> Self {
+        let ca = SessionCa::generate(SystemTime::now()).expect("a certificate can be made");
+        Self { ca, directory: directory.to_owned(), seen: Mutex::default() }
+    }
+
+    /// What was asked, in order.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn answer(&self, host: &str, request: Request<Incoming>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let seen = Seen {
+            host: host.to_owned(),
+            version: format!("{:?}", head.version),
+            method: head.method.to_string(),
+            target: head.uri.path_and_query().map_or_else(String::new, ToString::to_string),
+            headers: head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+            body: String::from_utf8_lossy(&body).into_owned(),
+        };
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(seen.clone());
+        match host {
+            "api.anthropic.com" => anthropic::answer(&seen),
+            "api.openai.com" => openai::answer(&seen),
+            "github.com" => git::answer(&self.directory, &seen, &body).await,
+            host if host.starts_with("registry.") => packages::npm(&seen),
+            host if host.starts_with("pypi.") || host.starts_with("files.") => packages::pypi(&seen),
+            _ => generic::answer(&seen),
+        }
+    }
+}
+
+/// Listens on 443 and 80, on every address.
+pub async fn start(origins: &Arc<Origins>) -> io::Result<()> {
+    let (tls, clear) = (TcpListener::bind("0.0.0.0:443").await?, TcpListener::bind("0.0.0.0:80").await?);
+    let (one, two) = (Arc::clone(origins), Arc::clone(origins));
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = tls.accept().await {
+            let origins = Arc::clone(&one);
+            // What a client breaks off is its own affair; tests look at what was seen.
+            tokio::spawn(async move { serve_tls(origins, socket).await.ok() });
+        }
+    });
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = clear.accept().await {
+            let origins = Arc::clone(&two);
+            tokio::spawn(async move { serve_clear(origins, socket).await.ok() });
+        }
+    });
+    Ok(())
+}
+
+async fn serve_tls(origins: Arc<Origins>, socket: TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), socket).await?;
+    let name = start.client_hello().server_name().unwrap_or_default().to_owned();
+    let host = Host::parse(&name).map_err(io::Error::other)?;
+    let config = origins.ca.server_config(&host, &[b"h2", b"http/1.1"]).map_err(io::Error::other)?;
+    let tls = start.into_stream(config).await?;
+    let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+    let service = service_fn(move |request| {
+        let (origins, name) = (Arc::clone(&origins), name.clone());
+        async move { Ok::<_, Infallible>(origins.answer(&name, request).await) }
+    });
+    let io = TokioIo::new(tls);
+    let served = if http2 {
+        http2::Builder::new(TokioExecutor::new()).serve_connection(io, service).await
+    } else {
+        http1::Builder::new().serve_connection(io, service).await
+    };
+    served.map_err(io::Error::other)
+}
+
+async fn serve_clear(origins: Arc<Origins>, socket: TcpStream) -> io::Result<()> {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let origins = Arc::clone(&origins);
+        let host = request.headers().get("host").and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
+        async move { Ok::<_, Infallible>(origins.answer(&host, request).await) }
+    });
+    http1::Builder::new().serve_connection(TokioIo::new(socket), service).await.map_err(io::Error::other)
+}
+
+/// A whole answer.
+pub(crate) fn reply(status: u16, kind: &str, body: impl Into<Bytes>) -> Response<Body> {
+    Response::builder()
+        .status(status)
+        .header("content-type", kind)
+        .body(Full::new(body.into()).boxed_unsync())
+        .expect("our own headers are valid")
+}
+
+/// A JSON answer.
+pub(crate) fn json(status: u16, value: &serde_json::Value) -> Response<Body> {
+    reply(status, "application/json", value.to_string())
+}
+
+/// Server-sent events: names and data.
+pub(crate) fn events(list: &[(&str, serde_json::Value)]) -> Response<Body> {
+    let text = list.iter().map(|(name, data)| format!("event: {name}\ndata: {data}\n\n")).collect::<Vec<_>>().concat();
+    reply(200, "text/event-stream", text)
+}

@@ -1,0 +1,90 @@
+//! OpenAI's Responses API as Codex uses it: one tool call, then a last word.
+
+use super::{Body, events, json};
+use crate::Seen;
+use http::Response;
+use serde_json::{Value, json as value};
+
+/// What the agent is told to run.
+pub const COMMAND: &str = "echo made-by-the-tool > proof.txt";
+
+pub(super) fn answer(seen: &Seen) -> Response<Body> {
+    let path = seen.target.split('?').next().unwrap_or_default();
+    match (seen.method.as_str(), path) {
+        ("POST", "/v1/responses") => responses(&seen.body),
+        ("GET", "/v1/models") => json(200, &value!({ "object": "list", "data": [], "models": [] })),
+        // Codex asks for a WebSocket first and falls back.
+        _ => json(404, &value!({ "error": { "message": "not here", "type": "invalid_request_error" } })),
+    }
+}
+
+fn responses(body: &str) -> Response<Body> {
+    let request: Value = serde_json::from_str(body).unwrap_or_default();
+    let has_result = body.contains("_call_output\"");
+    let item = if has_result { message() } else { tool_call(&offered(&request)) };
+    let response = |status: &str, output: Value| {
+        value!({
+            "id": "resp_1", "object": "response", "status": status, "output": output,
+            "usage": { "input_tokens": 1, "input_tokens_details": { "cached_tokens": 0 }, "output_tokens": 1,
+                       "output_tokens_details": { "reasoning_tokens": 0 }, "total_tokens": 2 }
+        })
+    };
+    events(&[
+        ("response.created", value!({ "type": "response.created", "response": response("in_progress", value!([])) })),
+        (
+            "response.output_item.added",
+            value!({ "type": "response.output_item.added", "output_index": 0, "item": item }),
+        ),
+        ("response.output_item.done", value!({ "type": "response.output_item.done", "output_index": 0, "item": item })),
+        (
+            "response.completed",
+            value!({ "type": "response.completed", "response": response("completed", value!([item])) }),
+        ),
+    ])
+}
+
+fn message() -> Value {
+    value!({
+        "type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+        "content": [{ "type": "output_text", "text": "all done", "annotations": [] }]
+    })
+}
+
+/// The tools that are offered: at the top, among the input, and within namespaces.
+fn offered(request: &Value) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut open: Vec<&Value> = vec![&request["tools"], &request["input"]];
+    while let Some(value) = open.pop() {
+        for part in value.as_array().into_iter().flatten() {
+            names.extend(part["name"].as_str().map(str::to_owned));
+            open.push(&part["tools"]);
+        }
+    }
+    names
+}
+
+/// A call of whichever shell tool this Codex offers.
+fn tool_call(offered: &[String]) -> Value {
+    let offers = |name: &str| offered.iter().any(|tool| tool == name);
+    let function = |name: &str, arguments: Value| {
+        value!({
+            "type": "function_call", "id": "fc_1", "call_id": "call_1", "name": name, "status": "completed",
+            "arguments": arguments.to_string()
+        })
+    };
+    if offers("exec_command") {
+        function("exec_command", value!({ "cmd": COMMAND }))
+    } else if offers("shell_command") {
+        function("shell_command", value!({ "command": COMMAND }))
+    } else if offers("shell") {
+        function("shell", value!({ "command": ["sh", "-c", COMMAND] }))
+    } else if offers("exec") {
+        let script = format!("await tools.exec_command({{ cmd: {} }});", value!(COMMAND));
+        value!({
+            "type": "custom_tool_call", "id": "ctc_1", "call_id": "call_1", "name": "exec", "namespace": "functions",
+            "status": "completed", "input": script
+        })
+    } else {
+        message()
+    }
+}
