@@ -1,6 +1,7 @@
 //! Anthropic's API as Claude Code uses it: one tool call, then a last word.
 
-use super::{Body, events, json};
+use super::events::events;
+use super::{Body, json};
 use crate::Seen;
 use http::Response;
 use serde_json::{Value, json as value};

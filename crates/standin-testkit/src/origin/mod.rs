@@ -1,6 +1,7 @@
 //! The origins: one listener for TLS and one for clear text, an answer by host.
 
 mod anthropic;
+mod events;
 mod generic;
 mod git;
 mod openai;
@@ -134,10 +135,4 @@ pub(crate) fn reply(status: u16, kind: &str, body: impl Into<Bytes>) -> Response
 /// A JSON answer.
 pub(crate) fn json(status: u16, value: &serde_json::Value) -> Response<Body> {
     reply(status, "application/json", value.to_string())
-}
-
-/// Server-sent events: names and data.
-pub(crate) fn events(list: &[(&str, serde_json::Value)]) -> Response<Body> {
-    let text = list.iter().map(|(name, data)| format!("event: {name}\ndata: {data}\n\n")).collect::<Vec<_>>().concat();
-    reply(200, "text/event-stream", text)
 }
