@@ -2,6 +2,7 @@
 //!
 //! Every run ends with a search for the real keys in all that the sandbox could see or that Standin wrote.
 
+use standin_policy::catalogue::Catalogue;
 use standin_testkit::Seen;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -170,8 +171,15 @@ pub fn binary(name: &str) -> PathBuf {
 }
 
 /// The directory into which `./test` installs clients.
-pub fn clients() -> PathBuf {
+pub fn clients() -> String {
     let directory = std::env::var_os("STANDIN_TEST_CLIENTS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/clients"), PathBuf::from);
-    directory.canonicalize().expect("./test installs the clients")
+    let directory = directory.canonicalize().expect("./test installs the clients");
+    directory.into_os_string().into_string().expect("the clients' path is text")
+}
+
+/// The hosts of a registry, from the catalogue.
+pub fn registry(service: &str) -> Vec<String> {
+    let service = Catalogue::builtin().service(service).expect("in the catalogue");
+    service.allow.iter().flat_map(|rule| &rule.hosts).map(ToString::to_string).collect()
 }

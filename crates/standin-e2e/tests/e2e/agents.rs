@@ -5,8 +5,7 @@ use standin_e2e::{ANTHROPIC_KEY, OPENAI_KEY, Rig, clients};
 #[test]
 fn claude_code_works_with_a_stand_in() {
     let clients = clients();
-    let clients = clients.to_str().unwrap();
-    let rig = Rig::new(&["api.anthropic.com"]).with(&["--ro", clients]).variable("ANTHROPIC_API_KEY", ANTHROPIC_KEY);
+    let rig = Rig::new(&["api.anthropic.com"]).with(&["--ro", &clients]).variable("ANTHROPIC_API_KEY", ANTHROPIC_KEY);
     let outcome = rig
         .script(&format!(
             "{clients}/node_modules/.bin/claude -p --dangerously-skip-permissions 'write the proof' && env > environment"
@@ -22,8 +21,7 @@ fn claude_code_works_with_a_stand_in() {
 #[test]
 fn codex_works_with_a_stand_in() {
     let clients = clients();
-    let clients = clients.to_str().unwrap();
-    let rig = Rig::new(&["api.openai.com"]).with(&["--ro", clients]).variable("CODEX_API_KEY", OPENAI_KEY);
+    let rig = Rig::new(&["api.openai.com"]).with(&["--ro", &clients]).variable("CODEX_API_KEY", OPENAI_KEY);
     let outcome = rig
         .script(&format!(
             "{clients}/node_modules/.bin/codex exec --dangerously-bypass-approvals-and-sandbox --skip-git-repo-check \

@@ -1,14 +1,7 @@
 //! The clients that agents use. None is told anything: trust and capture are the sandbox's.
 
-use standin_e2e::{GITHUB_TOKEN, Rig};
-use standin_policy::catalogue::Catalogue;
+use standin_e2e::{GITHUB_TOKEN, Rig, clients, registry};
 use std::process::Command;
-
-/// The hosts of a registry, from the catalogue.
-fn registry(service: &str) -> Vec<String> {
-    let service = Catalogue::builtin().service(service).expect("in the catalogue");
-    service.allow.iter().flat_map(|rule| &rule.hosts).map(ToString::to_string).collect()
-}
 
 fn fetches(script: &str) {
     let outcome = Rig::new(&["plain.example"]).with(&["--allow", "plain.example"]).script(script).succeeded();
@@ -34,6 +27,16 @@ fn python() {
 #[test]
 fn node() {
     fetches("node -e 'fetch(\"https://plain.example/\").then(r => r.text()).then(console.log)'");
+}
+
+#[test]
+fn node_https() {
+    fetches("node -e 'require(\"https\").get(\"https://plain.example/\", r => r.pipe(process.stdout))'");
+}
+
+#[test]
+fn ruby() {
+    fetches("ruby -r net/http -e 'puts Net::HTTP.get(URI(\"https://plain.example/\"))'");
 }
 
 #[test]
@@ -133,4 +136,39 @@ fn pip_installs() {
         .script("python3 -m venv v && v/bin/pip install -q --disable-pip-version-check tiny && v/bin/python -c 'import tiny; print(tiny.NAME)'")
         .succeeded();
     assert_eq!(outcome.stdout.trim(), "tiny", "{}", outcome.stderr);
+}
+
+#[test]
+fn gh_works_with_a_stand_in() {
+    let outcome = Rig::new(&["api.github.com"])
+        .variable("GH_TOKEN", GITHUB_TOKEN)
+        .script("gh api user --jq .login && echo stand-in:$GH_TOKEN")
+        .succeeded();
+    let (login, stand_in) = outcome.stdout.trim().split_once("\nstand-in:").expect("both lines");
+    assert_eq!(login, "tester", "{}", outcome.stderr);
+    assert!(outcome.origin_got("authorization", &format!("token {GITHUB_TOKEN}")), "{:?}", outcome.seen);
+    assert!(stand_in.starts_with("ghp_") && stand_in.len() == GITHUB_TOKEN.len(), "{stand_in}");
+    assert_ne!(stand_in, GITHUB_TOKEN);
+}
+
+/// The index and the files are on two hosts; `vendor` takes from both, without a compiler.
+#[test]
+fn cargo_fetches() {
+    let hosts = registry("crates-io");
+    let hosts: Vec<_> = hosts.iter().map(String::as_str).collect();
+    let clients = clients();
+    let outcome = Rig::new(&hosts)
+        .with(&["--ro", &clients])
+        .script(&format!(
+            "mkdir src && touch src/lib.rs && cat > Cargo.toml <<'END' && {clients}/bin/cargo vendor -q && cat vendor/tiny/src/lib.rs
+[package]
+name = \"a\"
+edition = \"2021\"
+[dependencies]
+tiny = \"1\"
+END"
+        ))
+        .succeeded();
+    assert!(outcome.stdout.ends_with("pub const NAME: &str = \"tiny\";\n"), "{}\n{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.seen.iter().all(|seen| seen.version == "HTTP/2.0"), "{:?}", outcome.seen);
 }

@@ -4,3 +4,4 @@ mod agents;
 mod clients;
 mod escapes;
 mod injection;
+mod python;

@@ -4,12 +4,15 @@ mod anthropic;
 mod events;
 mod generic;
 mod git;
+mod github;
 mod openai;
 mod packages;
+mod s3;
 
 use crate::Seen;
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body::Body as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -62,14 +65,19 @@ impl Origins {
             body: String::from_utf8_lossy(&body).into_owned(),
         };
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(seen.clone());
-        match host {
+        let response = match host {
             "api.anthropic.com" => anthropic::answer(&seen),
             "api.openai.com" => openai::answer(&seen),
             "github.com" => git::answer(&self.directory, &seen, &body).await,
+            "api.github.com" => github::answer(&seen),
+            host if host.starts_with("index.crates.") => packages::crate_index(&seen),
+            host if host.starts_with("static.crates.") => packages::crate_files(&seen),
+            host if host.ends_with(".amazonaws.com") => s3::answer(&seen),
             host if host.starts_with("registry.") => packages::npm(&seen),
             host if host.starts_with("pypi.") || host.starts_with("files.") => packages::pypi(&seen),
             _ => generic::answer(&seen),
-        }
+        };
+        if seen.method == "HEAD" { without_body(response) } else { response }
     }
 }
 
@@ -121,6 +129,15 @@ async fn serve_clear(origins: Arc<Origins>, socket: TcpStream) -> io::Result<()>
         async move { Ok::<_, Infallible>(origins.answer(&host, request).await) }
     });
     http1::Builder::new().serve_connection(TokioIo::new(socket), service).await.map_err(io::Error::other)
+}
+
+/// The answer to HEAD: hyper leaves a body out in HTTP/1.1, but not in HTTP/2, where clients take it for an error.
+fn without_body(response: Response<Body>) -> Response<Body> {
+    let (mut head, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        head.headers.entry("content-length").or_insert(length.into());
+    }
+    Response::from_parts(head, Full::default().boxed_unsync())
 }
 
 /// A whole answer.
