@@ -2,6 +2,7 @@
 
 use crate::host::{Host, Name};
 use std::fmt;
+use std::sync::OnceLock;
 
 /// A pattern for hosts.
 ///
@@ -23,7 +24,11 @@ enum Kind {
 
 /// A pattern for paths: `*` is one segment (or a part of one), `**` any number of segments.
 #[derive(Clone)]
-pub struct PathPattern(globset::GlobMatcher);
+pub struct PathPattern {
+    glob: globset::Glob,
+    /// Compiled when first asked: a catalogue has hundreds of patterns, a session needs a few, and start-up is short.
+    matcher: OnceLock<globset::GlobMatcher>,
+}
 
 /// Why a text is not a pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -112,18 +117,18 @@ impl PathPattern {
             .literal_separator(true)
             .backslash_escape(true)
             .build()
-            .map(|glob| Self(glob.compile_matcher()))
+            .map(|glob| Self { glob, matcher: OnceLock::new() })
             .map_err(|error| PatternError::Glob(error.kind().to_string()))
     }
 
     /// Whether the normalised `path` is one of those meant.
     pub fn matches(&self, path: &str) -> bool {
-        self.0.is_match(path)
+        self.matcher.get_or_init(|| self.glob.compile_matcher()).is_match(path)
     }
 
     /// As it was written.
     pub fn as_str(&self) -> &str {
-        self.0.glob().glob()
+        self.glob.glob()
     }
 }
 

@@ -77,7 +77,7 @@ pub(crate) async fn dial(
         if scheme == Scheme::Http {
             return Ok(Dialled { io: UpstreamIo::Clear(socket), address, http2: false });
         }
-        let connector = TlsConnector::from(configs.get(http1)?);
+        let connector = TlsConnector::from(configs.get(http1).await?);
         let tls = connector
             .connect(server_name(&authority.host), socket)
             .await

@@ -60,15 +60,10 @@ impl Upstreams {
         Self { configs: ClientConfigs::new(trust), pool: Pool::default() }
     }
 
-    /// Reads the trust store ahead of need. Blocks for some milliseconds.
-    pub fn warm_up(&self) {
-        // What is wrong with the store, if anything, is said by the first exchange that needs it.
-        drop(self.configs.get(false));
-    }
-
-    /// Looks an admitted destination up and vets its addresses.
+    /// Looks an admitted destination up and vets its addresses. The first time the host's trust store is read
+    /// meanwhile: a command that connects nowhere does not pay for it.
     pub async fn resolve(&self, permit: &impl MayResolve) -> Result<PinnedPeer, ResolveError> {
-        resolve(permit).await
+        tokio::join!(resolve(permit), self.configs.prepare()).0
     }
 
     /// Sends a request in absolute form to a pinned peer and waits for the head of the answer.

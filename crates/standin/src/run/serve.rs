@@ -27,9 +27,6 @@ pub(super) fn until_end(
         .enable_all()
         .build()
         .map_err(|error| Failure::because("cannot start the proxy", &error))?;
-    // The trust store is read while the command starts, so that its first exchange need not wait.
-    let warm = Arc::clone(&session);
-    runtime.spawn_blocking(move || warm.upstreams.warm_up());
     let cannot_serve = |error: std::io::Error| Failure::because("cannot serve the sandbox", &error);
     let (listener, readiness) = {
         let _guard = runtime.enter();
