@@ -3,7 +3,7 @@
 use crate::record::{Record, Verdict};
 use crate::schema::{self, SchemaError};
 use rusqlite::{Connection, params};
-use standin_model::limits::{AUDIT_BATCH, AUDIT_QUEUE};
+use standin_model::limits::{AUDIT_BATCH, AUDIT_PAUSE, AUDIT_QUEUE};
 use standin_model::{CredentialName, SessionId};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -98,6 +98,7 @@ impl AuditLog {
     pub fn finish(self, exit_code: Option<i32>) -> Result<SessionSummary, AuditError> {
         // A closed queue means that the writer has failed; its own error, which follows, says more.
         drop(self.sink.0.blocking_send(Message::End { exit_code }));
+        self.thread.thread().unpark();
         self.thread.join().map_err(|_| AuditError::Panicked)?
     }
 }
@@ -129,7 +130,8 @@ fn write_session(
     .map_err(AuditError::Write)?;
     let mut summary = SessionSummary::default();
     let mut batch = Vec::with_capacity(AUDIT_BATCH);
-    // `blocking_recv_many` waits for the first record and takes what has gathered: one transaction each time.
+    // `blocking_recv_many` waits for the first record and takes what has gathered: one transaction each time, and then
+    // a pause in which the next ones gather, which `finish` cuts short.
     while queue.blocking_recv_many(&mut batch, AUDIT_BATCH) > 0 {
         let end = write_batch(&mut db, &batch, &mut summary).map_err(AuditError::Write)?;
         batch.clear();
@@ -141,6 +143,7 @@ fn write_session(
             .map_err(AuditError::Write)?;
             break;
         }
+        std::thread::park_timeout(AUDIT_PAUSE);
     }
     Ok(summary)
 }
