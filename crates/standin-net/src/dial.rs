@@ -2,6 +2,7 @@
 
 use crate::resolve::PinnedPeer;
 use crate::trust::{ClientConfigs, TrustError};
+use crate::upstreams::Need;
 use rustls::pki_types::ServerName;
 use standin_model::limits::DIAL_DEADLINE;
 use standin_model::{Authority, Host, Scheme};
@@ -68,24 +69,39 @@ pub enum DialError {
 pub(crate) async fn dial(
     peer: &PinnedPeer,
     scheme: Scheme,
-    http1: bool,
+    need: Need,
     configs: &ClientConfigs,
 ) -> Result<Dialled, DialError> {
     let authority = peer.authority();
     let reach = async {
-        let (socket, address) = connect(peer).await?;
-        if scheme == Scheme::Http {
-            return Ok(Dialled { io: UpstreamIo::Clear(socket), address, http2: false });
+        match reach(peer, scheme, need != Need::Any, configs).await {
+            // An origin may speak HTTP/2 only (RFC 7301 §3.2); a request can be translated, a WebSocket cannot.
+            Err(DialError::Tls { source, .. }) if need == Need::Http1 && speaks_no_http1(&source) => {
+                reach(peer, scheme, false, configs).await
+            }
+            reached => reached,
         }
-        let connector = TlsConnector::from(configs.get(http1).await?);
-        let tls = connector
-            .connect(server_name(&authority.host), socket)
-            .await
-            .map_err(|source| DialError::Tls { authority: authority.clone(), source })?;
-        let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok(Dialled { io: UpstreamIo::Tls(Box::new(tls)), address, http2 })
     };
     tokio::time::timeout(DIAL_DEADLINE, reach).await.unwrap_or_else(|_| Err(DialError::Deadline(authority.clone())))
+}
+
+async fn reach(peer: &PinnedPeer, scheme: Scheme, http1: bool, configs: &ClientConfigs) -> Result<Dialled, DialError> {
+    let authority = peer.authority();
+    let (socket, address) = connect(peer).await?;
+    if scheme == Scheme::Http {
+        return Ok(Dialled { io: UpstreamIo::Clear(socket), address, http2: false });
+    }
+    let tls = TlsConnector::from(configs.get(http1).await?)
+        .connect(server_name(&authority.host), socket)
+        .await
+        .map_err(|source| DialError::Tls { authority: authority.clone(), source })?;
+    let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+    Ok(Dialled { io: UpstreamIo::Tls(Box::new(tls)), address, http2 })
+}
+
+fn speaks_no_http1(error: &io::Error) -> bool {
+    let refused = rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol);
+    error.get_ref().and_then(|source| source.downcast_ref::<rustls::Error>()) == Some(&refused)
 }
 
 /// Happy eyeballs over the pinned addresses: in order, the next one whenever one fails or takes long.

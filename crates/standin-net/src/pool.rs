@@ -9,13 +9,15 @@ use standin_model::limits::{POOL_IDLE, POOL_IDLE_PER_AUTHORITY};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::ThreadId;
 use std::time::Instant;
 
 /// What is sent: any body, in a box.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
-/// What connections are shared by: the pinned peer (name *and* addresses) and whether TLS protects them.
-pub(crate) type Key = (PinnedPeer, Scheme);
+/// What connections are shared by: the thread, since a wake-up across threads costs more than a connection saves, the
+/// pinned peer (name *and* addresses), and whether TLS protects them.
+type Key = (ThreadId, PinnedPeer, Scheme);
 
 /// A way to send one request.
 pub(crate) enum Sender {
@@ -46,15 +48,26 @@ pub(crate) struct Place {
 struct Connections {
     http1: Vec<(http1::SendRequest<Body>, SocketAddr, Instant)>,
     http2: Option<(http2::SendRequest<Body>, SocketAddr)>,
-    /// The origin has been seen to choose HTTP/1.
-    only_http1: bool,
+    speaks: Speaks,
+}
+
+/// What an origin has been seen to speak.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// Not known to lack either.
+    #[default]
+    Unknown,
+    /// It chose HTTP/1.1 although HTTP/2 was offered.
+    OnlyHttp1,
+    /// It refused HTTP/1.1.
+    OnlyHttp2,
 }
 
 impl Pool {
     /// The connections to this peer.
     pub(crate) fn place(&self, peer: &PinnedPeer, scheme: Scheme) -> Arc<Place> {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(places.entry((peer.clone(), scheme)).or_default())
+        Arc::clone(places.entry((std::thread::current().id(), peer.clone(), scheme)).or_default())
     }
 }
 
@@ -82,7 +95,6 @@ impl Place {
     /// Lists an HTTP/1 connection whose exchange has begun.
     pub(crate) fn keep_http1(&self, sender: http1::SendRequest<Body>, address: SocketAddr) {
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        connections.only_http1 = true;
         if connections.http1.len() < POOL_IDLE_PER_AUTHORITY {
             connections.http1.push((sender, address, Instant::now()));
         }
@@ -93,8 +105,13 @@ impl Place {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner).http2 = Some((sender, address));
     }
 
-    /// Whether dialling in parallel makes sense: not until it is known that the origin speaks HTTP/1.
-    pub(crate) fn dials_in_parallel(&self) -> bool {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner).only_http1
+    /// What the origin has been seen to speak.
+    pub(crate) fn speaks(&self) -> Speaks {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner).speaks
+    }
+
+    /// Remembers it.
+    pub(crate) fn learn(&self, speaks: Speaks) {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner).speaks = speaks;
     }
 }

@@ -1,7 +1,7 @@
 //! Resolving and sending: the two verbs of this crate.
 
 use crate::dial::{DialError, dial};
-use crate::pool::{Body, Place, Pool, Pooled, Sender};
+use crate::pool::{Body, Place, Pool, Pooled, Sender, Speaks};
 use crate::resolve::{MayResolve, PinnedPeer, ResolveError, resolve};
 use crate::trust::{ClientConfigs, Trust};
 use bytes::Bytes;
@@ -26,8 +26,10 @@ pub struct Upstreams {
 pub enum Need {
     /// Whatever the origin prefers.
     Any,
-    /// HTTP/1.1, on a connection that nothing else uses: a WebSocket begins so.
+    /// HTTP/1.1 if the origin has it: what an HTTP/1.1 client would have got, without a translation.
     Http1,
+    /// HTTP/1.1, on a connection that nothing else uses: a WebSocket begins so.
+    Http1Alone,
 }
 
 /// An answer's head, and where it came from.
@@ -82,8 +84,9 @@ impl Upstreams {
     {
         let mut request = request.map(|body| body.map_err(Into::into).boxed_unsync());
         let place = self.pool.place(peer, scheme);
+        let need = if need == Need::Http1 && place.speaks() == Speaks::OnlyHttp2 { Need::Any } else { need };
         loop {
-            let pooled = if need == Need::Http1 { None } else { place.take(false) };
+            let pooled = if need == Need::Http1Alone { None } else { place.take(need == Need::Http1) };
             let reused = pooled.is_some();
             let Pooled { sender, address } = match pooled {
                 Some(pooled) => pooled,
@@ -98,7 +101,8 @@ impl Upstreams {
     }
 
     async fn connect(&self, peer: &PinnedPeer, scheme: Scheme, need: Need, place: &Place) -> Result<Pooled, SendError> {
-        if need == Need::Any && scheme == Scheme::Https && !place.dials_in_parallel() {
+        // Until it is known that the origin has no HTTP/2, the first connection is waited for: it may be enough for all.
+        if need == Need::Any && scheme == Scheme::Https && place.speaks() != Speaks::OnlyHttp1 {
             let first = place.first.lock().await;
             if let Some(pooled) = place.take(false) {
                 return Ok(pooled);
@@ -111,7 +115,12 @@ impl Upstreams {
     }
 
     async fn dial(&self, peer: &PinnedPeer, scheme: Scheme, need: Need, place: &Place) -> Result<Pooled, SendError> {
-        let dialled = dial(peer, scheme, need == Need::Http1, &self.configs).await?;
+        let dialled = dial(peer, scheme, need, &self.configs).await?;
+        match (need, dialled.http2) {
+            (Need::Any, false) => place.learn(Speaks::OnlyHttp1),
+            (Need::Http1, true) => place.learn(Speaks::OnlyHttp2),
+            _ => {}
+        }
         let address = dialled.address;
         let fault = |source| SendError::Exchange { address, source };
         let io = TokioIo::new(dialled.io);

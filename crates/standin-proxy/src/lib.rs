@@ -19,7 +19,9 @@ mod listener;
 mod request;
 mod respond;
 mod session;
+mod workers;
 
 pub use dns::FakeAddresses;
 pub use listener::serve;
 pub use session::{Ingress, Session, SessionParts};
+pub use workers::Workers;

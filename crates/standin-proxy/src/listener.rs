@@ -4,13 +4,21 @@ use crate::connection;
 use crate::session::Session;
 use standin_model::limits::{DRAIN_DEADLINE, MAX_CONNECTIONS};
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// Serves connections until `ended`, then gives open ones a moment to finish.
-pub async fn serve(session: Arc<Session>, listener: TcpListener, ended: impl Future<Output = ()>) {
+/// Serves connections on these runtimes in turn until `ended`, then gives open ones a moment to finish.
+pub async fn serve(
+    session: Arc<Session>,
+    listener: TcpListener,
+    workers: Vec<Handle>,
+    ended: impl Future<Output = ()>,
+) {
+    let mut workers = workers.iter().cycle();
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut open = JoinSet::new();
     let mut ended = std::pin::pin!(ended);
@@ -28,10 +36,15 @@ pub async fn serve(session: Arc<Session>, listener: TcpListener, ended: impl Fut
             () = &mut ended => break,
         };
         let session = Arc::clone(&session);
-        open.spawn(async move {
-            connection::serve(session, socket, dialled).await;
+        let worker = workers.next().expect("there is at least one worker");
+        let serve = async move {
+            match TcpStream::from_std(socket) {
+                Ok(socket) => connection::serve(session, socket, dialled).await,
+                Err(error) => tracing::warn!(%error, "a connection could not be served"),
+            }
             drop(place);
-        });
+        };
+        open.spawn_on(serve, worker);
         while open.try_join_next().is_some() {}
     }
     let drained = async { while open.join_next().await.is_some() {} };
@@ -41,9 +54,9 @@ pub async fn serve(session: Arc<Session>, listener: TcpListener, ended: impl Fut
     // Dropping the set aborts what is left; each exchange writes its record as it is dropped.
 }
 
-/// The address on our side of a captured socket is the one the client dialled.
-fn prepare(socket: tokio::net::TcpStream) -> std::io::Result<(tokio::net::TcpStream, std::net::SocketAddr)> {
+/// The address on our side of a captured socket is the one the client dialled. The socket leaves the listener's runtime.
+fn prepare(socket: TcpStream) -> std::io::Result<(std::net::TcpStream, SocketAddr)> {
     socket.set_nodelay(true)?;
     let dialled = socket.local_addr()?;
-    Ok((socket, dialled))
+    Ok((socket.into_std()?, dialled))
 }

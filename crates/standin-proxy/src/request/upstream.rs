@@ -30,7 +30,7 @@ pub(super) async fn send(
     outbound: Outbound,
     exchange: &Exchange,
 ) -> Result<UpstreamResponse, Refusal> {
-    let need = if outbound.upgrade.is_some() { Need::Http1 } else { Need::Any };
+    let need = if outbound.upgrade.is_some() { Need::Http1Alone } else { Need::Any };
     let head = outbound.request.method() == http::Method::HEAD;
     let sent = exchange.sent_bytes();
     let request = outbound.request.map(|body| CountedBody { body, sent });

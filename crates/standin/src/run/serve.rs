@@ -2,7 +2,7 @@
 
 use super::terminal::Bridge;
 use crate::exit::Failure;
-use standin_proxy::Session;
+use standin_proxy::{Session, Workers};
 use standin_sandbox::{DnsSocket, Sandbox};
 use std::sync::Arc;
 use tokio::io::Interest;
@@ -10,8 +10,8 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-/// Threads that serve connections. The clients are one person's; two saturate the cores they leave.
-const WORKERS: usize = 2;
+/// Most threads that serve connections. The clients are one person's, and one thread serves some 20,000 requests a second.
+const MAX_WORKERS: usize = 4;
 /// Largest DNS query (RFC 6891 §6.2.5); ours fit in far less.
 const MAX_QUERY: usize = 4096;
 
@@ -22,19 +22,17 @@ pub(super) fn until_end(
     tcp: std::net::TcpListener,
     dns: DnsSocket,
 ) -> Result<i32, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::because("cannot start the proxy", &error))?;
     let cannot_serve = |error: std::io::Error| Failure::because("cannot serve the sandbox", &error);
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let workers = Workers::start(processors.min(MAX_WORKERS)).map_err(cannot_serve)?;
+    let runtime = workers.first().clone();
     let (listener, readiness) = {
         let _guard = runtime.enter();
         let readiness = dns.readiness().and_then(UdpSocket::from_std).map_err(cannot_serve)?;
         (TcpListener::from_std(tcp).map_err(cannot_serve)?, readiness)
     };
     let (end, ended) = oneshot::channel::<()>();
-    let proxy = runtime.spawn(standin_proxy::serve(Arc::clone(&session), listener, async {
+    let proxy = runtime.spawn(standin_proxy::serve(Arc::clone(&session), listener, workers.handles(), async {
         ended.await.ok(); // a dropped sender is an end too
     }));
     let answering = runtime.spawn(answer_queries(session, dns, readiness));
@@ -49,7 +47,10 @@ pub(super) fn until_end(
     forwarding.abort();
     answering.abort();
     end.send(()).ok(); // if the proxy has ended already, its result says so
-    runtime.block_on(proxy).map_err(|error| Failure::because("the proxy failed", &error))?;
+    let drained = runtime.block_on(proxy);
+    // What is still open ends here, and its records are written.
+    workers.stop();
+    drained.map_err(|error| Failure::because("the proxy failed", &error))?;
     Ok(code)
 }
 
