@@ -46,6 +46,8 @@ pub struct Service {
     pub name: String,
     /// The variables under which its clients look for a credential, the usual one first.
     pub env: Vec<String>,
+    /// The programs that are agents of this service and need it whatever is lent.
+    pub agents: Vec<String>,
     /// Beginnings of credentials that are never lent: those that administer an organisation.
     pub never: Vec<String>,
     /// Where the credential is good.
@@ -94,6 +96,8 @@ struct RawService {
     #[serde(default)]
     env: Vec<String>,
     #[serde(default)]
+    agents: Vec<String>,
+    #[serde(default)]
     never: Vec<String>,
     #[serde(default)]
     registry: bool,
@@ -139,6 +143,11 @@ impl Catalogue {
         self.0.iter().find(|service| service.env.iter().any(|name| name == variable))
     }
 
+    /// The service that this program is an agent of.
+    pub fn by_agent(&self, program: &str) -> Option<&Service> {
+        self.0.iter().find(|service| service.agents.iter().any(|name| name == program))
+    }
+
     /// The public package registries.
     pub fn registries(&self) -> impl Iterator<Item = &Service> {
         self.0.iter().filter(|service| service.registry)
@@ -177,6 +186,7 @@ impl Service {
             id: id.to_owned(),
             name: raw.name,
             env: raw.env,
+            agents: raw.agents,
             never: raw.never,
             grants,
             allow: rules("public", raw.allow)?,
@@ -235,5 +245,6 @@ mod tests {
         assert!(catalogue.service("anthropic").unwrap().lends(b"sk-ant-api03-abc"));
         assert!(!catalogue.service("openai").unwrap().lends(b"sk-admin-abc"));
         assert_eq!(catalogue.by_env("GH_TOKEN").unwrap().id, "github");
+        assert_eq!(catalogue.by_agent("claude").unwrap().id, "anthropic");
     }
 }

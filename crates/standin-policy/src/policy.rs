@@ -92,6 +92,8 @@ enum Effect {
     Allow,
     Deny,
     Lend(GrantId),
+    /// Allowed, and no credential passes: one is meant to be lent here.
+    Reserve,
 }
 
 impl PolicyBuilder {
@@ -103,6 +105,12 @@ impl PolicyBuilder {
     /// Denies the requests of a rule, whatever else allows them.
     pub fn deny(&mut self, rule: RequestRule) {
         self.add(rule, Effect::Deny);
+    }
+
+    /// Allows the requests of a rule, and lets no credential pass at its hosts: they are meant for one that is lent, and
+    /// none is. An attacker's key must not work there either.
+    pub fn reserve(&mut self, rule: RequestRule) {
+        self.add(rule, Effect::Reserve);
     }
 
     /// Allows the requests of a rule and lends them a credential.
@@ -163,7 +171,7 @@ impl Policy {
         for entry in self.about(host).filter(|entry| entry.rule.admits_request(host, port, method, path)) {
             match entry.effect {
                 Effect::Deny => return RequestVerdict::Deny(self.refuse_request(facts, Some(&entry.label))),
-                Effect::Allow => {}
+                Effect::Allow | Effect::Reserve => {}
                 Effect::Lend(grant) => grants.push(grant),
             }
             rule.get_or_insert_with(|| Arc::clone(&entry.label));
@@ -174,10 +182,11 @@ impl Policy {
         }
     }
 
-    /// Whether any credential is granted at this host and port.
+    /// Whether credentials are granted at this host and port, or meant to be: foreign ones are refused there.
     pub fn holds_grant(&self, host: &Host, port: u16) -> bool {
-        self.about(host)
-            .any(|entry| matches!(entry.effect, Effect::Lend(_)) && entry.rule.admits_connection(host, port))
+        self.about(host).any(|entry| {
+            matches!(entry.effect, Effect::Lend(_) | Effect::Reserve) && entry.rule.admits_connection(host, port)
+        })
     }
 
     /// What a grant lends.
@@ -333,6 +342,16 @@ mod tests {
             "http.request_not_allowed: GET /v1/admin/x at api.example is denied by the rule `api:admin`"
         );
         assert_eq!(request("TRACE", "docs.example", "/"), "http.method_refused: TRACE is never sent");
+    }
+
+    #[test]
+    fn a_reserved_host_is_reachable_and_guarded() {
+        let mut builder = PolicyBuilder::default();
+        builder.reserve(rule("own", &["own.example"], &[], &[]));
+        let (policy, host) = (builder.build(), Host::parse("own.example").unwrap());
+        let facts = RequestFacts { host: &host, port: 443, scheme: Scheme::Https, method: "GET", path: "/" };
+        assert!(matches!(policy.request(&facts), RequestVerdict::Allow { grants, .. } if grants.is_empty()));
+        assert!(policy.holds_grant(&host, 443));
     }
 
     #[test]

@@ -93,3 +93,19 @@ fn large_bodies_pass_both_ways() {
     assert!(outcome.log.contains("\"bytes_out\":20000000"), "{}", outcome.log);
     assert!(outcome.log.contains("\"bytes_in\":20000000"), "{}", outcome.log);
 }
+
+#[test]
+fn an_agents_own_service_is_reachable_and_guarded_without_a_credential() {
+    let rig = Rig::new(&["api.anthropic.com"]);
+    let script = "#!/bin/sh
+curl -sS -o /dev/null -w '%{http_code} ' https://api.anthropic.com/api/hello
+curl -sS -H 'x-api-key: attacker' https://api.anthropic.com/v1/models";
+    let program = rig.workspace().join("claude");
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let outcome = rig.run(&["./claude"]).succeeded();
+    assert!(outcome.stdout.starts_with("200 "), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("credential.foreign"), "{}", outcome.stdout);
+    assert_eq!(outcome.seen.len(), 1, "{:?}", outcome.seen);
+    assert!(outcome.stderr.contains("set one of ANTHROPIC_API_KEY"), "{}", outcome.stderr);
+}

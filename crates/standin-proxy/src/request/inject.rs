@@ -108,7 +108,8 @@ fn foreign(tunnel: &Tunnel, slot: &Slot) -> Denial {
     Denial::new(
         DenyReason::ForeignCredential,
         format!(
-            "{slot} holds a credential that is not this session's; at {host} only the stand-in from your environment works"
+            "{slot} holds a credential that was not lent to this session; at {host} only a stand-in that Standin put into \
+             the environment works"
         ),
     )
 }

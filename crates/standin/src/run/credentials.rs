@@ -50,6 +50,7 @@ pub(crate) fn gather(inputs: &Inputs) -> Result<Lent, Failure> {
         gathering.configured(credential)?;
     }
     gathering.known_in_environment();
+    gathering.own_service();
     gathering.note_dropped();
     for rule in &inputs.config.allow {
         gathering.policy.allow(rule.clone());
@@ -121,6 +122,24 @@ impl Gathering<'_> {
                 self.lend(name, stand_in, secret, vec![variable.clone()]);
             }
         }
+    }
+
+    /// What an agent is an agent of can be reached even if no credential for it is lent.
+    fn own_service(&mut self) {
+        let program = self.inputs.program.file_name().unwrap_or_default().to_string_lossy();
+        let Some(service) = Catalogue::builtin().by_agent(&program) else { return };
+        if self.services.contains(&service.id) {
+            return;
+        }
+        for grant in &service.grants {
+            self.policy.reserve(grant.rule.clone());
+        }
+        self.service_rules(service);
+        self.notes.push(format!(
+            "{program} has no credential for {}: set one of {}, or name its source in the configuration",
+            service.name,
+            service.env.join(", ")
+        ));
     }
 
     fn grant_service(&mut self, service: &Service, name: &CredentialName) {
