@@ -15,6 +15,6 @@ mod upstreams;
 pub mod vet;
 
 pub use dial::DialError;
-pub use resolve::{MayResolve, PinnedPeer, ResolveError};
+pub use resolve::{LookUp, MayResolve, PinnedPeer, ResolveError, Resolver, SystemResolver};
 pub use trust::{Trust, TrustError};
 pub use upstreams::{Need, SendError, Sent, Upstreams};

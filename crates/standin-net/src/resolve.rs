@@ -2,9 +2,11 @@
 
 use crate::vet::vet;
 use standin_model::limits::RESOLVE_DEADLINE;
-use standin_model::{AddressBlocks, Authority, Denial, DenyReason, Host};
+use standin_model::{AddressBlocks, Authority, Denial, DenyReason, Host, Name};
+use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 
 /// What the proxy's permit tells: proof that policy admits this destination.
 pub trait MayResolve {
@@ -12,6 +14,28 @@ pub trait MayResolve {
     fn authority(&self) -> &Authority;
     /// The addresses that are not public and admitted all the same.
     fn addresses(&self) -> &AddressBlocks;
+}
+
+/// Who knows the addresses of names. A session asks once per connection, after policy.
+pub trait Resolver: Send + Sync {
+    /// The addresses of a name, in the order in which they are to be tried. The port is not the resolver's to choose.
+    fn look_up<'a>(&'a self, name: &'a Name) -> LookUp<'a>;
+}
+
+/// A look-up under way.
+pub type LookUp<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send + 'a>>;
+
+/// The host's resolver, as its other programs use it (`getaddrinfo`: hosts file, DNS, whatever is configured).
+pub struct SystemResolver;
+
+impl Resolver for SystemResolver {
+    fn look_up<'a>(&'a self, name: &'a Name) -> LookUp<'a> {
+        Box::pin(async move {
+            // The function wants a port and gives it back; ours is added by `resolve`.
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            Ok(found.map(|address| address.ip()).collect())
+        })
+    }
 }
 
 /// An admitted destination with the vetted addresses it may be dialled at. There is no other way to make one.
@@ -78,9 +102,9 @@ impl ResolveError {
 }
 
 /// Looks an admitted destination up. Addresses that are refused are left out; if none remains, so is the destination.
-pub(crate) async fn resolve(permit: &impl MayResolve) -> Result<PinnedPeer, ResolveError> {
+pub(crate) async fn resolve(resolver: &dyn Resolver, permit: &impl MayResolve) -> Result<PinnedPeer, ResolveError> {
     let authority = permit.authority();
-    let found = look_up(authority).await?;
+    let found = look_up(resolver, authority).await?;
     let mut addresses = Vec::with_capacity(found.len());
     let mut refused = None;
     for address in found {
@@ -97,14 +121,14 @@ pub(crate) async fn resolve(permit: &impl MayResolve) -> Result<PinnedPeer, Reso
     }
 }
 
-async fn look_up(authority: &Authority) -> Result<Vec<SocketAddr>, ResolveError> {
+async fn look_up(resolver: &dyn Resolver, authority: &Authority) -> Result<Vec<SocketAddr>, ResolveError> {
     let Authority { host, port } = authority;
     let name = match host {
         Host::Ip(address) => return Ok(vec![SocketAddr::new(*address, *port)]),
-        Host::Name(name) => name.as_str(),
+        Host::Name(name) => name,
     };
-    match tokio::time::timeout(RESOLVE_DEADLINE, tokio::net::lookup_host((name, *port))).await {
-        Ok(Ok(found)) => Ok(found.collect()),
+    match tokio::time::timeout(RESOLVE_DEADLINE, resolver.look_up(name)).await {
+        Ok(Ok(found)) => Ok(found.into_iter().map(|address| SocketAddr::new(address, *port)).collect()),
         Ok(Err(source)) => Err(ResolveError::LookUp { host: host.clone(), source }),
         Err(_) => Err(ResolveError::Deadline(host.clone())),
     }

@@ -2,7 +2,7 @@
 
 use crate::dial::{DialError, dial};
 use crate::pool::{Body, Place, Pool, Pooled, Sender, Speaks};
-use crate::resolve::{MayResolve, PinnedPeer, ResolveError, resolve};
+use crate::resolve::{MayResolve, PinnedPeer, ResolveError, Resolver, SystemResolver, resolve};
 use crate::trust::{ClientConfigs, Trust};
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 
 /// The origins of one session.
 pub struct Upstreams {
+    resolver: Box<dyn Resolver>,
     configs: ClientConfigs,
     pool: Pool,
 }
@@ -57,15 +58,20 @@ pub enum SendError {
 }
 
 impl Upstreams {
-    /// Origins that are believed by this trust.
+    /// Origins that are found by the host's resolver and believed by this trust.
     pub fn new(trust: Trust) -> Self {
-        Self { configs: ClientConfigs::new(trust), pool: Pool::default() }
+        Self::with_resolver(trust, Box::new(SystemResolver))
+    }
+
+    /// Origins that are found by this resolver. What it answers is vetted like any other answer.
+    pub fn with_resolver(trust: Trust, resolver: Box<dyn Resolver>) -> Self {
+        Self { resolver, configs: ClientConfigs::new(trust), pool: Pool::default() }
     }
 
     /// Looks an admitted destination up and vets its addresses. The first time the host's trust store is read
     /// meanwhile: a command that connects nowhere does not pay for it.
     pub async fn resolve(&self, permit: &impl MayResolve) -> Result<PinnedPeer, ResolveError> {
-        tokio::join!(resolve(permit), self.configs.prepare()).0
+        tokio::join!(resolve(self.resolver.as_ref(), permit), self.configs.prepare()).0
     }
 
     /// Sends a request in absolute form to a pinned peer and waits for the head of the answer.
