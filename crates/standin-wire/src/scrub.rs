@@ -32,6 +32,8 @@ struct Table {
     /// Which value a pattern is a form of.
     owner: Vec<usize>,
     longest: usize,
+    /// The values themselves.
+    plain: Vec<Vec<u8>>,
     /// Patterns by their first byte.
     by_first: Vec<Vec<u32>>,
 }
@@ -50,6 +52,11 @@ impl Scrubber {
     /// Whether a body keeps its length whatever is found in it.
     pub fn preserves_length(&self) -> bool {
         self.0.as_ref().is_none_or(|t| t.patterns.iter().zip(&t.replacements).all(|(p, r)| p.len() == r.len()))
+    }
+
+    /// Whether the name of a field holds a value. Names have no case (RFC 9110 §5.1), so a value is found in any.
+    pub fn is_in_name(&self, name: &str) -> bool {
+        self.0.as_ref().is_some_and(|table| table.in_name(name))
     }
 
     /// The clean form of a header value; `None` if it is clean already.
@@ -78,6 +85,11 @@ impl Tripwire {
     pub fn find(&self, text: &[u8]) -> Option<usize> {
         let table = self.0.as_ref()?;
         table.automaton.find(text).map(|found| table.owner[found.pattern().as_usize()])
+    }
+
+    /// Whether a field holds a value: in its content, or in its name in any case.
+    pub fn find_in_field(&self, name: &str, value: &[u8]) -> bool {
+        self.find(value).is_some() || self.0.as_ref().is_some_and(|table| table.in_name(name))
     }
 }
 
@@ -118,7 +130,11 @@ impl Stream {
 impl Table {
     fn build<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Option<Self> {
         let (mut patterns, mut replacements, mut owner) = (Vec::new(), Vec::new(), Vec::new());
+        let mut plain = Vec::new();
         for (number, (value, replacement)) in pairs.enumerate() {
+            if !value.is_empty() {
+                plain.push(value.to_vec());
+            }
             for (pattern, replacement) in forms(value).into_iter().zip(forms(replacement)) {
                 if !pattern.is_empty() && !patterns.contains(&pattern) {
                     patterns.push(pattern);
@@ -139,7 +155,14 @@ impl Table {
         for (number, pattern) in (0u32..).zip(&patterns) {
             by_first[usize::from(pattern[0])].push(number);
         }
-        Some(Self { automaton, patterns, replacements, owner, longest, by_first })
+        Some(Self { automaton, patterns, replacements, owner, longest, plain, by_first })
+    }
+
+    fn in_name(&self, name: &str) -> bool {
+        // Only the plain form: whoever encodes a value for a field's name loses its case, and with it the value.
+        self.plain
+            .iter()
+            .any(|value| name.as_bytes().windows(value.len()).any(|window| window.eq_ignore_ascii_case(value)))
     }
 
     /// Gives out the clean form of `text` and returns where the part begins that must wait for more.

@@ -80,7 +80,17 @@ fn framing_is_unambiguous(request: &Request<Incoming>) -> Result<(), Denial> {
     if lengths > 1 || (lengths == 1 && chunked) || (chunked && request.version() != Version::HTTP_11) {
         return Err(Denial::new(DenyReason::Malformed, "the length of the request can be read in two ways"));
     }
+    // hyper takes the chunks apart and leaves a coding beneath them; the field that says so is not forwarded.
+    if chunked && !only_chunked(headers) {
+        return Err(Denial::new(DenyReason::Malformed, "the only transfer coding understood here is `chunked`"));
+    }
     Ok(())
+}
+
+/// Whether a message is chunked and nothing else (RFC 9112 §6.1).
+pub(super) fn only_chunked(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    codings.next().is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
 }
 
 fn is_websocket(request: &Request<Incoming>) -> bool {
@@ -89,7 +99,8 @@ fn is_websocket(request: &Request<Incoming>) -> bool {
         && request.headers().get(header::UPGRADE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-fn strip_hop_by_hop(headers: &mut HeaderMap, websocket: bool) {
+/// Removes the fields that `Connection` names: they are for one hop (RFC 9110 §7.6.1).
+pub(super) fn remove_nominated(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -100,6 +111,10 @@ fn strip_hop_by_hop(headers: &mut HeaderMap, websocket: bool) {
     for name in named {
         headers.remove(name);
     }
+}
+
+fn strip_hop_by_hop(headers: &mut HeaderMap, websocket: bool) {
+    remove_nominated(headers);
     for name in NOT_FORWARDED {
         headers.remove(*name);
     }

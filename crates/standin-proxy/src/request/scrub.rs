@@ -1,12 +1,15 @@
 //! Takes real secrets out of an answer: its headers here, its body while it streams.
 
 use super::authorize::Permit;
+use super::bind::{only_chunked, remove_nominated};
 use super::reply::Reply;
 use super::upstream::UpstreamResponse;
 use crate::connection::Tunnel;
 use crate::fault::Refusal;
-use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderValue};
+use http::{Response, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 use standin_model::{Denial, DenyReason};
 
 /// Hop-by-hop fields, and those that would lead the client to a protocol we do not judge (RFC 7838, HTTP/3).
@@ -24,10 +27,8 @@ pub(super) fn scrub(tunnel: &Tunnel, permit: &Permit, answer: UpstreamResponse) 
             "the origin answered in a coding that cannot be searched for secrets, although none was asked for",
         )));
     }
+    write_head_anew(&mut response);
     let headers = response.headers_mut();
-    for name in NOT_RETURNED {
-        headers.remove(*name);
-    }
     scrub_headers(scrubber, headers);
     if !scrubber.preserves_length() && !head && !switching {
         headers.remove(header::CONTENT_LENGTH);
@@ -40,8 +41,24 @@ pub(super) fn scrub(tunnel: &Tunnel, permit: &Permit, answer: UpstreamResponse) 
     }
 }
 
-/// Replaces secrets in field values. Names come from the origin's program and hold none.
+/// The head is ours from here on: our version, our words for the status, no field of the hop behind us.
+fn write_head_anew(response: &mut Response<Incoming>) {
+    *response.version_mut() = Version::HTTP_11;
+    // The origin's own words for a status mean nothing (RFC 9112 §4) and may repeat the secret.
+    response.extensions_mut().remove::<ReasonPhrase>();
+    let headers = response.headers_mut();
+    remove_nominated(headers);
+    for name in NOT_RETURNED {
+        headers.remove(*name);
+    }
+}
+
+/// Replaces secrets in field values. A field whose name holds one is dropped: no client knows such a field.
 pub(super) fn scrub_headers(scrubber: &standin_wire::scrub::Scrubber, headers: &mut HeaderMap) {
+    let tainted: Vec<_> = headers.keys().filter(|name| scrubber.is_in_name(name.as_str())).cloned().collect();
+    for name in tainted {
+        headers.remove(name);
+    }
     for value in headers.values_mut() {
         if let Some(clean) = scrubber.scrub_header(value.as_bytes()) {
             // Replacing octets by stand-in octets keeps a value valid; if not, it is dropped with its secret.
@@ -50,6 +67,12 @@ pub(super) fn scrub_headers(scrubber: &standin_wire::scrub::Scrubber, headers: &
     }
 }
 
+/// Neither the content nor its transfer is coded (hyper takes chunks apart, and passes what they hold as it is).
 fn is_readable(headers: &HeaderMap) -> bool {
-    headers.get_all(header::CONTENT_ENCODING).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"))
+    let transfer = !headers.contains_key(header::TRANSFER_ENCODING) || only_chunked(headers);
+    transfer
+        && headers
+            .get_all(header::CONTENT_ENCODING)
+            .iter()
+            .all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
