@@ -10,26 +10,40 @@ use crate::session::{Ingress, Session};
 use http::{Request, Version};
 use standin_audit::{AuditClosed, Kind, Outcome, Record, Ticket, Verdict};
 use standin_model::limits::MAX_RECORDED_TARGET;
-use standin_model::{CredentialName, Scheme};
-use std::sync::Arc;
+use standin_model::{CredentialName, Denial, Scheme};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// An open exchange. Dropping it writes the record as it stands.
+/// An open exchange. Its record is written when it is dropped, and the request's body with it: an origin may
+/// answer in full while the body still goes out, and what goes out is counted.
 pub(crate) struct Exchange {
-    open: Option<(Ticket, Box<Record>)>,
-    started: Instant,
-    sent: SentBytes,
+    open: Arc<Open>,
 }
 
-/// Counts the bytes of a request body while it goes out.
-#[derive(Clone, Default)]
-pub(crate) struct SentBytes(Arc<AtomicU64>);
+/// The exchange as the request's body sees it.
+pub(crate) struct RequestSide(Arc<Open>);
 
-impl SentBytes {
-    /// Adds to the count.
-    pub(crate) fn add(&self, bytes: usize) {
-        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+struct Open {
+    record: Mutex<Option<(Ticket, Box<Record>)>>,
+    started: Instant,
+    sent: AtomicU64,
+}
+
+impl RequestSide {
+    /// More of the body goes out.
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.0.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// The client broke off in the middle of its request.
+    pub(crate) fn broken_off(&self, detail: String) {
+        self.0.change(|record| record.detail = Some(detail)); // the outcome is this one until another is known
+    }
+
+    /// The body may not go out after all.
+    pub(crate) fn denied(&self, denial: &Denial) {
+        self.0.change(|record| deny(record, denial));
     }
 }
 
@@ -81,8 +95,8 @@ impl Exchange {
             outcome: Outcome::DownstreamClosed,
             detail: None,
         };
-        let open = Some((ticket, Box::new(record)));
-        Ok(Self { open, started: Instant::now(), sent: SentBytes::default() })
+        let record = Mutex::new(Some((ticket, Box::new(record))));
+        Ok(Self { open: Arc::new(Open { record, started: Instant::now(), sent: AtomicU64::new(0) }) })
     }
 
     /// Policy said yes by this rule.
@@ -106,12 +120,7 @@ impl Exchange {
     /// What was to happen did not.
     pub(crate) fn refused(&mut self, refusal: &Refusal) {
         self.record(|record| match refusal {
-            Refusal::Denied(denial) => {
-                record.verdict = Verdict::Deny;
-                record.reason = Some(denial.reason.code());
-                record.detail = Some(denial.message.clone());
-                record.outcome = Outcome::Denied;
-            }
+            Refusal::Denied(denial) => deny(record, denial),
             Refusal::Fault(fault) => {
                 record.outcome = match fault.owner {
                     Owner::Upstream => Outcome::UpstreamFailed,
@@ -132,26 +141,34 @@ impl Exchange {
         self.record(|record| record.bytes_in += bytes as u64);
     }
 
-    /// The answer ended as it should. A refusal stays a refusal.
+    /// The answer ended as it should. A refusal stays a refusal, and who broke off before stays the one who did.
     pub(crate) fn completed(&mut self) {
         self.record(|record| {
-            if record.outcome == Outcome::DownstreamClosed {
+            if undecided(record) {
                 record.outcome = Outcome::Completed;
             }
         });
     }
 
-    /// The origin broke off in the middle of its answer.
+    /// The origin broke off in the middle of its answer, unless we know better: a refusal stays a refusal, and a
+    /// client that broke off its request was first.
     pub(crate) fn broken_off(&mut self, detail: String) {
         self.record(|record| {
-            record.outcome = Outcome::UpstreamClosed;
-            record.detail = Some(detail);
+            if undecided(record) {
+                record.outcome = Outcome::UpstreamClosed;
+                record.detail = Some(detail);
+            }
         });
     }
 
-    /// The counter for what goes out.
-    pub(crate) fn sent_bytes(&self) -> SentBytes {
-        self.sent.clone()
+    /// The client broke off; this is what is known about it.
+    pub(crate) fn hung_up(&mut self, detail: String) {
+        self.record(|record| record.detail = Some(detail)); // the outcome is this one until another is known
+    }
+
+    /// The share of what carries the request's body.
+    pub(crate) fn request_side(&self) -> RequestSide {
+        RequestSide(Arc::clone(&self.open))
     }
 
     /// It became a WebSocket.
@@ -160,20 +177,39 @@ impl Exchange {
     }
 
     fn record(&mut self, change: impl FnOnce(&mut Record)) {
-        if let Some((_, record)) = &mut self.open {
+        self.open.change(change);
+    }
+}
+
+impl Open {
+    fn change(&self, change: impl FnOnce(&mut Record)) {
+        if let Some((_, record)) = &mut *self.record.lock().unwrap_or_else(PoisonError::into_inner) {
             change(record);
         }
     }
 }
 
-impl Drop for Exchange {
+impl Drop for Open {
     fn drop(&mut self) {
-        if let Some((ticket, mut record)) = self.open.take() {
+        let open = self.record.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((ticket, mut record)) = open {
             record.duration_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-            record.bytes_out = self.sent.0.load(Ordering::Relaxed);
+            record.bytes_out = *self.sent.get_mut();
             ticket.write(record);
         }
     }
+}
+
+/// Whether the outcome is the one that every record begins with: nothing is known of it yet.
+fn undecided(record: &Record) -> bool {
+    record.outcome == Outcome::DownstreamClosed && record.detail.is_none()
+}
+
+fn deny(record: &mut Record, denial: &Denial) {
+    record.verdict = Verdict::Deny;
+    record.reason = Some(denial.reason.code());
+    record.detail = Some(denial.message.clone());
+    record.outcome = Outcome::Denied;
 }
 
 /// Path and query as the agent sent them (with stand-ins), cut to the limit.

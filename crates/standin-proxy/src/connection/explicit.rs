@@ -6,7 +6,7 @@
 use super::{Destination, admit_absolute, carry};
 use crate::exchange::Exchange;
 use crate::fault::Refusal;
-use crate::request::{self, ReplyBody};
+use crate::request::{self, Afterwards, ReplyBody};
 use crate::respond;
 use crate::session::{Ingress, Session};
 use http::{Method, Request, Response, StatusCode};
@@ -19,32 +19,46 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 
-/// Serves one connection to the proxy's own address.
+/// Serves one connection to the proxy's own address, and the tunnel it may turn into.
 pub(super) async fn serve(session: Arc<Session>, socket: TcpStream) {
-    let service = service_fn(move |request| answer(Arc::clone(&session), request));
+    let afterwards = Afterwards::default();
+    let service = service_fn(|request| {
+        let (session, afterwards) = (Arc::clone(&session), afterwards.clone());
+        async move { answer(session, &afterwards, request).await }
+    });
     let served = request::http1_server().serve_connection(TokioIo::new(socket), service).with_upgrades().await;
     if let Err(error) = served {
         tracing::debug!(%error, "a proxy client's connection ended early");
+        request::record_unreadable(&session, &nowhere(Ingress::Absolute), &error).await;
     }
+    afterwards.run().await;
 }
 
-async fn answer(session: Arc<Session>, request: Request<Incoming>) -> Result<Response<ReplyBody>, Infallible> {
+async fn answer(
+    session: Arc<Session>,
+    afterwards: &Afterwards,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody>, Infallible> {
     Ok(if request.method() == Method::CONNECT {
-        connect(session, request).await
+        connect(session, afterwards, request).await
     } else {
-        absolute(&session, request).await
+        absolute(&session, afterwards, request).await
     })
 }
 
 /// Opens a tunnel. Whether it may go anywhere is decided inside it, where the client can read why not.
-async fn connect(session: Arc<Session>, mut request: Request<Incoming>) -> Response<ReplyBody> {
+async fn connect(
+    session: Arc<Session>,
+    afterwards: &Afterwards,
+    mut request: Request<Incoming>,
+) -> Response<ReplyBody> {
     let named = request.uri().authority().map_or("", |authority| authority.as_str());
     let authority = match Authority::parse(named, None) {
         Ok(authority) => authority,
         Err(error) => return malformed(&session, Ingress::Connect, error).await,
     };
     let upgrade = hyper::upgrade::on(&mut request);
-    tokio::spawn(async move {
+    afterwards.set(async move {
         match upgrade.await {
             Ok(io) => carry(session, Destination { authority, ingress: Ingress::Connect }, TokioIo::new(io)).await,
             Err(error) => tracing::debug!(%error, "a CONNECT client went away"),
@@ -54,7 +68,7 @@ async fn connect(session: Arc<Session>, mut request: Request<Incoming>) -> Respo
 }
 
 /// One request in clear to a named host.
-async fn absolute(session: &Arc<Session>, request: Request<Incoming>) -> Response<ReplyBody> {
+async fn absolute(session: &Arc<Session>, afterwards: &Afterwards, request: Request<Incoming>) -> Response<ReplyBody> {
     let uri = request.uri();
     let named = match (uri.scheme_str(), uri.authority()) {
         (Some("http"), Some(authority)) => authority.as_str(),
@@ -66,7 +80,7 @@ async fn absolute(session: &Arc<Session>, request: Request<Incoming>) -> Respons
     };
     let (destination, tunnel) = admit_absolute(session, authority).await;
     match tunnel {
-        Ok(tunnel) => match request::serve(Arc::new(tunnel), request).await {
+        Ok(tunnel) => match request::serve(&tunnel, afterwards, request).await {
             Ok(response) => response,
             Err(never) => match never {},
         },
@@ -75,9 +89,13 @@ async fn absolute(session: &Arc<Session>, request: Request<Incoming>) -> Respons
 }
 
 async fn malformed(session: &Session, ingress: Ingress, error: AuthorityError) -> Response<ReplyBody> {
-    let nowhere = Authority::new(Host::from(Ipv4Addr::UNSPECIFIED), 0);
     let denial = Denial::new(DenyReason::MalformedHost, format!("this is a proxy, and {error}"));
-    refused(session, &Destination { authority: nowhere, ingress }, &Refusal::Denied(denial)).await
+    refused(session, &nowhere(ingress), &Refusal::Denied(denial)).await
+}
+
+/// What a record says of a client that named no destination.
+fn nowhere(ingress: Ingress) -> Destination {
+    Destination { authority: Authority::new(Host::from(Ipv4Addr::UNSPECIFIED), 0), ingress }
 }
 
 async fn refused(session: &Session, destination: &Destination, refusal: &Refusal) -> Response<ReplyBody> {

@@ -113,6 +113,16 @@ pub(super) fn remove_nominated(headers: &mut HeaderMap) {
     }
 }
 
+/// Fields that say how a message is framed, where it goes or what it asks; behind the body they are too late.
+pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
+    const TOO_LATE: &[&str] =
+        &["host", "content-length", "content-encoding", "content-type", "te", "trailer", "expect"];
+    remove_nominated(trailers);
+    for name in NOT_FORWARDED.iter().chain(TOO_LATE) {
+        trailers.remove(*name);
+    }
+}
+
 fn strip_hop_by_hop(headers: &mut HeaderMap, websocket: bool) {
     remove_nominated(headers);
     for name in NOT_FORWARDED {

@@ -1,8 +1,9 @@
 //! Puts real credentials where stand-ins stood: in granted slots, at granted hosts, over TLS. The one call site of injection.
 
 use super::authorize::Permit;
-use super::bind::BoundRequest;
+use super::bind::{self, BoundRequest};
 use crate::connection::Tunnel;
+use crate::session::Session;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Uri, Version};
 use hyper::body::Incoming;
@@ -12,12 +13,21 @@ use standin_policy::GrantId;
 use standin_vault::CredentialIndex;
 use standin_wire::auth;
 use standin_wire::path::Target;
+use std::sync::Arc;
 
 /// A request that may go out: every stand-in in it has been exchanged, and no foreign credential is left.
 pub(super) struct Outbound {
     pub(super) request: Request<Incoming>,
     pub(super) upgrade: Option<OnUpgrade>,
+    /// What may follow the body.
+    pub(super) trailers: TrailerRule,
     credentials: Vec<CredentialName>,
+}
+
+/// What a request's trailers are held to, once they come.
+pub(super) struct TrailerRule {
+    session: Arc<Session>,
+    granted_host: bool,
 }
 
 impl Outbound {
@@ -50,7 +60,31 @@ pub(super) fn inject(tunnel: &Tunnel, permit: &Permit, bound: BoundRequest) -> R
     }
     head.uri = outbound_uri(tunnel, &target)?;
     head.version = Version::HTTP_11;
-    Ok(Outbound { request: Request::from_parts(head, body), upgrade, credentials: used })
+    let trailers = TrailerRule { session: Arc::clone(&tunnel.session), granted_host: permit.granted_host() };
+    Ok(Outbound { request: Request::from_parts(head, body), upgrade, trailers, credentials: used })
+}
+
+impl TrailerRule {
+    /// No trailer is a slot, so a stand-in there is astray and a credential is foreign. What a trailer must not say
+    /// (RFC 9110 §6.5.1: framing, routing, modifiers) is left out.
+    pub(super) fn judge(&self, mut trailers: HeaderMap) -> Result<HeaderMap, Denial> {
+        bind::strip_trailers(&mut trailers);
+        let tripwire = &self.session.tripwire;
+        if trailers.iter().any(|(name, value)| tripwire.find_in_field(name.as_str(), value.as_bytes())) {
+            return Err(Denial::new(
+                DenyReason::WrongSlot,
+                "a stand-in stands in a trailer, where no credential belongs",
+            ));
+        }
+        let is_credential = |name: &HeaderName| auth::is_credential_slot(&Slot::Header(name.as_str().to_owned()));
+        match trailers.keys().find(|name| is_credential(name)) {
+            Some(name) if self.granted_host => Err(Denial::new(
+                DenyReason::ForeignCredential,
+                format!("the trailer {name} holds a credential, and credentials do not go in trailers"),
+            )),
+            _ => Ok(trailers),
+        }
+    }
 }
 
 /// The grant that lends this credential to this slot of this request, or the reason why none does.
@@ -92,8 +126,7 @@ fn exchange(
             let real = auth::rewrite(value, stand_in, secret).ok_or_else(broken)?;
             let mut real = HeaderValue::from_bytes(&real).map_err(|_| broken())?;
             real.set_sensitive(true);
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| broken())?;
-            headers.insert(name, real);
+            replace(headers, name, value, &real);
         }
         Slot::Query(name) => {
             let query = target.query.as_deref().unwrap_or_default();
@@ -101,6 +134,16 @@ fn exchange(
         }
     }
     Ok(())
+}
+
+/// Puts `real` where `value` stood, and leaves the field's other lines: HTTP/2 clients send a line per cookie
+/// (RFC 9113 §8.2.3).
+fn replace(headers: &mut HeaderMap, name: &str, value: &[u8], real: &HeaderValue) {
+    if let Ok(header::Entry::Occupied(mut lines)) = headers.try_entry(name) {
+        for line in lines.iter_mut().filter(|line| line.as_bytes() == value) {
+            *line = real.clone();
+        }
+    }
 }
 
 fn foreign(tunnel: &Tunnel, slot: &Slot) -> Denial {
@@ -117,7 +160,7 @@ fn foreign(tunnel: &Tunnel, slot: &Slot) -> Denial {
 /// A stand-in that was not exchanged must not leave, wherever it stands and however it is encoded.
 fn no_stray_stand_in(tunnel: &Tunnel, headers: &HeaderMap, target: &Target) -> Result<(), Denial> {
     let tripwire = &tunnel.session.tripwire;
-    let stray = headers.values().any(|value| tripwire.find(value.as_bytes()).is_some())
+    let stray = headers.iter().any(|(name, value)| tripwire.find_in_field(name.as_str(), value.as_bytes()))
         || tripwire.find(target.path.as_bytes()).is_some()
         || target.query.as_deref().is_some_and(|query| tripwire.find(query.as_bytes()).is_some());
     if stray {

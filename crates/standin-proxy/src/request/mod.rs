@@ -9,28 +9,32 @@
 //! record      the exchange closes when the reply's body ends, or is dropped
 //! ```
 
+mod afterwards;
 mod authorize;
 mod bind;
 mod inject;
 mod reply;
 mod scrub;
 mod upgrade;
+mod upload;
 mod upstream;
 
+pub(crate) use afterwards::Afterwards;
 pub(crate) use reply::ReplyBody;
 pub(crate) use upstream::UpstreamResponse;
 
-use crate::connection::Tunnel;
+use crate::connection::{Destination, Tunnel};
 use crate::exchange::Exchange;
-use crate::fault::Refusal;
+use crate::fault::{self, Refusal};
 use crate::io::Stream;
 use crate::respond;
+use crate::session::Session;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use standin_model::limits;
+use standin_model::{Denial, DenyReason, limits};
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -43,9 +47,13 @@ pub(crate) enum Protocol {
     Http2,
 }
 
-/// Serves every request of one tunnel, until the client hangs up.
+/// Serves every request of one tunnel, and the WebSocket it may turn into, until the client hangs up.
 pub(crate) async fn serve_tunnel<S: Stream>(tunnel: Arc<Tunnel>, protocol: Protocol, io: S) {
-    let service = service_fn(move |request| serve(Arc::clone(&tunnel), request));
+    let afterwards = Afterwards::default();
+    let service = service_fn(|request| {
+        let (tunnel, afterwards) = (Arc::clone(&tunnel), afterwards.clone());
+        async move { serve(&tunnel, &afterwards, request).await }
+    });
     let io = TokioIo::new(io);
     let ended = match protocol {
         Protocol::Http1 => http1_server().serve_connection(io, service).with_upgrades().await,
@@ -53,26 +61,39 @@ pub(crate) async fn serve_tunnel<S: Stream>(tunnel: Arc<Tunnel>, protocol: Proto
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "the client's connection ended early");
+        record_unreadable(&tunnel.session, &tunnel.destination, &error).await;
+    }
+    afterwards.run().await;
+}
+
+/// A request that the HTTP library refused to read began no exchange. It got the library's answer, and gets a record.
+pub(crate) async fn record_unreadable(session: &Session, destination: &Destination, error: &hyper::Error) {
+    if !error.is_parse() {
+        return;
+    }
+    if let Ok(mut exchange) = Exchange::connection(session, destination).await {
+        let message = format!("the request cannot be read: {}", fault::chain(error));
+        exchange.refused(&Refusal::Denied(Denial::new(DenyReason::Malformed, message)));
     }
 }
 
 /// Serves one request. Whatever happens, there is an answer and exactly one record.
-pub(crate) async fn serve(tunnel: Arc<Tunnel>, request: Request<Incoming>) -> Result<Response<ReplyBody>, Infallible> {
-    let Ok(mut exchange) = Exchange::request(&tunnel, &request).await else {
+pub(crate) async fn serve(
+    tunnel: &Tunnel,
+    afterwards: &Afterwards,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody>, Infallible> {
+    let Ok(mut exchange) = Exchange::request(tunnel, &request).await else {
         return Ok(respond::audit_unavailable());
     };
-    Ok(match run(&tunnel, request, &mut exchange).await {
-        Ok(reply) => reply.into_response(exchange),
+    Ok(match run(tunnel, request, &mut exchange).await {
+        Ok(reply) => reply.into_response(exchange, afterwards),
         Err(refusal) => respond::refusal(&refusal, exchange),
     })
 }
 
 /// The request phase proper.
-async fn run(
-    tunnel: &Arc<Tunnel>,
-    request: Request<Incoming>,
-    exchange: &mut Exchange,
-) -> Result<reply::Reply, Refusal> {
+async fn run(tunnel: &Tunnel, request: Request<Incoming>, exchange: &mut Exchange) -> Result<reply::Reply, Refusal> {
     let bound = bind::bind(tunnel, request)?;
     let permit = authorize::request(tunnel, &bound)?;
     exchange.permitted(permit.rule());

@@ -1,7 +1,7 @@
 //! The answer on its way to the client. Its body holds the exchange, so the record closes when the body ends.
 
 use super::scrub::scrub_headers;
-use super::upgrade;
+use super::{Afterwards, upgrade};
 use crate::connection::Tunnel;
 use crate::exchange::Exchange;
 use crate::fault::{self, Refusal};
@@ -27,6 +27,8 @@ enum Kind {
 pub(crate) struct ReplyBody {
     source: Source,
     ready: VecDeque<Frame<Bytes>>,
+    /// Trailers have come: nothing follows them (RFC 9112 §7.1.2, RFC 9113 §8.1), and hyper does not ask.
+    trailers_came: bool,
     exchange: Option<Exchange>,
 }
 
@@ -50,15 +52,16 @@ impl Reply {
     }
 
     /// Hands the exchange over to the body (or to the WebSocket that follows).
-    pub(super) fn into_response(self, exchange: Exchange) -> Response<ReplyBody> {
+    pub(super) fn into_response(self, exchange: Exchange, afterwards: &Afterwards) -> Response<ReplyBody> {
         match self.0 {
             Kind::Streaming { response, stream, scrubber } => response.map(|body| ReplyBody {
                 source: Source::Origin { body, stream, scrubber },
                 ready: VecDeque::new(),
+                trailers_came: false,
                 exchange: Some(exchange),
             }),
             Kind::Switching { response, upgrade } => {
-                upgrade.spawn(exchange);
+                afterwards.set(upgrade.join(exchange));
                 response.map(|()| ReplyBody::text(Bytes::new(), None))
             }
         }
@@ -69,7 +72,7 @@ impl ReplyBody {
     /// A body of our own.
     pub(crate) fn text(text: Bytes, exchange: Option<Exchange>) -> Self {
         let ready = if text.is_empty() { VecDeque::new() } else { VecDeque::from([Frame::data(text)]) };
-        Self { source: Source::Ours, ready, exchange }
+        Self { source: Source::Ours, ready, trailers_came: false, exchange }
     }
 
     /// Takes the next frame from the origin into `ready`.
@@ -84,6 +87,7 @@ impl ReplyBody {
                 Err(frame) => {
                     stream.finish(|clean| self.ready.push_back(Frame::data(clean)));
                     if let Ok(mut trailers) = frame.into_trailers() {
+                        self.trailers_came = true;
                         scrub_headers(scrubber, &mut trailers);
                         self.ready.push_back(Frame::trailers(trailers));
                     }
@@ -132,6 +136,7 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         self.ready.is_empty()
             && match &self.source {
+                Source::Origin { .. } if self.trailers_came => true,
                 Source::Origin { body, stream, .. } => body.is_end_stream() && !stream.holds_back(),
                 Source::Ours | Source::Ended => true,
             }

@@ -3,7 +3,7 @@
 //! Extensions were not offered, so the origin's frames are plain bytes; stand-ins have the length of their
 //! secrets, so frame lengths stay true. Where they have not, the upgrade is refused.
 
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, RequestSide};
 use crate::fault::{self, Refusal};
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderValue};
@@ -48,26 +48,51 @@ impl Pending {
     }
 
     /// Joins the two; the exchange ends with them.
-    pub(super) fn spawn(self, exchange: Exchange) {
-        tokio::spawn(self.join(exchange));
-    }
-
-    async fn join(self, mut exchange: Exchange) {
+    pub(super) async fn join(mut self, mut exchange: Exchange) {
         exchange.became_websocket();
-        let (client, origin) = match tokio::try_join!(self.client, self.origin) {
+        let (client, origin) = match self.both().await {
             Ok((client, origin)) => (TokioIo::new(client), TokioIo::new(origin)),
-            Err(error) => return exchange.broken_off(fault::chain(&error)),
+            Err(broken) => return broken.record(&mut exchange),
         };
         let (client_reads, client_writes) = tokio::io::split(client);
         let (origin_reads, origin_writes) = tokio::io::split(origin);
-        let sent = exchange.sent_bytes();
+        let sent = exchange.request_side();
         let out = copy_out(client_reads, origin_writes, &sent);
         let back = copy_back(origin_reads, client_writes, self.stream, &mut exchange);
         // Either side's end ends both: a WebSocket has no half-open state worth keeping (RFC 6455 §7.1.1).
         let ended = tokio::select! { ended = out => ended, ended = back => ended };
         match ended {
             Ok(()) => exchange.completed(),
-            Err(error) => exchange.broken_off(fault::chain(&error)),
+            Err(broken) => broken.record(&mut exchange),
+        }
+    }
+
+    async fn both(&mut self) -> Result<(Upgraded, Upgraded), Broken> {
+        let client = (&mut self.client).await.map_err(|error| Broken::Client(fault::chain(&error)))?;
+        let origin = (&mut self.origin).await.map_err(|error| Broken::Origin(fault::chain(&error)))?;
+        Ok((client, origin))
+    }
+}
+
+/// Who broke off, and what is known about it.
+enum Broken {
+    Client(String),
+    Origin(String),
+}
+
+impl Broken {
+    fn client(error: &std::io::Error) -> Self {
+        Self::Client(fault::chain(error))
+    }
+
+    fn origin(error: &std::io::Error) -> Self {
+        Self::Origin(fault::chain(error))
+    }
+
+    fn record(self, exchange: &mut Exchange) {
+        match self {
+            Self::Client(detail) => exchange.hung_up(detail),
+            Self::Origin(detail) => exchange.broken_off(detail),
         }
     }
 }
@@ -82,16 +107,16 @@ type Half<T> = tokio::io::ReadHalf<T>;
 async fn copy_out<W: AsyncWrite + Unpin>(
     mut from: Half<TokioIo<Upgraded>>,
     mut to: W,
-    sent: &crate::exchange::SentBytes,
-) -> std::io::Result<()> {
+    sent: &RequestSide,
+) -> Result<(), Broken> {
     let mut buffer = BytesMut::with_capacity(CHUNK);
-    while from.read_buf(&mut buffer).await? > 0 {
-        sent.add(buffer.len());
-        to.write_all_buf(&mut buffer).await?;
-        to.flush().await?;
+    while from.read_buf(&mut buffer).await.map_err(|e| Broken::client(&e))? > 0 {
+        sent.sent(buffer.len());
+        to.write_all_buf(&mut buffer).await.map_err(|e| Broken::origin(&e))?;
+        to.flush().await.map_err(|e| Broken::origin(&e))?;
         buffer.clear();
     }
-    to.shutdown().await
+    to.shutdown().await.map_err(|e| Broken::origin(&e))
 }
 
 async fn copy_back<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
@@ -99,11 +124,11 @@ async fn copy_back<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     mut to: W,
     mut stream: Stream,
     exchange: &mut Exchange,
-) -> std::io::Result<()> {
+) -> Result<(), Broken> {
     let mut clean: Vec<Bytes> = Vec::new();
     loop {
         let mut buffer = BytesMut::with_capacity(CHUNK);
-        let ended = from.read_buf(&mut buffer).await? == 0;
+        let ended = from.read_buf(&mut buffer).await.map_err(|e| Broken::origin(&e))? == 0;
         if ended {
             stream.finish(|bytes| clean.push(bytes));
         } else {
@@ -111,11 +136,11 @@ async fn copy_back<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
         }
         for mut bytes in clean.drain(..) {
             exchange.received(bytes.len());
-            to.write_all_buf(&mut bytes).await?;
+            to.write_all_buf(&mut bytes).await.map_err(|e| Broken::client(&e))?;
         }
-        to.flush().await?;
+        to.flush().await.map_err(|e| Broken::client(&e))?;
         if ended {
-            return to.shutdown().await;
+            return to.shutdown().await.map_err(|e| Broken::client(&e));
         }
     }
 }
