@@ -1,0 +1,19 @@
+//! The data plane at the level of protocols, in one process: a scripted client, the proxy, a scripted origin.
+//!
+//! Tests read like packet traces: who sends what, and what the other side sees next. Every step waits for the one
+//! before it, so no test depends on time. Every test ends with [`rig::World::finish`], which compares the whole audit
+//! log and looks for the secret in its files.
+
+#![allow(clippy::unwrap_used, reason = "in helpers too: whatever fails, the test has failed")]
+
+mod bodies;
+mod credentials;
+mod framing;
+mod hangup;
+mod informational;
+mod resolve;
+mod rig;
+mod scrub;
+mod smuggling;
+mod streaming;
+mod websocket;

@@ -1,0 +1,278 @@
+//! A session of the proxy between a client and an origin that the test plays.
+
+mod http;
+mod origin;
+mod wire;
+
+pub use self::http::{Asker, Bytes, V, body, collect, empty, ended, full, get, text};
+pub use self::origin::{Origin, Seen};
+pub use self::wire::Wire;
+
+use ipnet::IpNet;
+use standin_audit::{AuditLog, AuditReader, RecordRow, SessionStart};
+use standin_ca::SessionCa;
+use standin_model::{
+    AddressBlocks, CredentialName, GrantRule, HostPattern, Methods, Name, PathPattern, Ports, RequestRule, SessionId,
+};
+use standin_net::{LookUp, Resolver, Trust, Upstreams};
+use standin_policy::{Policy, PolicyBuilder};
+use standin_proxy::{Session, SessionParts};
+use standin_secret::{Secret, StandIn};
+use standin_vault::{Credential, SessionVault};
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+/// What goes out. Shares nothing with its stand-in beyond the first three characters.
+pub const SECRET: &str = "sk-Real0Zq8Yw7Xv6Ut5Sr4Pn3Mk2Jh1Gf";
+/// What the client holds: as long as the secret.
+pub const STAND_IN: &str = "sk-Fake9aLbKcJdIeHfGgFhEiDjCkBlAm1";
+/// The host at which the credential is granted.
+pub const API: &str = "api.test";
+/// A host that is allowed, without a grant.
+pub const OPEN: &str = "open.test";
+/// A test that waits longer than this hangs: nothing here takes a second.
+const HUNG: Duration = Duration::from_secs(30);
+
+/// How a world differs from the usual one.
+pub struct Setup {
+    /// What the client holds.
+    pub stand_in: &'static str,
+    /// The answers of the resolver, one look-up after the other; the last one stays.
+    pub answers: Vec<Vec<IpAddr>>,
+    /// The non-public addresses that the rules name.
+    pub addresses: Vec<IpNet>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            stand_in: STAND_IN,
+            answers: vec![vec![Ipv4Addr::LOCALHOST.into()]],
+            addresses: vec!["127.0.0.0/8".parse().unwrap()],
+        }
+    }
+}
+
+/// One session and its surroundings.
+pub struct World {
+    /// The test's origin: every name leads to it.
+    pub origin: Origin,
+    /// Names the resolver was asked for.
+    pub looked_up: Arc<Mutex<Vec<String>>>,
+    proxy: SocketAddr,
+    trusted: Arc<rustls::RootCertStore>,
+    directory: tempfile::TempDir,
+    log: AuditLog,
+    runtime: ProxyRuntime,
+    end: oneshot::Sender<()>,
+    served: tokio::task::JoinHandle<()>,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::with(Setup::default()).await
+    }
+
+    pub async fn with(setup: Setup) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let origin = Origin::listen().await;
+        let id = SessionId::new("s");
+        let start = SessionStart { id: id.clone(), command: "test".into(), workspace: "/w".into() };
+        let log = AuditLog::start(directory.path().to_owned(), start).unwrap();
+        let ca = SessionCa::generate(SystemTime::now()).unwrap();
+        let mut trusted = rustls::RootCertStore::empty();
+        trusted.add(ca.certificate_der().to_vec().into()).unwrap();
+        let looked_up = Arc::default();
+        let resolver =
+            Scripted { answers: Mutex::new(setup.answers.clone().into()), looked_up: Arc::clone(&looked_up) };
+        let trust = Trust::Roots(vec![origin.root()]);
+        let session = Session::new(
+            id,
+            SessionParts {
+                policy: policy(origin.port(), &setup.addresses),
+                vault: vault(setup.stand_in),
+                ca,
+                upstreams: Upstreams::with_resolver(trust, Box::new(resolver)),
+                audit: log.sink(),
+                gateway: vec![Ipv4Addr::LOCALHOST.into()],
+            },
+        );
+        // The proxy has a runtime of its own, as in the product: ending it ends everything it started. One thread, so
+        // that connections to the origin are shared: the pool is a thread's own.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let proxy = listener.local_addr().unwrap();
+        let (end, ended) = oneshot::channel::<()>();
+        let workers = vec![runtime.handle().clone()];
+        let served = runtime.spawn(async move {
+            let listener = TcpListener::from_std(listener).unwrap();
+            standin_proxy::serve(session, listener, workers, async { ended.await.unwrap_or_default() }).await;
+        });
+        let runtime = ProxyRuntime(Some(runtime));
+        Self { origin, looked_up, proxy, trusted: Arc::new(trusted), directory, log, runtime, end, served }
+    }
+
+    /// `host:port` as the client names it.
+    pub fn authority(&self, host: &str) -> String {
+        format!("{host}:{}", self.origin.port())
+    }
+
+    /// A connection to the proxy itself.
+    pub async fn dial(&self) -> Wire {
+        Wire::clear(TcpStream::connect(self.proxy).await.unwrap())
+    }
+
+    /// A tunnel in clear that carries whatever the client says next.
+    pub async fn tunnel(&self, host: &str) -> Wire {
+        let mut wire = self.dial().await;
+        wire.send(format!("CONNECT {0} HTTP/1.1\r\nhost: {0}\r\n\r\n", self.authority(host))).await;
+        assert_eq!(wire.head().await.lines().next(), Some("HTTP/1.1 200 OK"));
+        wire
+    }
+
+    /// A client that speaks TLS in a tunnel and offers these protocols.
+    async fn tls(&self, host: &str, alpn: &[&[u8]]) -> Wire {
+        let mut config =
+            rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(Arc::clone(&self.trusted))
+                .with_no_client_auth();
+        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        let name = rustls::pki_types::ServerName::try_from(host.to_owned()).unwrap();
+        let socket = self.tunnel(host).await.into_socket();
+        let tls = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, socket).await.unwrap();
+        Wire::tls(tls.into())
+    }
+
+    /// A client whose HTTP/1.1 the test writes byte by byte.
+    pub async fn client(&self, host: &str) -> Wire {
+        self.tls(host, &[b"http/1.1"]).await
+    }
+
+    /// A client whose HTTP/2 the test writes frame by frame.
+    pub async fn frames(&self, host: &str) -> h2::client::SendRequest<Bytes> {
+        let io = self.tls(host, &[b"h2"]).await.into_io();
+        let (sender, connection) = h2::client::handshake(io).await.unwrap();
+        tokio::spawn(async move { drop(connection.await) });
+        sender
+    }
+
+    /// A well-behaved client.
+    pub async fn asker(&self, host: &str, version: V) -> Asker {
+        let io = self.tls(host, &[version.alpn()]).await.into_io();
+        Asker::new(io, version, self.authority(host)).await
+    }
+
+    /// Ends the session; the records are these, and no file of the log holds the secret.
+    ///
+    /// A record reads `PROTOCOL METHOD TARGET STATUS OUTCOME`, then `out N` and `in N` if a body went that way, for
+    /// a refusal its code instead of the outcome, and `raw` for a connection without a request.
+    pub async fn finish(self, expected: &[&str]) -> Vec<RecordRow> {
+        let rows = self.end().await;
+        assert_eq!(rows.iter().map(brief).collect::<Vec<_>>(), expected, "{rows:#?}");
+        rows
+    }
+
+    /// Ends the session and gives the records, for tests in which not every word of them is certain.
+    pub async fn end(self) -> Vec<RecordRow> {
+        let Self { origin, directory, log, mut runtime, end, served, .. } = self;
+        drop(origin);
+        drop(end);
+        served.await.unwrap();
+        tokio::task::spawn_blocking(move || {
+            drop(runtime.0.take());
+            log.finish(Some(0)).unwrap();
+        })
+        .await
+        .unwrap();
+        let rows = AuditReader::open(directory.path()).unwrap().records("s").unwrap();
+        for file in std::fs::read_dir(directory.path()).unwrap() {
+            let path = file.unwrap().path();
+            assert!(!holds_secret(&std::fs::read(&path).unwrap()), "{} holds the secret", path.display());
+        }
+        rows
+    }
+}
+
+/// Runs a whole test; one that hangs fails.
+pub async fn within<T>(test: impl Future<Output = T>) -> T {
+    tokio::time::timeout(HUNG, test).await.expect("the test hangs: somebody waits for what never comes")
+}
+
+/// Whether eight characters of the secret's own part stand anywhere in `bytes`.
+pub fn holds_secret(bytes: &[u8]) -> bool {
+    SECRET.as_bytes()[3..].windows(8).any(|part| bytes.windows(8).any(|window| window == part))
+}
+
+fn brief(row: &RecordRow) -> String {
+    let mut words = vec![row.protocol.clone()];
+    words.extend(row.method.clone());
+    words.extend(row.target.clone().filter(|target| !target.is_empty()));
+    words.extend(row.status.map(|status| status.to_string()));
+    words.push(row.reason.clone().unwrap_or_else(|| row.outcome.clone()));
+    if row.reason.is_none() {
+        for (way, bytes) in [("out", row.bytes_out), ("in", row.bytes_in)] {
+            if bytes > 0 {
+                words.push(format!("{way} {bytes}"));
+            }
+        }
+    }
+    assert_eq!(row.reason.is_some(), row.outcome == "denied", "a refusal has a reason: {row:?}");
+    words.join(" ")
+}
+
+fn policy(port: u16, addresses: &[IpNet]) -> Policy {
+    let rule = |label: &str, hosts: &[&str], paths: &[&str]| RequestRule {
+        label: label.to_owned(),
+        hosts: hosts.iter().map(|host| HostPattern::parse(host).unwrap()).collect(),
+        ports: Ports::new(vec![port]),
+        methods: Methods::Any,
+        paths: paths.iter().map(|path| PathPattern::parse(path).unwrap()).collect(),
+        addresses: AddressBlocks::new(addresses.to_vec()),
+    };
+    let mut builder = PolicyBuilder::default();
+    builder.grant(CredentialName::new("key"), GrantRule { rule: rule("api", &[API], &[]), slots: vec![] });
+    builder.allow(rule("open", &[OPEN], &[]));
+    builder.deny(rule("closed", &[API, OPEN], &["/closed"]));
+    builder.build()
+}
+
+fn vault(stand_in: &str) -> SessionVault {
+    SessionVault::new(vec![Credential {
+        name: CredentialName::new("key"),
+        stand_in: StandIn::new(stand_in.to_owned()),
+        secret: Arc::new(Secret::new(SECRET.into())),
+    }])
+}
+
+/// The proxy's runtime. A test that fails drops it where it must not block.
+struct ProxyRuntime(Option<tokio::runtime::Runtime>);
+
+impl Drop for ProxyRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A resolver that gives its answers in turn.
+struct Scripted {
+    answers: Mutex<VecDeque<Vec<IpAddr>>>,
+    looked_up: Arc<Mutex<Vec<String>>>,
+}
+
+impl Resolver for Scripted {
+    fn look_up<'a>(&'a self, name: &'a Name) -> LookUp<'a> {
+        self.looked_up.lock().unwrap().push(name.to_string());
+        let mut answers = self.answers.lock().unwrap();
+        let answer = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
+        Box::pin(async move { Ok(answer.unwrap_or_default()) })
+    }
+}

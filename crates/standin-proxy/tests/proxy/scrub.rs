@@ -1,0 +1,190 @@
+//! The origin repeats the secret wherever it can; the client reads the stand-in.
+
+use crate::rig::{API, OPEN, SECRET, STAND_IN, Setup, V, World, body, collect, full, get, holds_secret, within};
+use http::{HeaderMap, Request, Response};
+use http_body_util::BodyExt;
+
+/// In the words of the status, in a field's value, in a field's name, in a chunk's extension, in the body, in a trailer.
+#[tokio::test]
+async fn every_part_of_an_answer_is_clean() {
+    within(async {
+        let world = World::new().await;
+        let host = world.authority(API);
+        let mut client = world.client(API).await;
+        client
+            .send(format!("GET / HTTP/1.1\r\nHost: {host}\r\nTE: trailers\r\nAuthorization: Bearer {STAND_IN}\r\n\r\n"))
+            .await;
+        let mut origin = world.origin.accept().await;
+        assert!(origin.head().await.contains(SECRET));
+        origin
+            .send(format!(
+                "HTTP/1.1 200 {SECRET}\r\nX-Echo: <{SECRET}>\r\n{SECRET}: 1\r\nX-{SECRET}-X: 1\r\n\
+                 Set-Cookie: a={SECRET}; Path=/\r\nTrailer: X-Echo\r\nTransfer-Encoding: chunked\r\n\r\n\
+                 {:x};{SECRET}={SECRET}\r\n{SECRET}\r\n0\r\nX-Echo: {SECRET}\r\n\r\n",
+                SECRET.len()
+            ))
+            .await;
+        let head = client.head().await;
+        let all = [head.as_bytes(), &client.exactly(4 + SECRET.len() + 2).await].concat();
+        let end = format!("0\r\nX-Echo: {STAND_IN}\r\n\r\n");
+        let all = [all, client.exactly(end.len()).await].concat();
+        let text = String::from_utf8(all.clone()).unwrap();
+        assert!(!holds_secret(&all) && !text.to_lowercase().contains(&SECRET.to_lowercase()[3..]), "{text}");
+        assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
+        assert!(text.to_lowercase().contains(&format!("x-echo: <{STAND_IN}>\r\n").to_lowercase()), "{text}");
+        assert!(text.contains(&format!("a={STAND_IN}; Path=/")), "{text}");
+        assert!(text.to_lowercase().ends_with(&end.to_lowercase()), "{text}");
+        drop(client);
+        world.finish(&[&format!("h1 GET / 200 completed in {}", SECRET.len())]).await;
+    })
+    .await;
+}
+
+/// The body is cut at every place, in every pairing of versions.
+async fn cut_everywhere(client: V, server: V) {
+    let world = World::new().await;
+    let mut asker = world.asker(API, client).await;
+    let mut origin = None;
+    let told = format!("<{SECRET}>{SECRET}");
+    for cut in 1..told.len() {
+        let answered = asker.ask(get("/"));
+        if origin.is_none() {
+            origin = Some(world.origin.accept_requests(server).await);
+        }
+        let (mut download, response_body) = body();
+        origin.as_mut().unwrap().recv().await.unwrap().answer(Response::new(response_body));
+        let response = answered.await.unwrap().unwrap();
+        let (first, second) = told.split_at(cut);
+        download.send_data(first.to_owned().into()).await.unwrap();
+        download.send_data(second.to_owned().into()).await.unwrap();
+        drop(download);
+        assert_eq!(collect(response.into_body()).await.unwrap().0, format!("<{STAND_IN}>{STAND_IN}"), "cut at {cut}");
+    }
+    drop(asker);
+    let line = format!("{} GET / 200 completed in {}", client.name(), told.len());
+    world.finish(&vec![line.as_str(); told.len() - 1]).await;
+}
+
+#[tokio::test]
+async fn a_body_cut_anywhere_is_clean() {
+    within(async {
+        cut_everywhere(V::H1, V::H1).await;
+        cut_everywhere(V::H2, V::H2).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_cut_anywhere_is_clean_across_versions() {
+    within(async {
+        cut_everywhere(V::H1, V::H2).await;
+        cut_everywhere(V::H2, V::H1).await;
+    })
+    .await;
+}
+
+/// Each chunk a byte, which is all that HTTP/1.1 allows.
+#[tokio::test]
+async fn a_body_in_single_bytes_is_clean() {
+    within(async {
+        let world = World::new().await;
+        let mut asker = world.asker(API, V::H1).await;
+        let answered = asker.ask(get("/"));
+        let mut origin = world.origin.accept().await;
+        origin.head().await;
+        origin.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+        for byte in SECRET.chars() {
+            origin.send(format!("1\r\n{byte}\r\n")).await;
+        }
+        origin.send("0\r\n\r\n").await;
+        assert_eq!(collect(answered.await.unwrap().unwrap().into_body()).await.unwrap().0, STAND_IN);
+        drop(asker);
+        world.finish(&[&format!("h1 GET / 200 completed in {}", SECRET.len())]).await;
+    })
+    .await;
+}
+
+/// A stand-in of another length changes the length of the answer, so none is promised.
+#[tokio::test]
+async fn lengths_follow_the_stand_in() {
+    within(async {
+        let stand_in = "sk-standin-of-another-length";
+        for (client, server) in [(V::H1, V::H1), (V::H2, V::H2), (V::H1, V::H2), (V::H2, V::H1)] {
+            let world = World::with(Setup { stand_in, ..Setup::default() }).await;
+            let mut asker = world.asker(API, client).await;
+            let answered = asker.ask(get("/"));
+            let mut origin = world.origin.accept_requests(server).await;
+            origin.recv().await.unwrap().answer(Response::new(full(format!("<{SECRET}>"))));
+            let response = answered.await.unwrap().unwrap();
+            assert!(!response.headers().contains_key("content-length"));
+            assert_eq!(collect(response.into_body()).await.unwrap().0, format!("<{stand_in}>"));
+            drop(asker);
+            world.finish(&[&format!("{} GET / 200 completed in {}", client.name(), stand_in.len() + 2)]).await;
+        }
+    })
+    .await;
+}
+
+/// What cannot be read cannot be searched: at a host with a grant an answer in a coding is refused, elsewhere it passes.
+#[tokio::test]
+async fn coded_answers_are_refused_where_a_secret_may_be_in_them() {
+    within(async {
+        for (host, fields, passes) in [
+            (API, "Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nxyz", false),
+            (API, "Content-Encoding: identity\r\nContent-Encoding: br\r\nContent-Length: 3\r\n\r\nxyz", false),
+            (API, "Content-Encoding: identity, br\r\nContent-Length: 3\r\n\r\nxyz", false),
+            (API, "Content-Encoding: identity\r\nContent-Length: 3\r\n\r\nxyz", true),
+            (API, "Transfer-Encoding: gzip, chunked\r\n\r\n3\r\nxyz\r\n0\r\n\r\n", false),
+            (API, "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nxyz\r\n0\r\n\r\n", false),
+            (OPEN, "Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nxyz", true),
+        ] {
+            let world = World::new().await;
+            let mut asker = world.asker(host, V::H1).await;
+            let answered = asker.ask(get("/"));
+            let mut origin = world.origin.accept().await;
+            origin.head().await;
+            origin.send(format!("HTTP/1.1 200 OK\r\n{fields}")).await;
+            let response = answered.await.unwrap().unwrap();
+            let status = response.status();
+            let body = collect(response.into_body()).await.unwrap().0;
+            drop(asker);
+            if passes {
+                assert_eq!((status.as_u16(), body.as_str()), (200, "xyz"), "{fields}");
+                world.finish(&["h1 GET / 200 completed in 3"]).await;
+            } else {
+                assert!(body.contains("scrub.unsupported_coding"), "{fields}: {body}");
+                world.finish(&["h1 GET / 502 scrub.unsupported_coding"]).await;
+            }
+        }
+    })
+    .await;
+}
+
+/// HTTP/2 repeats it in fields and trailers.
+#[tokio::test]
+async fn fields_of_http2_are_clean() {
+    within(async {
+        let world = World::new().await;
+        let mut asker = world.asker(API, V::H2).await;
+        let answered = asker.ask(Request::get("/").header("te", "trailers").body(crate::rig::empty()).unwrap());
+        let mut origin = world.origin.accept_frames().await;
+        let (_, mut respond) = origin.accept().await.unwrap().unwrap();
+        let named = SECRET.to_lowercase();
+        let head = Response::builder().header("x-echo", SECRET).header(&named, "1").body(()).unwrap();
+        let mut stream = respond.send_response(head, false).unwrap();
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-end", SECRET.parse().unwrap());
+        trailers.insert(http::HeaderName::from_bytes(named.as_bytes()).unwrap(), "1".parse().unwrap());
+        stream.send_trailers(trailers).unwrap();
+        tokio::spawn(async move { while origin.accept().await.is_some() {} });
+        let response = answered.await.unwrap().unwrap();
+        assert_eq!(response.headers()["x-echo"], STAND_IN);
+        assert!(!response.headers().contains_key(&named));
+        let collected = response.into_body().collect().await.unwrap();
+        let trailers = collected.trailers().unwrap();
+        assert_eq!((trailers.len(), &trailers["x-end"]), (1, &STAND_IN.parse().unwrap()));
+        drop(asker);
+        world.finish(&["h2 GET / 200 completed"]).await;
+    })
+    .await;
+}
