@@ -5,3 +5,4 @@ mod clients;
 mod escapes;
 mod injection;
 mod python;
+mod zero_config;
