@@ -11,7 +11,7 @@ pub use error::ConfigError;
 pub use flags::{FlagError, parse_allow, parse_secret};
 pub use parse::parse;
 
-use standin_model::{GrantRule, RequestRule};
+use standin_model::{GrantRule, RequestRule, SessionCaps};
 use std::path::PathBuf;
 
 /// A whole configuration.
@@ -21,6 +21,8 @@ pub struct Config {
     pub credentials: Vec<Credential>,
     /// What is allowed besides, without a credential.
     pub allow: Vec<RequestRule>,
+    /// How much a session may use.
+    pub caps: SessionCaps,
 }
 
 /// One credential.

@@ -2,7 +2,9 @@
 
 use crate::{Config, ConfigError, Credential, Source};
 use serde::Deserialize;
-use standin_model::{AddressBlocks, GrantRule, HostPattern, Methods, PathPattern, Ports, RequestRule, Slot};
+use standin_model::{
+    AddressBlocks, Caps, GrantRule, HostPattern, Methods, PathPattern, Ports, RequestRule, SessionCaps, Slot,
+};
 use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,11 @@ const KEYS: &[&str] = &[
     "paths",
     "slots",
     "addresses",
+    "caps",
+    "requests",
+    "bytes_out",
+    "connections",
+    "each_host",
 ];
 /// How alike a key must be to be suggested (Jaro-Winkler, 0 to 1).
 const ALIKE: f64 = 0.75;
@@ -35,6 +42,26 @@ struct Raw {
     credential: Vec<Spanned<RawCredential>>,
     #[serde(default)]
     allow: Vec<Spanned<RawRule>>,
+    #[serde(default)]
+    caps: RawSessionCaps,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSessionCaps {
+    requests: Option<u64>,
+    bytes_out: Option<u64>,
+    connections: Option<u64>,
+    #[serde(default)]
+    each_host: RawCaps,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCaps {
+    requests: Option<u64>,
+    bytes_out: Option<u64>,
+    connections: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -87,7 +114,16 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
     }
     let allow = raw.allow.into_iter().enumerate();
     let allow = allow.map(|(n, rule)| file.rule(format!("allow[{}]", n + 1), rule.into_inner()));
-    Ok(Config { credentials, allow: allow.collect::<Result<_, _>>()? })
+    Ok(Config { credentials, allow: allow.collect::<Result<_, _>>()?, caps: raw.caps.into() })
+}
+
+impl From<RawSessionCaps> for SessionCaps {
+    fn from(raw: RawSessionCaps) -> Self {
+        let RawSessionCaps { requests, bytes_out, connections, each_host } = raw;
+        let each_host =
+            Caps { requests: each_host.requests, bytes_out: each_host.bytes_out, connections: each_host.connections };
+        Self { session: Caps { requests, bytes_out, connections }, each_host }
+    }
 }
 
 struct File<'a> {
@@ -244,6 +280,11 @@ mod tests {
             [[allow]]
             hosts   = ["docs.rs", "*.rust-lang.org"]
             methods = ["GET", "HEAD"]
+
+            [caps]
+            bytes_out = 100_000_000
+            [caps.each_host]
+            requests = 5000
             "#,
             Path::new("/etc/standin/config.toml"),
         )
@@ -253,6 +294,7 @@ mod tests {
         assert_eq!(internal.grants[0].rule.label, "internal.grant[1]");
         assert_eq!((github.name.as_str(), &github.source), ("github", &Source::File("/etc/standin/token".into())));
         assert_eq!(config.allow[0].hosts.len(), 2);
+        assert_eq!((config.caps.session.bytes_out, config.caps.each_host.requests), (Some(100_000_000), Some(5000)));
     }
 
     #[test]

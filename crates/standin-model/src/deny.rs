@@ -38,8 +38,12 @@ reasons! {
     OpaqueProtocol = "net.opaque_protocol", 403;
     /// The host name could not be parsed strictly.
     MalformedHost = "net.malformed_host", 400;
-    /// Too many connections at once.
-    TooManyConnections = "net.too_many_connections", 503;
+    /// As many connections are open as a cap allows.
+    ConnectionCap = "cap.connections", 429;
+    /// As many requests were sent as a cap allows.
+    RequestCap = "cap.requests", 429;
+    /// As many bytes were sent as a cap allows.
+    BytesCap = "cap.bytes_out", 413;
     /// SNI or `Host`/`:authority` differ from the name that was dialled.
     AuthorityMismatch = "http.authority_mismatch", 421;
     /// The message could be read in two ways.

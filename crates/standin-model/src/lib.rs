@@ -7,6 +7,7 @@
 //! Read next: [`host`] (the strict name type everything is decided on), then [`rule`] (what a policy says).
 
 pub mod authority;
+pub mod caps;
 pub mod deny;
 pub mod host;
 pub mod id;
@@ -16,6 +17,7 @@ pub mod rule;
 pub mod slot;
 
 pub use authority::{Authority, AuthorityError, Scheme};
+pub use caps::{Caps, SessionCaps};
 pub use deny::{Denial, DenyReason};
 pub use host::{Host, HostError, Name};
 pub use id::{CredentialName, ExchangeId, Principal, SessionId};

@@ -19,6 +19,7 @@ mod listener;
 mod request;
 mod respond;
 mod session;
+mod usage;
 mod workers;
 
 pub use dns::FakeAddresses;

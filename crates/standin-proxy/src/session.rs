@@ -1,9 +1,10 @@
 //! What every stage of one session shares.
 
 use crate::dns::FakeAddresses;
+use crate::usage::Usage;
 use standin_audit::AuditSink;
 use standin_ca::SessionCa;
-use standin_model::{ExchangeId, Principal, SessionId};
+use standin_model::{ExchangeId, Principal, SessionCaps, SessionId};
 use standin_net::Upstreams;
 use standin_policy::Policy;
 use standin_vault::SessionVault;
@@ -34,6 +35,8 @@ pub struct Session {
     pub names: FakeAddresses,
     /// The gateway's own addresses in the sandbox: a connection to one of them speaks to the proxy itself.
     pub gateway: Vec<IpAddr>,
+    /// What has been used of the session's caps.
+    pub(crate) usage: Arc<Usage>,
     exchanges: AtomicU64,
 }
 
@@ -51,6 +54,8 @@ pub struct SessionParts {
     pub audit: AuditSink,
     /// See [`Session::gateway`].
     pub gateway: Vec<IpAddr>,
+    /// How much may be used.
+    pub caps: SessionCaps,
 }
 
 /// How a connection came to the proxy.
@@ -79,6 +84,7 @@ impl Session {
             audit: parts.audit,
             names: FakeAddresses::default(),
             gateway: parts.gateway,
+            usage: Usage::new(parts.caps),
             exchanges: AtomicU64::new(1),
         })
     }

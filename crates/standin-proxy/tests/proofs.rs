@@ -24,8 +24,8 @@ const DETOURS: &[Detour] = &[
         what: "a permit for a connection that policy was not asked about",
         file: "connection/mod.rs",
         honest: "let permit = verdict?;",
-        instead: "let permit = TunnelPermit { authority: destination.authority.clone(), addresses: Default::default() };",
-        error: ("E0451", "fields `authority` and `addresses` of struct `TunnelPermit` are private"),
+        instead: "let permit = TunnelPermit { authority: destination.authority.clone(), ..unreachable!() };",
+        error: ("E0451", "of struct `TunnelPermit` are private"),
     },
     Detour {
         what: "resolving a name without a permit",

@@ -2,14 +2,16 @@
 
 use super::Destination;
 use crate::session::Session;
+use crate::usage::Place;
 use standin_model::{AddressBlocks, Authority, Denial};
 use standin_net::MayResolve;
 use standin_policy::ConnectionVerdict;
 
-/// Proof that policy admits a destination: what `resolve` and [`super::Tunnel`] take.
+/// Proof that policy and the caps admit a destination, and its place among those that may be open: what `resolve` and [`super::Tunnel`] take.
 pub(crate) struct TunnelPermit {
     authority: Authority,
     addresses: AddressBlocks,
+    _place: Place,
 }
 
 /// Asks policy about a destination. Nothing has been looked up, dialled or decrypted yet.
@@ -17,7 +19,8 @@ pub(super) fn connection(session: &Session, destination: &Destination) -> Result
     let Authority { host, port } = &destination.authority;
     match session.policy.connection(host, *port) {
         ConnectionVerdict::Allow { addresses, .. } => {
-            Ok(TunnelPermit { authority: destination.authority.clone(), addresses })
+            let place = session.usage.connection(host)?;
+            Ok(TunnelPermit { authority: destination.authority.clone(), addresses, _place: place })
         }
         ConnectionVerdict::Deny(denial) => Err(denial),
     }

@@ -1,4 +1,4 @@
-//! Method and path against policy. The one call site of request policy.
+//! Method and path against policy, and the count of requests against its cap. The one call site of request policy.
 
 use super::bind::BoundRequest;
 use crate::connection::Tunnel;
@@ -26,6 +26,7 @@ pub(super) fn request(tunnel: &Tunnel, bound: &BoundRequest) -> Result<Permit, D
     };
     match policy.request(&facts) {
         RequestVerdict::Allow { rule, grants } => {
+            tunnel.session.usage.request(&authority.host)?;
             Ok(Permit { rule, grants, granted_host: policy.holds_grant(&authority.host, authority.port) })
         }
         RequestVerdict::Deny(denial) => Err(denial),

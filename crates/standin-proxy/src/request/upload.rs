@@ -1,11 +1,13 @@
-//! The request's body on its way out: counted, its trailers judged, and known to be at fault if it breaks off.
+//! The request's body on its way out: counted against the cap, its trailers judged, and known to be at fault if it breaks off.
 
 use super::inject::TrailerRule;
 use crate::exchange::RequestSide;
 use crate::fault::{self, Refusal};
+use crate::usage::Spending;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use standin_model::Denial;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -16,6 +18,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(super) struct Upload {
     body: Incoming,
     trailers: TrailerRule,
+    spending: Spending,
     exchange: RequestSide,
     broken: Broken,
 }
@@ -36,25 +39,34 @@ impl Broken {
 }
 
 impl Upload {
-    pub(super) fn new(body: Incoming, trailers: TrailerRule, exchange: RequestSide, broken: Broken) -> Self {
-        Self { body, trailers, exchange, broken }
+    pub(super) fn new(
+        body: Incoming,
+        trailers: TrailerRule,
+        spending: Spending,
+        exchange: RequestSide,
+        broken: Broken,
+    ) -> Self {
+        Self { body, trailers, spending, exchange, broken }
     }
 
     /// Counts data, judges trailers.
     fn pass(&self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BoxError> {
-        if let Some(data) = frame.data_ref() {
-            self.exchange.sent(data.len());
-        }
-        let trailers = match frame.into_trailers() {
-            Ok(trailers) => trailers,
-            Err(frame) => return Ok(frame),
+        let passed = match frame.into_trailers() {
+            Ok(trailers) => self.trailers.judge(trailers).map(Frame::trailers),
+            Err(frame) => self.count(frame.data_ref().map_or(0, Bytes::len)).map(|()| frame),
         };
-        self.trailers.judge(trailers).map(Frame::trailers).map_err(|denial| {
+        passed.map_err(|denial| {
             let text = denial.to_string();
             self.exchange.denied(&denial);
             self.broken.by(Refusal::Denied(denial));
             text.into()
         })
+    }
+
+    fn count(&self, bytes: usize) -> Result<(), Denial> {
+        self.spending.spend(bytes)?;
+        self.exchange.sent(bytes);
+        Ok(())
     }
 }
 

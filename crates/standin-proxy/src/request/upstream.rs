@@ -31,7 +31,8 @@ pub(super) async fn send(
     let head = outbound.request.method() == http::Method::HEAD;
     let broken = Broken::default();
     let Outbound { request, trailers, .. } = outbound;
-    let request = request.map(|body| Upload::new(body, trailers, exchange.request_side(), broken.clone()));
+    let spending = tunnel.session.usage.spending(&tunnel.destination.authority.host);
+    let request = request.map(|body| Upload::new(body, trailers, spending, exchange.request_side(), broken.clone()));
     let sent = tunnel.session.upstreams.send(&tunnel.peer, tunnel.scheme, request, need).await.map_err(|error| {
         broken
             .refusal()

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "in helpers too: whatever fails, the test has failed")]
 
 mod bodies;
+mod caps;
 mod credentials;
 mod framing;
 mod hangup;

@@ -66,6 +66,7 @@ fn launch_and_serve(
         upstreams,
         audit: log.sink(),
         gateway: prepared.gateway(),
+        caps: inputs.config.caps.clone(),
     };
     let session = Session::new(id, parts);
     let (sandbox, tcp, dns) = prepared.started(window.is_some()).map_err(|error| match error {

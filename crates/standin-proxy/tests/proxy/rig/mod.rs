@@ -12,7 +12,8 @@ use ipnet::IpNet;
 use standin_audit::{AuditLog, AuditReader, RecordRow, SessionStart};
 use standin_ca::SessionCa;
 use standin_model::{
-    AddressBlocks, CredentialName, GrantRule, HostPattern, Methods, Name, PathPattern, Ports, RequestRule, SessionId,
+    AddressBlocks, CredentialName, GrantRule, HostPattern, Methods, Name, PathPattern, Ports, RequestRule, SessionCaps,
+    SessionId,
 };
 use standin_net::{LookUp, Resolver, Trust, Upstreams};
 use standin_policy::{Policy, PolicyBuilder};
@@ -45,6 +46,8 @@ pub struct Setup {
     pub answers: Vec<Vec<IpAddr>>,
     /// The non-public addresses that the rules name.
     pub addresses: Vec<IpNet>,
+    /// How much may be used.
+    pub caps: SessionCaps,
 }
 
 impl Default for Setup {
@@ -53,6 +56,7 @@ impl Default for Setup {
             stand_in: STAND_IN,
             answers: vec![vec![Ipv4Addr::LOCALHOST.into()]],
             addresses: vec!["127.0.0.0/8".parse().unwrap()],
+            caps: SessionCaps::default(),
         }
     }
 }
@@ -99,6 +103,7 @@ impl World {
                 upstreams: Upstreams::with_resolver(trust, Box::new(resolver)),
                 audit: log.sink(),
                 gateway: vec![Ipv4Addr::LOCALHOST.into()],
+                caps: setup.caps.clone(),
             },
         );
         // The proxy has a runtime of its own, as in the product: ending it ends everything it started. One thread, so

@@ -1,0 +1,74 @@
+//! What passes a cap is refused with a reason, and does not leave.
+
+use crate::rig::{API, OPEN, Setup, V, World, collect, full, get, within};
+use http::{Request, Response};
+use standin_model::{Caps, SessionCaps};
+
+async fn world(each_host: Caps) -> World {
+    World::with(Setup { caps: SessionCaps { each_host, ..SessionCaps::default() }, ..Setup::default() }).await
+}
+
+#[tokio::test]
+async fn requests() {
+    within(async {
+        let world = world(Caps { requests: Some(1), ..Caps::default() }).await;
+        let mut asker = world.asker(API, V::H1).await;
+        let first = asker.ask(get("/1"));
+        let mut origin = world.origin.accept_requests(V::H1).await;
+        origin.recv().await.unwrap().answer(Response::new(full("a")));
+        collect(first.await.unwrap().unwrap().into_body()).await.unwrap();
+        let second = asker.ask(get("/2")).await.unwrap().unwrap();
+        assert_eq!(
+            (second.status().as_u16(), &second.headers()["x-standin-reason"]),
+            (429, &"cap.requests".parse().unwrap())
+        );
+        collect(second.into_body()).await.unwrap();
+        drop(asker);
+        world.finish(&["h1 GET /1 200 completed in 1", "h1 GET /2 429 cap.requests"]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bytes_out() {
+    within(async {
+        for client in [V::H1, V::H2] {
+            let world = world(Caps { bytes_out: Some(10), ..Caps::default() }).await;
+            let mut asker = world.asker(API, client).await;
+            let put = |length: usize| Request::put("/").body(full("x".repeat(length))).unwrap();
+            let first = asker.ask(put(8));
+            let mut origin = world.origin.accept_requests(V::H1).await;
+            origin.recv().await.unwrap().answer(Response::new(full("a")));
+            collect(first.await.unwrap().unwrap().into_body()).await.unwrap();
+            let second = asker.ask(put(3)).await.unwrap().unwrap();
+            assert_eq!(second.status(), 413);
+            collect(second.into_body()).await.unwrap();
+            drop(asker);
+            let name = client.name();
+            world
+                .finish(&[
+                    &format!("{name} PUT / 200 completed out 8 in 1"),
+                    &format!("{name} PUT / 413 cap.bytes_out"),
+                ])
+                .await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn connections() {
+    within(async {
+        let world = world(Caps { connections: Some(1), ..Caps::default() }).await;
+        let first = world.client(API).await;
+        // Another host has a cap of its own.
+        let other = world.client(OPEN).await;
+        let mut second = world.client(API).await;
+        second.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        let head = second.head().await;
+        assert!(head.starts_with("HTTP/1.1 429") && head.contains("x-standin-reason: cap.connections"), "{head}");
+        drop((first, other, second));
+        world.finish(&["raw 429 cap.connections"]).await;
+    })
+    .await;
+}
