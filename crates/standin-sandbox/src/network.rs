@@ -19,8 +19,6 @@ pub const GATEWAY_V4: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 pub const GATEWAY_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x5a, 0, 0, 0, 0, 0, 2);
 const SANDBOX_V4: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 100);
 const SANDBOX_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x5a, 0, 0, 0, 0, 0, 0x100);
-const PREFIX_V4: u8 = 24;
-const PREFIX_V6: u8 = 64;
 /// Fixed, so that neighbours can be entered instead of asked for (the first IPv6 packet would wait a second).
 const GATEWAY_MAC: [u8; 6] = [2, 0, 0, 0x5a, 0, 2];
 const SANDBOX_MAC: [u8; 6] = [2, 0, 0, 0x5a, 0, 1];
@@ -39,6 +37,10 @@ const UNICAST: u8 = 1;
 const LINK_INFO: u16 = 18;
 const NESTED: u16 = 0x8000;
 
+const RTA_DESTINATION: u16 = 1;
+const RTA_LINK: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
+
 const NEW_LINK: u16 = 16;
 const NEW_ADDRESS: u16 = 20;
 const NEW_ROUTE: u16 = 24;
@@ -54,7 +56,7 @@ pub(crate) struct GatewaySockets {
 pub(crate) fn set_up() -> Result<GatewaySockets, StepError> {
     let gateway = Netlink::open(NETLINK_ROUTE).at(Step::GatewayNetwork)?;
     let gateway_namespace = fs::File::open("/proc/self/ns/net").at(Step::GatewayNetwork)?;
-    quiet_gateway().at(Step::GatewayNetwork)?;
+    set_answers().at(Step::GatewayNetwork)?;
     make_everything_local(&gateway).at(Step::GatewayNetwork)?;
     nft::capture_tcp(CAPTURE_PORT).at(Step::CaptureRules)?;
     let sockets = gateway_sockets().at(Step::GatewayNetwork)?;
@@ -63,14 +65,23 @@ pub(crate) fn set_up() -> Result<GatewaySockets, StepError> {
     Ok(sockets)
 }
 
-/// Nothing is forwarded, and no address answers a ping: that would look like a way out.
-fn quiet_gateway() -> io::Result<()> {
-    fs::write("/proc/sys/net/ipv4/icmp_echo_ignore_all", "1")?;
-    // Absent where IPv6 is off.
-    match fs::write("/proc/sys/net/ipv6/icmp/echo_ignore_all", "1") {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+/// No address answers a ping: that would look like a way out. Every datagram is refused, also the hundredth in a second
+/// (kernels send few refusals by default, and a client that gets none waits for its timeout).
+fn set_answers() -> io::Result<()> {
+    for (setting, value) in [
+        ("ipv4/icmp_echo_ignore_all", "1"),
+        ("ipv6/icmp/echo_ignore_all", "1"),
+        ("ipv4/icmp_ratemask", "0"),
+        ("ipv6/icmp/ratelimit", "0"),
+        ("ipv6/icmp/ratemask", "\n"),
+    ] {
+        match fs::write(format!("/proc/sys/net/{setting}"), value) {
+            // Absent where IPv6 is off; the last one also in kernels before 5.2.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && setting.starts_with("ipv6") => {}
+            other => other?,
+        }
     }
+    Ok(())
 }
 
 /// `ip route add local default dev lo`: every address on earth is ours (AnyIP). In the main table, so that the
@@ -80,8 +91,8 @@ pub(crate) fn make_everything_local(netlink: &Netlink) -> io::Result<()> {
     const HOST_SCOPE: u8 = 254;
     netlink.request(&[
         link_up(LOOPBACK),
-        route(libc::AF_INET, LOCAL, HOST_SCOPE, None, LOOPBACK),
-        route(libc::AF_INET6, LOCAL, 0, None, LOOPBACK),
+        default_route(libc::AF_INET, LOCAL, HOST_SCOPE, LOOPBACK),
+        default_route(libc::AF_INET6, LOCAL, 0, LOOPBACK),
     ])
 }
 
@@ -106,25 +117,29 @@ fn gateway_sockets() -> io::Result<GatewaySockets> {
     Ok(GatewaySockets { tcp, dns })
 }
 
-/// One cable between the two, with addresses, neighbours and the sandbox's default routes.
+/// One cable between the two, with addresses, neighbours and the sandbox's default routes. There is no subnet: an address
+/// beside the two would be a neighbour that nobody captures; so it goes through the gateway like any other.
 fn connect(gateway: &Netlink, gateway_namespace: &OwnedFd) -> io::Result<()> {
     let sandbox = Netlink::open(NETLINK_ROUTE)?;
     let namespace = u32::try_from(gateway_namespace.as_raw_fd()).map_err(|_| io::ErrorKind::InvalidInput)?;
     sandbox.request(&[link_up(LOOPBACK), cable(namespace)])?;
     let end = |v4: Ipv4Addr, v6: Ipv6Addr, other_mac: [u8; 6], other_v4: Ipv4Addr, other_v6: Ipv6Addr| {
         [
-            address(IpAddr::V4(v4), PREFIX_V4),
-            address(IpAddr::V6(v6), PREFIX_V6),
+            address(v4.into()),
+            address(v6.into()),
             link_up(LINK),
             neighbour(IpAddr::V4(other_v4), other_mac),
             neighbour(IpAddr::V6(other_v6), other_mac),
+            // Entered here, because the kernel enters those of IPv6 peers some time after the link is up.
+            neighbour_route(other_v4.into()),
+            neighbour_route(other_v6.into()),
         ]
     };
     gateway.request(&end(GATEWAY_V4, GATEWAY_V6, SANDBOX_MAC, SANDBOX_V4, SANDBOX_V6))?;
     sandbox.request(&end(SANDBOX_V4, SANDBOX_V6, GATEWAY_MAC, GATEWAY_V4, GATEWAY_V6))?;
     sandbox.request(&[
-        route(libc::AF_INET, UNICAST, 0, Some(IpAddr::V4(GATEWAY_V4)), LINK),
-        route(libc::AF_INET6, UNICAST, 0, Some(IpAddr::V6(GATEWAY_V6)), LINK),
+        default_route(libc::AF_INET, UNICAST, 0, LINK).with(RTA_GATEWAY, &octets(GATEWAY_V4.into())),
+        default_route(libc::AF_INET6, UNICAST, 0, LINK).with(RTA_GATEWAY, &octets(GATEWAY_V6.into())),
     ])
 }
 
@@ -159,10 +174,10 @@ fn interface(index: u32, flags: u32, change: u32) -> Vec<u8> {
 }
 
 /// `struct ifaddrmsg`, permanent and without duplicate detection, which would take a second.
-fn address(ip: IpAddr, prefix: u8) -> Message {
+fn address(ip: IpAddr) -> Message {
     const NO_DETECTION: u8 = 0x02;
     const PERMANENT: u8 = 0x80;
-    let mut fixed = vec![family(ip), prefix, NO_DETECTION | PERMANENT, 0];
+    let mut fixed = vec![family(ip), bits(ip), NO_DETECTION | PERMANENT, 0];
     fixed.extend_from_slice(&LINK.to_ne_bytes());
     Message::new(NEW_ADDRESS, CREATE | ACK, &fixed).with(2, &octets(ip)).with(1, &octets(ip))
 }
@@ -177,16 +192,27 @@ fn neighbour(ip: IpAddr, mac: [u8; 6]) -> Message {
     Message::new(NEW_NEIGHBOUR, CREATE | ACK, &fixed).with(1, &octets(ip)).with(2, &mac)
 }
 
-/// `struct rtmsg` for a default route.
-fn route(family: i32, kind: u8, scope: u8, gateway: Option<IpAddr>, link: u32) -> Message {
-    const BY_ADMINISTRATOR: u8 = 3;
+fn default_route(family: i32, kind: u8, scope: u8, link: u32) -> Message {
     let family = u8::try_from(family).expect("address families are small");
-    let fixed = [family, 0, 0, 0, MAIN_TABLE, BY_ADMINISTRATOR, scope, kind, 0, 0, 0, 0];
-    let message = Message::new(NEW_ROUTE, CREATE | ACK, &fixed).with(4, &link.to_ne_bytes());
-    match gateway {
-        Some(ip) => message.with(5, &octets(ip)),
-        None => message,
-    }
+    route(family, 0, kind, scope, link)
+}
+
+/// The one address that is reached on the cable without a gateway.
+fn neighbour_route(ip: IpAddr) -> Message {
+    const LINK_SCOPE: u8 = 253;
+    route(family(ip), bits(ip), UNICAST, LINK_SCOPE, LINK).with(RTA_DESTINATION, &octets(ip))
+}
+
+/// `struct rtmsg`.
+fn route(family: u8, bits: u8, kind: u8, scope: u8, link: u32) -> Message {
+    const BY_ADMINISTRATOR: u8 = 3;
+    let fixed = [family, bits, 0, 0, MAIN_TABLE, BY_ADMINISTRATOR, scope, kind, 0, 0, 0, 0];
+    Message::new(NEW_ROUTE, CREATE | ACK, &fixed).with(RTA_LINK, &link.to_ne_bytes())
+}
+
+/// The length of a prefix that is one address.
+fn bits(ip: IpAddr) -> u8 {
+    if ip.is_ipv4() { 32 } else { 128 }
 }
 
 fn family(ip: IpAddr) -> u8 {
