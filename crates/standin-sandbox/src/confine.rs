@@ -24,6 +24,8 @@ pub(crate) fn drop_privileges() -> Result<(), StepError> {
 /// A second wall behind the mount view: no mounting, no reaching of the first process by signals or of other
 /// namespaces' abstract sockets, where the kernel can.
 pub(crate) fn landlock() -> Result<(), StepError> {
+    // Of later versions we take what there is, but a kernel without any would leave the wall out in silence.
+    sys::landlock_version().at(Step::Landlock)?;
     let restrict = || -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let all = AccessFs::from_all(ABI::V3);
         Ruleset::default()
@@ -168,6 +170,7 @@ fn filter() -> Vec<libc::sock_filter> {
         give(errno(EAFNOSUPPORT)),
     ]);
     when(&mut program, libc::SYS_socket, &socket);
+    when(&mut program, libc::SYS_socketpair, &socket);
     // Only the low 32 bits of a request count for the kernel, so only they are compared (CVE-2019-10063).
     when(
         &mut program,

@@ -44,6 +44,9 @@ fn outside(control: &OwnedFd) -> Result<i32, StepError> {
     // First of all: if the launcher dies, so do we, and with us everything inside.
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).at(Step::Namespaces)?;
     let signals = sys::block_signals().at(Step::Namespaces)?;
+    // Out of the caller's session: what its terminal sends to the foreground (^C, ^Z) reaches the launcher, which
+    // passes it on, and would reach the command twice if we heard it, too.
+    rustix::process::setsid().at(Step::Namespaces)?;
     let plan = read_plan().at(Step::Plan)?;
     // Root's groups would follow it inside. An ordinary user's cannot be left, and in a user namespace that denies
     // setgroups (a sandbox in a sandbox) neither can root's.
@@ -79,6 +82,9 @@ fn outside(control: &OwnedFd) -> Result<i32, StepError> {
 fn inside(control: BorrowedFd<'_>, plan: &Plan, signals: &libc::sigset_t) -> ! {
     let run = || {
         sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).at(Step::Namespaces)?;
+        // Who died before that line sent no signal. The launcher's end of the socket closes when it dies, before the
+        // process outside does.
+        still_wanted(control).at(Step::Namespaces)?;
         rustix::system::sethostname(b"standin").at(Step::Namespaces)?;
         mounts::enter(plan)?;
         let terminal = open_terminal(control, plan)?;
@@ -111,10 +117,12 @@ fn command(control: BorrowedFd<'_>, plan: &Plan, tty: Option<OwnedFd>, signals: 
             terminal::attach(tty.as_fd()).at(Step::Terminal)?;
         }
         std::env::set_current_dir(&plan.directory).at_thing(Step::Exec, plan.directory.display())?;
-        let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
-        rustix::process::setrlimit(rustix::process::Resource::Core, none).at(Step::Exec)?;
+        // One byte, not none: the kernel hands cores to the host's crash collector, which runs as root outside, whatever
+        // the limit, except for this value (core(5), "Piping core dumps to a program"). Files are too large for it, too.
+        let one_byte = rustix::process::Rlimit { current: Some(1), maximum: Some(1) };
+        rustix::process::setrlimit(rustix::process::Resource::Core, one_byte).at(Step::Exec)?;
         // Everything from the control socket on; a leaked descriptor would be a way out.
-        sys::close_on_exec_from(3).at(Step::Exec)?;
+        sys::close_on_exec_from(3).at(Step::Descriptors)?;
         sys::reset_signals(signals).at(Step::Exec)?;
         confine::landlock()?;
         confine::seccomp()?;
@@ -130,6 +138,14 @@ fn command(control: BorrowedFd<'_>, plan: &Plan, tty: Option<OwnedFd>, signals: 
         report(control, &error);
     }
     std::process::exit(NOT_STARTED)
+}
+
+/// Fails if the launcher is gone.
+fn still_wanted(control: BorrowedFd<'_>) -> io::Result<()> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut launcher = [PollFd::new(&control, PollFlags::empty())];
+    poll(&mut launcher, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+    if launcher[0].revents().contains(PollFlags::HUP) { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
 }
 
 fn open_terminal(control: BorrowedFd<'_>, plan: &Plan) -> Result<Option<OwnedFd>, StepError> {
@@ -179,10 +195,10 @@ fn send(control: BorrowedFd<'_>, message: &[u8], descriptors: &[BorrowedFd<'_>])
 /// Tells the launcher what failed: the step, the system's number, the thing.
 fn report(control: BorrowedFd<'_>, error: &StepError) {
     let number = error.source.raw_os_error().unwrap_or(0).to_le_bytes();
-    let detail = if error.source.raw_os_error().is_some() {
-        error.what.clone()
-    } else {
-        format!("{}: {}", error.what, error.source)
+    let detail = match (error.source.raw_os_error(), error.what.as_str()) {
+        (Some(_), what) => what.to_owned(),
+        (None, "") => error.source.to_string(),
+        (None, what) => format!("{what}: {}", error.source),
     };
     let message = [&[FAILED, error.step.code()][..], &number, detail.as_bytes()].concat();
     // If nobody listens any more, the exit code still tells that the start failed.

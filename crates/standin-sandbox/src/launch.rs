@@ -77,17 +77,21 @@ pub fn launch(plan: &Plan, program: &Path) -> Result<Prepared, LaunchError> {
     let mut command = Command::new(program);
     command.arg(INIT_ARGUMENT).env_clear();
     let hand_over = move || {
-        // Both may sit where the other is to go, so they move out of the way first.
-        let (high_control, high_plan) = (100, 101);
-        sys::dup2(control, high_control)?;
-        sys::dup2(plan_fd, high_plan)?;
+        // Each may sit where the other is to go, so they move out of the way first: to numbers that are free, for a
+        // caller may have left us any.
+        let high_control = sys::duplicate_from(control, PLAN_FD + 1)?;
+        let high_plan = sys::duplicate_from(plan_fd, PLAN_FD + 1)?;
         sys::close_on_exec_from(3)?;
         sys::dup2(high_control, CONTROL_FD)?;
         sys::dup2(high_plan, PLAN_FD)
     };
     // SAFETY: the closure makes async-signal-safe system calls only and allocates nothing.
     unsafe { command.pre_exec(hand_over) };
-    let child = command.spawn().map_err(LaunchError::Spawn)?;
+    let child = command.spawn().map_err(|error| match error.raw_os_error() {
+        // Of what the closure calls only this is not in every kernel.
+        Some(libc::ENOSYS) => failure(Step::Descriptors.code(), libc::ENOSYS, &[]),
+        _ => LaunchError::Spawn(error),
+    })?;
     drop((theirs, plan_file));
     let mut starting = Starting { child, control: ours };
     match starting.next_message()? {
@@ -192,12 +196,17 @@ impl Starting {
 }
 
 fn failure(step: u8, number: i32, detail: &[u8]) -> LaunchError {
-    let source = if number == 0 { io::Error::other("see above") } else { io::Error::from_raw_os_error(number) };
+    let detail = String::from_utf8_lossy(detail).into_owned();
+    // Without a number of the system's the words are the error.
+    let (detail, source) = match number {
+        0 => (String::new(), io::Error::other(detail)),
+        number => (detail, io::Error::from_raw_os_error(number)),
+    };
     let step = Step::from_code(step);
     LaunchError::Step {
         what: step.map_or("start the sandbox", Step::what),
-        detail: String::from_utf8_lossy(detail).into_owned(),
-        mend: step.and_then(|step| probe::mend(step, number)),
+        detail,
+        mend: step.and_then(|step| probe::mend(step, number, &probe::ThisHost)),
         source,
     }
 }

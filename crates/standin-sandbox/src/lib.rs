@@ -17,7 +17,7 @@ mod network;
 mod nft;
 pub mod plan;
 pub mod private_network;
-pub mod probe;
+mod probe;
 mod step;
 mod supervise;
 mod sys;

@@ -14,6 +14,7 @@ const STAGE: &str = "/tmp";
 const READ_ONLY: u64 = 0x1;
 const NO_SETUID: u64 = 0x2;
 const NO_DEVICES: u64 = 0x4;
+const NO_PROGRAMS: u64 = 0x8;
 
 /// Device nodes that programs need.
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
@@ -26,9 +27,25 @@ const DEVICE_LINKS: &[(&str, &str)] = &[
     ("ptmx", "pts/ptmx"),
 ];
 /// Parts of /proc through which the host's root could act (a root caller has its user id) or that tell of the host.
-const PROC_READ_ONLY: &[&str] = &["bus", "fs", "irq", "sys", "sysrq-trigger"];
-const PROC_MASKED: &[&str] =
-    &["kcore", "keys", "kmsg", "timer_list", "sched_debug", "kallsyms", "kpagecount", "kpageflags"];
+const PROC_READ_ONLY: &[&str] =
+    &["acpi", "asound", "bus", "driver", "dynamic_debug", "fs", "irq", "mtrr", "scsi", "sys", "sysrq-trigger", "tty"];
+const PROC_MASKED: &[&str] = &[
+    "allocinfo",
+    "kallsyms",
+    "kcore",
+    "keys",
+    "kmsg",
+    "kpagecgroup",
+    "kpagecount",
+    "kpageflags",
+    "latency_stats",
+    "pagetypeinfo",
+    "sched_debug",
+    "slabinfo",
+    "timer_list",
+    "vmallocinfo",
+    "vmcore",
+];
 
 /// A source on the host, taken before the new root hides it.
 struct Taken(OwnedFd, bool);
@@ -77,9 +94,12 @@ fn take_sources(plan: &Plan) -> Result<Vec<Taken>, StepError> {
 }
 
 fn take_devices() -> Result<Vec<OwnedFd>, StepError> {
-    let take =
-        |name: &&str| sys::open_tree(&c(&format!("/dev/{name}"))?).at_thing(Step::Mounts, format!("/dev/{name}"));
-    DEVICES.iter().map(take).collect()
+    let take = |name: &&str| {
+        let tree = sys::open_tree(&sys::c_path(&Path::new("/dev").join(name))?)?;
+        sys::mount_setattr(tree.as_fd(), NO_SETUID | NO_PROGRAMS)?;
+        Ok::<_, io::Error>(tree)
+    };
+    DEVICES.iter().map(|name| take(name).at_thing(Step::Mounts, format!("/dev/{name}"))).collect()
 }
 
 fn put(show: &Show, plan: &Plan, taken: &mut impl Iterator<Item = Taken>) -> io::Result<()> {

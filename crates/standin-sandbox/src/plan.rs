@@ -60,6 +60,8 @@ pub struct HostFacts {
     pub links: Vec<(PathBuf, PathBuf)>,
     /// Which of the system's paths exist.
     pub system: Vec<PathBuf>,
+    /// Which of [`HIDDEN`] exist.
+    pub hidden: Vec<PathBuf>,
 }
 
 /// What is done. Paths of targets are paths in the sandbox.
@@ -170,6 +172,10 @@ pub const ETC: &[&str] = &[
     "xattr.conf",
 ];
 
+/// Directories of keys within what is shown. Root reads them, and so do members of some groups (`ssl-cert`), which an
+/// ordinary user cannot leave, so they are shown empty.
+pub const HIDDEN: &[&str] = &["/etc/ssl/private", "/etc/pki/tls/private", "/etc/pki/rsyslog", "/etc/pki/entitlement"];
+
 /// Makes the plan.
 pub fn plan(spec: &Spec, host: &HostFacts) -> Plan {
     let inside = |id: u32| if host.uid == 0 { INSIDE_ID } else { id };
@@ -182,6 +188,7 @@ pub fn plan(spec: &Spec, host: &HostFacts) -> Plan {
     };
     view.extend(host.links.iter().map(|(path, target)| Show::Link { path: path.clone(), target: target.clone() }));
     view.extend(host.system.iter().map(|path| Show::Host { path: path.clone(), writable: false }));
+    view.extend(host.hidden.iter().cloned().map(Show::Private));
     for (path, text) in identity_files(spec, host, uid.0, gid.0) {
         view.push(Show::File { path, blob: keep(text.into_bytes()) });
     }
@@ -266,7 +273,8 @@ impl HostFacts {
             }
         }
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        Self { uid, gid, user: user_name(uid), links, system }
+        let hidden = HIDDEN.iter().map(PathBuf::from).filter(|path| path.is_dir()).collect();
+        Self { uid, gid, user: user_name(uid), links, system, hidden }
     }
 }
 
@@ -305,7 +313,8 @@ mod tests {
             gid: 0,
             user: "root".into(),
             links: vec![("/bin".into(), "usr/bin".into())],
-            system: vec!["/usr".into()],
+            system: vec!["/usr".into(), "/etc/ssl".into()],
+            hidden: vec!["/etc/ssl/private".into()],
         };
         let made = plan(&spec, &host);
         assert_eq!((made.uid, made.gid), ((1000, 0), (1000, 0)));

@@ -16,6 +16,7 @@ pub(crate) enum Step {
     Terminal,
     Landlock,
     Seccomp,
+    Descriptors,
     Exec,
 }
 
@@ -34,7 +35,9 @@ impl Step {
     pub(crate) fn what(self) -> &'static str {
         match self {
             Self::Plan => "read the plan of the sandbox",
-            Self::Namespaces => "make user namespaces, which the sandbox is built of",
+            Self::Namespaces => {
+                "make the namespaces that the sandbox is built of (user, mount, pid, net, ipc, uts, cgroup)"
+            }
             Self::Identity => "map the user into the sandbox",
             Self::GatewayNetwork => "set up the gateway's network namespace",
             Self::CaptureRules => "capture connections with nftables (kernel modules nf_tables and nft_tproxy)",
@@ -44,6 +47,7 @@ impl Step {
             Self::Terminal => "make a terminal in the sandbox",
             Self::Landlock => "restrict the command with Landlock (a kernel with CONFIG_SECURITY_LANDLOCK)",
             Self::Seccomp => "restrict the command's system calls with seccomp",
+            Self::Descriptors => "close the caller's descriptors with close_range",
             Self::Exec => "run the command",
         }
     }
@@ -70,6 +74,7 @@ impl Step {
         Self::Terminal,
         Self::Landlock,
         Self::Seccomp,
+        Self::Descriptors,
         Self::Exec,
     ];
 }

@@ -23,8 +23,9 @@ pub(crate) fn wait_for(child: i32, group: bool, signals: &libc::sigset_t) -> io:
         let signal = sys::wait_signal(signals)?;
         if signal != libc::SIGCHLD {
             if FORWARDED.contains(&signal) {
-                // The child may have ended a moment ago; its SIGCHLD comes next.
-                drop(sys::kill(target, signal));
+                // Before it leads a group, it gets the signal itself. If that fails, too, it has ended a moment ago; its
+                // SIGCHLD comes next.
+                drop(sys::kill(target, signal).or_else(|_| sys::kill(child, signal)));
             }
             continue;
         }

@@ -64,6 +64,12 @@ pub(crate) fn dup2(from: RawFd, to: RawFd) -> io::Result<()> {
     check(unsafe { libc::dup2(from, to) }).map(drop)
 }
 
+/// A copy of `from` at the first free number from `least` on. Async-signal-safe.
+pub(crate) fn duplicate_from(from: RawFd, least: RawFd) -> io::Result<RawFd> {
+    // SAFETY: a copy is made; nothing that is open is closed.
+    check(unsafe { libc::fcntl(from, libc::F_DUPFD_CLOEXEC, least) })
+}
+
 /// Takes over a descriptor that was handed to this process by number.
 pub(crate) fn adopt(fd: RawFd) -> OwnedFd {
     // SAFETY: the launcher puts its socket and its plan at these numbers, and nothing else in this process owns them.
@@ -143,6 +149,13 @@ pub(crate) fn install_seccomp(filter: &[libc::sock_filter]) -> io::Result<()> {
     // SAFETY: the kernel reads `length` instructions from a slice of that length and copies them.
     check_long(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) })
         .map(drop)
+}
+
+/// The version of Landlock in this kernel.
+pub(crate) fn landlock_version() -> io::Result<libc::c_long> {
+    const VERSION: libc::c_ulong = 1;
+    // SAFETY: with this flag the kernel takes no structure and changes nothing.
+    check_long(unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0_usize, VERSION) })
 }
 
 /// Blocks every signal and returns the set, for [`wait_signal`].

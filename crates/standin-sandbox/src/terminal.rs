@@ -54,9 +54,11 @@ pub(crate) fn open_inside(rows: u16, columns: u16) -> io::Result<(OwnedFd, Owned
     Ok((ours, theirs))
 }
 
-/// Makes the terminal the command's: controlling, and at descriptors 0 to 2.
+/// Makes the terminal the command's: controlling, and at descriptors 0 to 2. Errors that the caller sent elsewhere
+/// (`2>file`) still go there.
 pub(crate) fn attach(terminal: BorrowedFd<'_>) -> io::Result<()> {
     use std::os::fd::AsRawFd;
     sys::set_controlling_terminal(terminal)?;
-    (0..=2).try_for_each(|standard| sys::dup2(terminal.as_raw_fd(), standard))
+    let last = if termios::isatty(io::stderr()) { 2 } else { 1 };
+    (0..=last).try_for_each(|standard| sys::dup2(terminal.as_raw_fd(), standard))
 }
