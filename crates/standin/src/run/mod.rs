@@ -57,6 +57,7 @@ fn launch_and_serve(
     program: &Path,
     window: Option<(u16, u16)>,
 ) -> Result<i32, Failure> {
+    let serving = serve::Serving::prepare()?;
     let prepared = standin_sandbox::launch(plan, program).map_err(|error| cannot_launch(&error))?;
     let upstreams = Upstreams::new(Trust::Host);
     let parts = SessionParts {
@@ -73,7 +74,7 @@ fn launch_and_serve(
         LaunchError::Step { .. } if !inputs.program.exists() => cannot_launch(&error).code(exit::NOT_FOUND),
         _ => cannot_launch(&error),
     })?;
-    serve::until_end(session, sandbox, tcp, dns)
+    serve::until_end(serving, session, sandbox, tcp, dns)
 }
 
 fn cannot_launch(error: &LaunchError) -> Failure {

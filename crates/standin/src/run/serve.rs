@@ -7,7 +7,7 @@ use standin_sandbox::{DnsSocket, Sandbox};
 use std::sync::Arc;
 use tokio::io::Interest;
 use tokio::net::{TcpListener, UdpSocket};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 /// Most threads that serve connections. The clients are one person's, and one thread serves some 20,000 requests a second.
@@ -15,16 +15,36 @@ const MAX_WORKERS: usize = 4;
 /// Largest DNS query (RFC 6891 §6.2.5); ours fit in far less.
 const MAX_QUERY: usize = 4096;
 
+/// What is there before the sandbox is.
+pub(super) struct Serving {
+    workers: Workers,
+    signals: Signals,
+}
+
+impl Serving {
+    /// Starts the threads and takes the signals over: from here on they are the command's, so that its end is ours,
+    /// and the caller's terminal is given back.
+    pub(super) fn prepare() -> Result<Self, Failure> {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let workers = Workers::start(processors.min(MAX_WORKERS))
+            .map_err(|error| Failure::because("cannot start the proxy", &error))?;
+        let signals = {
+            let _guard = workers.first().enter();
+            Signals::listen().map_err(|error| Failure::because("cannot listen to signals", &error))?
+        };
+        Ok(Self { workers, signals })
+    }
+}
+
 /// Serves the sandbox until its command has ended; gives the exit code.
 pub(super) fn until_end(
+    Serving { workers, signals }: Serving,
     session: Arc<Session>,
     mut sandbox: Sandbox,
     tcp: std::net::TcpListener,
     dns: DnsSocket,
 ) -> Result<i32, Failure> {
     let cannot_serve = |error: std::io::Error| Failure::because("cannot serve the sandbox", &error);
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let workers = Workers::start(processors.min(MAX_WORKERS)).map_err(cannot_serve)?;
     let runtime = workers.first().clone();
     let (listener, readiness) = {
         let _guard = runtime.enter();
@@ -39,7 +59,7 @@ pub(super) fn until_end(
     let bridge = sandbox.terminal.take().map(Bridge::open).transpose().map_err(cannot_serve)?;
     let resize = bridge.as_ref().map(Bridge::resizer).transpose().map_err(cannot_serve)?;
     let pid = sandbox.pid();
-    let forwarding = runtime.spawn(forward_signals(pid, resize));
+    let forwarding = runtime.spawn(signals.forward(pid, resize));
     let code = sandbox.wait().map_err(|error| Failure::because("lost the sandbox", &error))?;
     if let Some(bridge) = bridge {
         bridge.close();
@@ -69,30 +89,47 @@ async fn answer_queries(session: Arc<Session>, dns: DnsSocket, readiness: UdpSoc
 }
 
 /// What is asked of us is asked of the command; a changed window is changed inside.
-async fn forward_signals(pid: u32, resize: Option<impl Fn()>) {
-    let listen = |kind| signal(kind).expect("signals can be listened to in a runtime");
-    let mut terminate = listen(SignalKind::terminate());
-    let mut interrupt = listen(SignalKind::interrupt());
-    let mut hang_up = listen(SignalKind::hangup());
-    let mut quit = listen(SignalKind::quit());
-    let mut window = listen(SignalKind::window_change());
-    loop {
-        let kind = tokio::select! {
-            _ = terminate.recv() => SignalKind::terminate(),
-            _ = interrupt.recv() => SignalKind::interrupt(),
-            _ = hang_up.recv() => SignalKind::hangup(),
-            _ = quit.recv() => SignalKind::quit(),
-            _ = window.recv() => {
-                if let Some(resize) = &resize {
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+    quit: Signal,
+    window: Signal,
+}
+
+impl Signals {
+    /// Takes the signals over.
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+            quit: signal(SignalKind::quit())?,
+            window: signal(SignalKind::window_change())?,
+        })
+    }
+
+    /// Passes them on until the sandbox has ended.
+    async fn forward(mut self, pid: u32, resize: Option<impl Fn()>) {
+        let resize = || resize.iter().for_each(|resize| resize());
+        // The window may have changed while the sandbox was made.
+        resize();
+        loop {
+            let kind = tokio::select! {
+                _ = self.terminate.recv() => SignalKind::terminate(),
+                _ = self.interrupt.recv() => SignalKind::interrupt(),
+                _ = self.hang_up.recv() => SignalKind::hangup(),
+                _ = self.quit.recv() => SignalKind::quit(),
+                _ = self.window.recv() => {
                     resize();
+                    continue;
                 }
-                continue;
+            };
+            let Some(signal) = rustix::process::Signal::from_named_raw(kind.as_raw_value()) else { continue };
+            let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else { return };
+            if rustix::process::kill_process(pid, signal).is_err() {
+                return; // it has ended
             }
-        };
-        let Some(signal) = rustix::process::Signal::from_named_raw(kind.as_raw_value()) else { continue };
-        let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else { return };
-        if rustix::process::kill_process(pid, signal).is_err() {
-            return; // it has ended
         }
     }
 }
