@@ -11,6 +11,9 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+/// A captured connection that no runtime serves yet, and the address that the client dialled.
+type Accepted = (std::net::TcpStream, SocketAddr);
+
 /// Serves connections on these runtimes in turn until `ended`, then gives open ones a moment to finish.
 pub async fn serve(
     session: Arc<Session>,
@@ -38,14 +41,15 @@ pub async fn serve(
         let session = Arc::clone(&session);
         let worker = workers.next().expect("there is at least one worker");
         let serve = async move {
-            match TcpStream::from_std(socket) {
-                Ok(socket) => connection::serve(session, socket, dialled).await,
-                Err(error) => tracing::warn!(%error, "a connection could not be served"),
-            }
+            serve_one(session, socket, dialled).await;
             drop(place);
         };
         open.spawn_on(serve, worker);
         while open.try_join_next().is_some() {}
+    }
+    // The command's last connections: nobody is left to hear an answer, but what was tried belongs on record.
+    for (socket, dialled) in waiting(listener) {
+        open.spawn(serve_one(Arc::clone(&session), socket, dialled));
     }
     let drained = async { while open.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN_DEADLINE, drained).await.is_err() {
@@ -54,8 +58,25 @@ pub async fn serve(
     // Dropping the set aborts what is left; each exchange writes its record as it is dropped.
 }
 
+/// Serves one connection on the runtime that this runs on.
+async fn serve_one(session: Arc<Session>, socket: std::net::TcpStream, dialled: SocketAddr) {
+    match TcpStream::from_std(socket) {
+        Ok(socket) => connection::serve(session, socket, dialled).await,
+        Err(error) => tracing::warn!(%error, "a connection could not be served"),
+    }
+}
+
+/// Connections that wait in the kernel's backlog. The kernel is asked: the runtime may not know of the last ones yet.
+fn waiting(listener: TcpListener) -> Vec<Accepted> {
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    std::iter::from_fn(|| listener.accept().ok())
+        .filter_map(|(socket, _)| socket.set_nonblocking(true).ok().map(|()| socket))
+        .filter_map(|socket| TcpStream::from_std(socket).and_then(prepare).ok())
+        .collect()
+}
+
 /// The address on our side of a captured socket is the one the client dialled. The socket leaves the listener's runtime.
-fn prepare(socket: TcpStream) -> std::io::Result<(std::net::TcpStream, SocketAddr)> {
+fn prepare(socket: TcpStream) -> std::io::Result<Accepted> {
     socket.set_nodelay(true)?;
     let dialled = socket.local_addr()?;
     Ok((socket.into_std()?, dialled))
