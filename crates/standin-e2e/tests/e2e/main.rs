@@ -1,8 +1,16 @@
 //! Real clients and agents through the whole product.
 
+#![expect(clippy::unwrap_used, reason = "what a test calls is part of the test")]
+
 mod agents;
+mod captured;
 mod clients;
+mod crash;
+mod direct;
 mod escapes;
 mod injection;
+mod kernel;
 mod python;
+mod refusal;
+mod terminal;
 mod zero_config;
