@@ -120,6 +120,7 @@ fn put(show: &Show, plan: &Plan, taken: &mut impl Iterator<Item = Taken>) -> io:
             let target = if is_directory { directory(path)? } else { file(path)? };
             sys::move_mount(tree.as_fd(), &sys::c_path(&target)?)
         }
+        Show::Copy(path) => fs::write(file(path)?, fs::read(path)?),
         Show::File { path, blob } => fs::write(file(path)?, blob_of(plan, *blob)?),
         Show::Overlay { directory: over, files } => overlay(over, files, plan),
     }
@@ -216,6 +217,7 @@ fn blob_of(plan: &Plan, number: usize) -> io::Result<&[u8]> {
 fn describe(show: &Show) -> String {
     let path = match show {
         Show::Private(path)
+        | Show::Copy(path)
         | Show::Link { path, .. }
         | Show::Host { path, .. }
         | Show::File { path, .. }

@@ -58,8 +58,10 @@ pub struct HostFacts {
     pub user: String,
     /// Top-level links of a merged /usr: (`/bin`, `usr/bin`).
     pub links: Vec<(PathBuf, PathBuf)>,
-    /// Which of the system's paths exist.
+    /// Which of the system's directories exist.
     pub system: Vec<PathBuf>,
+    /// Which of the system's small files exist and can be read.
+    pub copies: Vec<PathBuf>,
     /// Which of [`HIDDEN`] exist.
     pub hidden: Vec<PathBuf>,
 }
@@ -105,6 +107,8 @@ pub enum Show {
         /// Whether it can be written.
         writable: bool,
     },
+    /// A small file of the host, as it is when the session starts. A mount for each would be a third of the start.
+    Copy(PathBuf),
     /// A file of ours.
     File {
         /// Where.
@@ -188,6 +192,7 @@ pub fn plan(spec: &Spec, host: &HostFacts) -> Plan {
     };
     view.extend(host.links.iter().map(|(path, target)| Show::Link { path: path.clone(), target: target.clone() }));
     view.extend(host.system.iter().map(|path| Show::Host { path: path.clone(), writable: false }));
+    view.extend(host.copies.iter().cloned().map(Show::Copy));
     view.extend(host.hidden.iter().cloned().map(Show::Private));
     for (path, text) in identity_files(spec, host, uid.0, gid.0) {
         view.push(Show::File { path, blob: keep(text.into_bytes()) });
@@ -255,7 +260,7 @@ impl HostFacts {
     /// Looks at this host.
     pub fn read() -> Self {
         let mut links = Vec::new();
-        let mut system = Vec::new();
+        let (mut system, mut copies) = (Vec::new(), Vec::new());
         for path in SYSTEM.iter().map(Path::new) {
             match std::fs::read_link(path) {
                 Ok(target) => links.push((path.to_owned(), target)),
@@ -268,13 +273,14 @@ impl HostFacts {
             match std::fs::read_link(&path) {
                 // Links into the system are kept as links; what they lead to is shown there.
                 Ok(target) => links.push((path, target)),
-                Err(_) if path.exists() => system.push(path),
+                Err(_) if path.is_dir() => system.push(path),
+                Err(_) if std::fs::File::open(&path).is_ok() => copies.push(path),
                 Err(_) => {}
             }
         }
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         let hidden = HIDDEN.iter().map(PathBuf::from).filter(|path| path.is_dir()).collect();
-        Self { uid, gid, user: user_name(uid), links, system, hidden }
+        Self { uid, gid, user: user_name(uid), links, system, copies, hidden }
     }
 }
 
@@ -314,6 +320,7 @@ mod tests {
             user: "root".into(),
             links: vec![("/bin".into(), "usr/bin".into())],
             system: vec!["/usr".into(), "/etc/ssl".into()],
+            copies: vec!["/etc/ld.so.cache".into()],
             hidden: vec!["/etc/ssl/private".into()],
         };
         let made = plan(&spec, &host);
