@@ -50,6 +50,8 @@ reasons! {
     Malformed = "http.malformed", 400;
     /// `TRACE`, `TRACK`, or a nested `CONNECT`.
     MethodRefused = "http.method_refused", 405;
+    /// A tunnel for a protocol other than WebSocket (RFC 8441 §4).
+    ProtocolRefused = "http.protocol_refused", 501;
     /// The host is allowed, but no rule means this method and path.
     RequestNotAllowed = "http.request_not_allowed", 403;
     /// A credential that is not our stand-in, at a host for which a credential is granted.

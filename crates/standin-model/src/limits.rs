@@ -57,6 +57,17 @@ pub const H2_STREAM_WINDOW: u32 = 1024 * 1024;
 /// HTTP/2 flow-control window per connection, in bytes.
 pub const H2_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
+/// Bytes read at once from either side of a WebSocket. Messages up to here go on in one frame if they came in one.
+pub const WEBSOCKET_CHUNK: usize = 64 * 1024;
+
+/// Longest text message of a WebSocket in which a stand-in is exchanged, in bytes: it is gathered first. Login and
+/// subscription messages have a few hundred.
+pub const MAX_WEBSOCKET_INJECTION: usize = 1024 * 1024;
+
+/// Time from the first close of a WebSocket until the other side has closed too (RFC 6455 §7.1.1). What is under way
+/// passes meanwhile.
+pub const WEBSOCKET_CLOSE_DEADLINE: Duration = Duration::from_secs(10);
+
 /// Longest path with query kept in a record, in bytes; what is longer is cut and marked.
 pub const MAX_RECORDED_TARGET: usize = 2_048;
 

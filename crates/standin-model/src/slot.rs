@@ -10,13 +10,15 @@ pub enum Slot {
     Header(String),
     /// The value of this query parameter.
     Query(String),
+    /// A text message that the client sends over a WebSocket.
+    WebSocket,
 }
 
 /// Why a text is not a slot.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SlotError {
-    /// Not of the form `kind:name`.
-    #[error("a slot is written `header:NAME` or `query:NAME`")]
+    /// None of the forms.
+    #[error("a slot is written `header:NAME`, `query:NAME` or `websocket`")]
     Form,
     /// A name that no header can have (RFC 9110 §5.1).
     #[error("`{0}` cannot be the name of a header")]
@@ -47,12 +49,13 @@ pub const AUTH_HEADERS: &[&str] = &[
 ];
 
 impl Slot {
-    /// Parses `header:NAME` or `query:NAME`.
+    /// Parses `header:NAME`, `query:NAME` or `websocket`.
     pub fn parse(text: &str) -> Result<Self, SlotError> {
         match text.split_once(':') {
             Some(("header", name)) if is_token(name) => Ok(Self::Header(name.to_ascii_lowercase())),
             Some(("header", name)) => Err(SlotError::HeaderName(name.to_owned())),
             Some(("query", name)) if !name.is_empty() => Ok(Self::Query(name.to_owned())),
+            None if text == "websocket" => Ok(Self::WebSocket),
             _ => Err(SlotError::Form),
         }
     }
@@ -68,6 +71,7 @@ impl fmt::Display for Slot {
         match self {
             Self::Header(name) => write!(f, "header:{name}"),
             Self::Query(name) => write!(f, "query:{name}"),
+            Self::WebSocket => f.write_str("websocket"),
         }
     }
 }
@@ -86,6 +90,8 @@ mod tests {
     fn slots_round_trip() {
         assert_eq!(Slot::parse("header:X-API-Key").unwrap().to_string(), "header:x-api-key");
         assert_eq!(Slot::parse("query:key").unwrap(), Slot::Query("key".into()));
+        assert_eq!(Slot::parse("websocket").unwrap().to_string(), "websocket");
+        assert_eq!(Slot::parse("websocket:x"), Err(SlotError::Form));
         assert_eq!(Slot::parse("header:a b"), Err(SlotError::HeaderName("a b".into())));
         assert_eq!(Slot::parse("body:x"), Err(SlotError::Form));
         assert_eq!(Slot::parse("query:"), Err(SlotError::Form));

@@ -21,7 +21,7 @@ pub(crate) struct Exchange {
     open: Arc<Open>,
 }
 
-/// The exchange as the request's body sees it.
+/// The exchange as what carries its bytes sees it: the request's body, or either direction of a WebSocket.
 pub(crate) struct RequestSide(Arc<Open>);
 
 struct Open {
@@ -36,9 +36,23 @@ impl RequestSide {
         self.0.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
+    /// The client got more.
+    pub(crate) fn received(&self, bytes: usize) {
+        self.0.change(|record| record.bytes_in += bytes as u64);
+    }
+
     /// The client broke off in the middle of its request.
     pub(crate) fn broken_off(&self, detail: String) {
         self.0.change(|record| record.detail = Some(detail)); // the outcome is this one until another is known
+    }
+
+    /// A frame took this credential along.
+    pub(crate) fn injected(&self, name: &CredentialName) {
+        self.0.change(|record| {
+            if !record.credentials.contains(name) {
+                record.credentials.push(name.clone());
+            }
+        });
     }
 
     /// The body may not go out after all.
@@ -146,6 +160,16 @@ impl Exchange {
         self.record(|record| {
             if undecided(record) {
                 record.outcome = Outcome::Completed;
+            }
+        });
+    }
+
+    /// The WebSocket ended as it should; this is who ended it.
+    pub(crate) fn closed(&mut self, detail: String) {
+        self.record(|record| {
+            if undecided(record) {
+                record.outcome = Outcome::Completed;
+                record.detail = Some(detail);
             }
         });
     }

@@ -60,6 +60,7 @@ pub fn is_credential_slot(slot: &Slot) -> bool {
     match slot {
         Slot::Header(name) => name != "cookie" && AUTH_HEADERS.contains(&name.as_str()),
         Slot::Query(name) => AUTH_PARAMETERS.contains(&name.to_ascii_lowercase().as_str()),
+        Slot::WebSocket => false,
     }
 }
 
@@ -123,6 +124,27 @@ pub fn rewrite(value: &[u8], stand_in: &str, secret: &[u8]) -> Option<Vec<u8>> {
     exchanged.then(|| cookies.join(&b';'))
 }
 
+/// A text with the stand-in exchanged wherever it stands as a word of its own. `None` if the secret would change what
+/// is around it: JSON (RFC 8259 §7) escapes quotes, backslashes and control characters.
+pub fn rewrite_text(text: &str, stand_in: &str, secret: &[u8]) -> Option<String> {
+    let secret = std::str::from_utf8(secret).ok()?;
+    if secret.contains(['"', '\\']) || secret.contains(char::is_control) {
+        return None;
+    }
+    let of_a_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || "-_".contains(c));
+    let mut rewritten = String::with_capacity(text.len());
+    let mut at = 0;
+    for (start, found) in text.match_indices(stand_in) {
+        let end = start + found.len();
+        let alone = !of_a_word(text[..start].chars().next_back()) && !of_a_word(text[end..].chars().next());
+        rewritten.push_str(&text[at..start]);
+        rewritten.push_str(if alone { secret } else { stand_in });
+        at = end;
+    }
+    rewritten.push_str(&text[at..]);
+    Some(rewritten)
+}
+
 /// The query with the stand-in in parameter `name` exchanged; everything else stays as it is written.
 pub fn rewrite_query(query: &str, name: &str, stand_in: &str, secret: &[u8]) -> Option<String> {
     let mut exchanged = false;
@@ -167,6 +189,19 @@ mod tests {
         let got = rewrite(value.as_bytes(), FAKE, REAL).map(|v| String::from_utf8(v).unwrap());
         if expected.is_some() {
             assert_eq!(got.as_deref(), expected, "rewrite of {value:?}");
+        }
+    }
+
+    #[test]
+    fn a_word_in_a_text_is_exchanged() {
+        let rewritten = |text: &str, secret: &[u8]| rewrite_text(text, FAKE, secret);
+        let text = format!("{{\"key\":\"{FAKE}\",\"h\":\"Bearer {FAKE}\"}}");
+        assert_eq!(rewritten(&text, b"real").unwrap(), "{\"key\":\"real\",\"h\":\"Bearer real\"}");
+        for part in [format!("x{FAKE}"), format!("{FAKE}é"), format!("-{FAKE}_")] {
+            assert_eq!(rewritten(&part, b"real").unwrap(), part);
+        }
+        for odd in [&b"a\"b"[..], b"a\\b", b"a\nb", b"\xff"] {
+            assert_eq!(rewritten(FAKE, odd), None);
         }
     }
 

@@ -3,7 +3,8 @@
 //! * [`sniff`]: TLS, HTTP or neither, from the first bytes;
 //! * [`path`]: one normal form of a request target, judged and sent alike;
 //! * [`auth`]: where credentials stand in a request, and how one is exchanged for another;
-//! * [`scrub`]: finding and replacing many values in many encodings, in a stream.
+//! * [`scrub`]: finding and replacing many values in many encodings, in a stream;
+//! * [`websocket`]: frames in, frames out, with a filter between them.
 //!
 //! Everything here is a pure function of its input (or a state machine fed with chunks) and never panics on
 //! bytes from a peer.
@@ -13,3 +14,4 @@ mod encodings;
 pub mod path;
 pub mod scrub;
 pub mod sniff;
+pub mod websocket;

@@ -87,6 +87,18 @@ impl Tripwire {
         table.automaton.find(text).map(|found| table.owner[found.pattern().as_usize()])
     }
 
+    /// The numbers of the values found, in the order in which they stand.
+    pub fn find_all<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+        let table = self.0.as_ref().into_iter();
+        table
+            .flat_map(move |table| table.automaton.find_iter(text).map(|found| table.owner[found.pattern().as_usize()]))
+    }
+
+    /// How many bytes of a stream must be looked at again with those that follow, so that no value is missed.
+    pub fn overlap(&self) -> usize {
+        self.0.as_ref().map_or(0, |table| table.longest - 1)
+    }
+
     /// Whether a field holds a value: in its content, or in its name in any case.
     pub fn find_in_field(&self, name: &str, value: &[u8]) -> bool {
         self.find(value).is_some() || self.0.as_ref().is_some_and(|table| table.in_name(name))

@@ -1,10 +1,10 @@
 //! The request belongs to its tunnel, and can be read in one way only.
 
+use super::websocket::Asked;
 use crate::connection::Tunnel;
 use http::header::{self, HeaderMap, HeaderName};
-use http::{Method, Request, Version, request};
+use http::{Request, Version, request};
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 use standin_model::{Authority, Denial, DenyReason};
 use standin_wire::path::{self, Target};
 
@@ -30,7 +30,7 @@ pub(super) struct BoundRequest {
     /// Normal form: what is judged is what is sent.
     pub(super) target: Target,
     /// The client's side, if this asks for a WebSocket.
-    pub(super) upgrade: Option<OnUpgrade>,
+    pub(super) upgrade: Option<Asked>,
 }
 
 /// Binds a request to its tunnel.
@@ -40,9 +40,12 @@ pub(super) fn bind(tunnel: &Tunnel, mut request: Request<Incoming>) -> Result<Bo
     let raw = request.uri().path_and_query().map_or("/", |target| target.as_str());
     let target = path::normalise(raw)
         .map_err(|error| Denial::new(DenyReason::Malformed, format!("the path cannot be judged: {error}")))?;
-    let upgrade = is_websocket(&request).then(|| hyper::upgrade::on(&mut request));
+    let upgrade = Asked::find(&mut request)?;
     let (mut head, body) = request.into_parts();
-    strip_hop_by_hop(&mut head.headers, upgrade.is_some());
+    strip_hop_by_hop(&mut head.headers);
+    if let Some(asked) = &upgrade {
+        asked.pass_on(&mut head.headers);
+    }
     Ok(BoundRequest { head, body, target, upgrade })
 }
 
@@ -93,12 +96,6 @@ pub(super) fn only_chunked(headers: &HeaderMap) -> bool {
     codings.next().is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
 }
 
-fn is_websocket(request: &Request<Incoming>) -> bool {
-    request.version() == Version::HTTP_11
-        && request.method() == Method::GET
-        && request.headers().get(header::UPGRADE).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"websocket"))
-}
-
 /// Removes the fields that `Connection` names: they are for one hop (RFC 9110 §7.6.1).
 pub(super) fn remove_nominated(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
@@ -123,7 +120,7 @@ pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
     }
 }
 
-fn strip_hop_by_hop(headers: &mut HeaderMap, websocket: bool) {
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
     remove_nominated(headers);
     for name in NOT_FORWARDED {
         headers.remove(*name);
@@ -131,11 +128,5 @@ fn strip_hop_by_hop(headers: &mut HeaderMap, websocket: bool) {
     let trailers = headers.get(header::TE).is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
     if !trailers {
         headers.remove(header::TE);
-    }
-    if websocket {
-        headers.insert(header::CONNECTION, header::HeaderValue::from_static("Upgrade"));
-        headers.insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
-        // Without extensions frames are plain bytes, which scrubbing needs.
-        headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
     }
 }

@@ -2,12 +2,12 @@
 
 use super::authorize::Permit;
 use super::bind::{self, BoundRequest};
+use super::websocket::Asked;
 use crate::connection::Tunnel;
 use crate::session::Session;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Uri, Version};
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 use standin_model::{CredentialName, Denial, DenyReason, Scheme, Slot};
 use standin_policy::GrantId;
 use standin_vault::CredentialIndex;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// A request that may go out: every stand-in in it has been exchanged, and no foreign credential is left.
 pub(super) struct Outbound {
     pub(super) request: Request<Incoming>,
-    pub(super) upgrade: Option<OnUpgrade>,
+    pub(super) upgrade: Option<Asked>,
     /// What may follow the body.
     pub(super) trailers: TrailerRule,
     credentials: Vec<CredentialName>,
@@ -28,6 +28,23 @@ pub(super) struct Outbound {
 pub(super) struct TrailerRule {
     session: Arc<Session>,
     granted_host: bool,
+}
+
+/// What a client's frames are held to, once they come.
+pub(super) struct FrameRule {
+    session: Arc<Session>,
+    /// One per credential of the session, in the vault's order.
+    fates: Vec<Fate>,
+}
+
+/// What becomes of a stand-in in a client's frame.
+pub(super) enum Fate {
+    /// Granted in the slot `websocket`.
+    Exchanged(CredentialName),
+    /// Granted here, not in that slot: it is a word without a meaning, as in a body.
+    Passes,
+    /// Not granted here.
+    Refused(Denial),
 }
 
 impl Outbound {
@@ -87,6 +104,58 @@ impl TrailerRule {
     }
 }
 
+impl FrameRule {
+    /// Judges every credential of the session ahead of the frames.
+    pub(super) fn new(tunnel: &Tunnel, permit: &Permit) -> Self {
+        let vault = &tunnel.session.vault;
+        let fate = |stand_in: &str| {
+            let index = vault.by_stand_in(stand_in).expect("a stand-in of this vault");
+            match granted(tunnel, permit, index, &Slot::WebSocket) {
+                Ok(name) => Fate::Exchanged(name),
+                Err(denial) if denial.reason == DenyReason::WrongSlot => Fate::Passes,
+                Err(denial) => Fate::Refused(denial),
+            }
+        };
+        let fates = vault.iter().map(|credential| fate(credential.stand_in.as_str())).collect();
+        Self { session: Arc::clone(&tunnel.session), fates }
+    }
+
+    /// Whether a stand-in is exchanged at all.
+    pub(super) fn exchanges(&self) -> bool {
+        self.fates.iter().any(|fate| matches!(fate, Fate::Exchanged(_)))
+    }
+
+    /// How many bytes of a message are to be looked at again with those that follow.
+    pub(super) fn overlap(&self) -> usize {
+        self.session.tripwire.overlap()
+    }
+
+    /// The stand-ins in a text, by number, and what becomes of them.
+    pub(super) fn find<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = (usize, &'a Fate)> + 'a {
+        self.session.tripwire.find_all(text).map(|number| (number, &self.fates[number]))
+    }
+
+    /// What the credentials among these are called that are exchanged.
+    pub(super) fn names(&self, numbers: &[usize]) -> impl Iterator<Item = &CredentialName> {
+        numbers.iter().filter_map(|number| match &self.fates[*number] {
+            Fate::Exchanged(name) => Some(name),
+            _ => None,
+        })
+    }
+
+    /// A whole text message with these credentials put in.
+    pub(super) fn exchange(&self, text: &str, numbers: &[usize]) -> Result<String, Denial> {
+        let mut text = text.to_owned();
+        for credential in numbers.iter().filter_map(|number| self.session.vault.iter().nth(*number)) {
+            let secret = credential.secret.expose();
+            text = auth::rewrite_text(&text, credential.stand_in.as_str(), secret).ok_or_else(|| {
+                Denial::new(DenyReason::SourceFailed, "the real credential cannot stand in a text message")
+            })?;
+        }
+        Ok(text)
+    }
+}
+
 /// The grant that lends this credential to this slot of this request, or the reason why none does.
 fn granted(tunnel: &Tunnel, permit: &Permit, index: CredentialIndex, slot: &Slot) -> Result<CredentialName, Denial> {
     let name = tunnel.session.vault.name(index);
@@ -132,6 +201,8 @@ fn exchange(
             let query = target.query.as_deref().unwrap_or_default();
             target.query = Some(auth::rewrite_query(query, name, stand_in, secret).ok_or_else(broken)?);
         }
+        // Not in a request; FrameRule is about it.
+        Slot::WebSocket => return Err(broken()),
     }
     Ok(())
 }

@@ -15,9 +15,9 @@ mod bind;
 mod inject;
 mod reply;
 mod scrub;
-mod upgrade;
 mod upload;
 mod upstream;
+mod websocket;
 
 pub(crate) use afterwards::Afterwards;
 pub(crate) use reply::ReplyBody;
@@ -120,6 +120,7 @@ fn http2_server() -> http2::Builder<TokioExecutor> {
     let mut server = http2::Builder::new(TokioExecutor::new());
     server
         .timer(TokioTimer::new())
+        .enable_connect_protocol() // RFC 8441: a WebSocket in a stream
         .max_concurrent_streams(limits::MAX_H2_STREAMS)
         .initial_stream_window_size(limits::H2_STREAM_WINDOW)
         .initial_connection_window_size(limits::H2_CONNECTION_WINDOW)

@@ -1,15 +1,14 @@
 //! The answer on its way to the client. Its body holds the exchange, so the record closes when the body ends.
 
+use super::Afterwards;
 use super::scrub::scrub_headers;
-use super::{Afterwards, upgrade};
-use crate::connection::Tunnel;
+use super::websocket::Joined;
 use crate::exchange::Exchange;
-use crate::fault::{self, Refusal};
+use crate::fault;
 use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 use standin_wire::scrub::{Scrubber, Stream};
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -20,7 +19,7 @@ pub(super) struct Reply(Kind);
 
 enum Kind {
     Streaming { response: Response<Incoming>, stream: Stream, scrubber: Scrubber },
-    Switching { response: Response<()>, upgrade: upgrade::Pending },
+    Switching { response: Response<()>, websocket: Joined },
 }
 
 /// The body of an answer.
@@ -46,9 +45,8 @@ impl Reply {
         Self(Kind::Streaming { response, stream, scrubber })
     }
 
-    pub(super) fn switching(response: Response<Incoming>, client: OnUpgrade, tunnel: &Tunnel) -> Result<Self, Refusal> {
-        let (response, upgrade) = upgrade::Pending::new(response, client, &tunnel.session.scrubber)?;
-        Ok(Self(Kind::Switching { response, upgrade }))
+    pub(super) fn switching(response: Response<()>, websocket: Joined) -> Self {
+        Self(Kind::Switching { response, websocket })
     }
 
     /// Hands the exchange over to the body (or to the WebSocket that follows).
@@ -60,8 +58,8 @@ impl Reply {
                 trailers_came: false,
                 exchange: Some(exchange),
             }),
-            Kind::Switching { response, upgrade } => {
-                afterwards.set(upgrade.join(exchange));
+            Kind::Switching { response, websocket } => {
+                websocket.run(exchange, afterwards);
                 response.map(|()| ReplyBody::text(Bytes::new(), None))
             }
         }

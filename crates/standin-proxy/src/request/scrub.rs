@@ -35,9 +35,15 @@ pub(super) fn scrub(tunnel: &Tunnel, permit: &Permit, answer: UpstreamResponse) 
     }
     let stream = scrubber.stream();
     match upgrade {
-        Some(client) if switching => Reply::switching(response, client, tunnel),
+        Some(asked) if switching => {
+            let (response, websocket) = asked.join(response, tunnel, permit)?;
+            Ok(Reply::switching(response, websocket))
+        }
         _ if switching => Err(Refusal::Denied(Denial::new(DenyReason::Malformed, "an upgrade nobody asked for"))),
-        _ => Ok(Reply::streaming(response, stream, scrubber.clone())),
+        declined => {
+            declined.map_or(Ok(()), |asked| asked.declined(response.status()))?;
+            Ok(Reply::streaming(response, stream, scrubber.clone()))
+        }
     }
 }
 

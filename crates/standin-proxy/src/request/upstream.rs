@@ -2,12 +2,12 @@
 
 use super::inject::Outbound;
 use super::upload::{Broken, Upload};
+use super::websocket::Asked;
 use crate::connection::Tunnel;
 use crate::exchange::Exchange;
 use crate::fault::Refusal;
 use http::Response;
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 use standin_net::Need;
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ pub(crate) struct UpstreamResponse {
     pub(crate) response: Response<Incoming>,
     pub(crate) peer: SocketAddr,
     /// The client's side of a WebSocket, if one was asked for.
-    pub(crate) upgrade: Option<OnUpgrade>,
+    pub(crate) upgrade: Option<Asked>,
     /// Whether the request was a `HEAD`: its answer has a length but no body.
     pub(crate) head: bool,
 }

@@ -13,7 +13,7 @@ use standin_audit::{AuditLog, AuditReader, RecordRow, SessionStart};
 use standin_ca::SessionCa;
 use standin_model::{
     AddressBlocks, CredentialName, GrantRule, HostPattern, Methods, Name, PathPattern, Ports, RequestRule, SessionCaps,
-    SessionId,
+    SessionId, Slot,
 };
 use standin_net::{LookUp, Resolver, Trust, Upstreams};
 use standin_policy::{Policy, PolicyBuilder};
@@ -48,6 +48,8 @@ pub struct Setup {
     pub addresses: Vec<IpNet>,
     /// How much may be used.
     pub caps: SessionCaps,
+    /// The slots of the grant at [`API`]; none means every header for credentials.
+    pub slots: Vec<Slot>,
 }
 
 impl Default for Setup {
@@ -57,6 +59,7 @@ impl Default for Setup {
             answers: vec![vec![Ipv4Addr::LOCALHOST.into()]],
             addresses: vec!["127.0.0.0/8".parse().unwrap()],
             caps: SessionCaps::default(),
+            slots: vec![],
         }
     }
 }
@@ -97,7 +100,7 @@ impl World {
         let session = Session::new(
             id,
             SessionParts {
-                policy: policy(origin.port(), &setup.addresses),
+                policy: policy(origin.port(), &setup.addresses, setup.slots),
                 vault: vault(setup.stand_in),
                 ca,
                 upstreams: Upstreams::with_resolver(trust, Box::new(resolver)),
@@ -232,7 +235,7 @@ fn brief(row: &RecordRow) -> String {
     words.join(" ")
 }
 
-fn policy(port: u16, addresses: &[IpNet]) -> Policy {
+fn policy(port: u16, addresses: &[IpNet], slots: Vec<Slot>) -> Policy {
     let rule = |label: &str, hosts: &[&str], paths: &[&str]| RequestRule {
         label: label.to_owned(),
         hosts: hosts.iter().map(|host| HostPattern::parse(host).unwrap()).collect(),
@@ -242,7 +245,7 @@ fn policy(port: u16, addresses: &[IpNet]) -> Policy {
         addresses: AddressBlocks::new(addresses.to_vec()),
     };
     let mut builder = PolicyBuilder::default();
-    builder.grant(CredentialName::new("key"), GrantRule { rule: rule("api", &[API], &[]), slots: vec![] });
+    builder.grant(CredentialName::new("key"), GrantRule { rule: rule("api", &[API], &[]), slots });
     builder.allow(rule("open", &[OPEN], &[]));
     builder.deny(rule("closed", &[API, OPEN], &["/closed"]));
     builder.build()

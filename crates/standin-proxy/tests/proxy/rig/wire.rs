@@ -78,9 +78,12 @@ impl Wire {
         self.ahead.drain(..length).collect()
     }
 
-    /// Everything until the other side closes; an error if it breaks off.
-    pub async fn rest(&mut self) -> io::Result<Vec<u8>> {
-        while self.fill().await? > 0 {}
+    /// Some more bytes; none if the other side closed.
+    pub async fn some(&mut self) -> io::Result<Vec<u8>> {
+        if self.ahead.is_empty() {
+            self.ahead.reserve(64 * 1024);
+            self.fill().await?;
+        }
         Ok(std::mem::take(&mut self.ahead))
     }
 

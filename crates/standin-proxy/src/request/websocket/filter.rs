@@ -1,0 +1,167 @@
+//! What happens to payload: from the client stand-ins are exchanged or stopped, from the origin secrets are taken out.
+
+use crate::exchange::RequestSide;
+use crate::request::inject::{Fate, FrameRule};
+use bytes::{Bytes, BytesMut};
+use standin_model::limits::MAX_WEBSOCKET_INJECTION;
+use standin_model::{Denial, DenyReason};
+use standin_wire::scrub::{Scrubber, Stream};
+use standin_wire::websocket::{Filter, Stop};
+
+/// Closes for what policy does not allow (RFC 6455 §7.4.1).
+const POLICY: u16 = 1008;
+/// Closes for a message that is too big.
+const TOO_BIG: u16 = 1009;
+
+/// From the client.
+pub(super) struct Outgoing {
+    rule: FrameRule,
+    exchange: RequestSide,
+    text: bool,
+    /// The message so far, if stand-ins in it are to be exchanged: then it goes out as a whole.
+    gathered: Option<BytesMut>,
+    /// Credentials that the gathered message asks for, by number.
+    asked_for: Vec<usize>,
+    /// The end of what came before, in which a stand-in may begin.
+    before: Vec<u8>,
+}
+
+impl Outgoing {
+    pub(super) fn new(rule: FrameRule, exchange: RequestSide) -> Self {
+        Self { rule, exchange, text: false, gathered: None, asked_for: Vec::new(), before: Vec::new() }
+    }
+
+    /// Looks for stand-ins, also where two pieces meet.
+    fn look(&mut self, piece: &[u8]) -> Result<(), Stop> {
+        let overlap = self.rule.overlap();
+        // Only where two pieces meet are they looked at together: a long piece is not copied.
+        let mut seam = std::mem::take(&mut self.before);
+        if !seam.is_empty() {
+            seam.extend_from_slice(&piece[..piece.len().min(overlap)]);
+            self.judge(&seam)?;
+        }
+        self.judge(piece)?;
+        if piece.len() >= overlap {
+            seam.clear();
+            seam.extend_from_slice(&piece[piece.len() - overlap..]);
+        } else {
+            if seam.is_empty() {
+                seam.extend_from_slice(piece);
+            }
+            seam.drain(..seam.len().saturating_sub(overlap));
+        }
+        self.before = seam;
+        Ok(())
+    }
+
+    fn judge(&mut self, text: &[u8]) -> Result<(), Stop> {
+        for (number, fate) in self.rule.find(text) {
+            match fate {
+                Fate::Refused(denial) => return Err(Stop::denied(POLICY, denial.clone())),
+                Fate::Exchanged(_) if self.text && self.gathered.is_none() => return Err(too_big()),
+                Fate::Exchanged(_) if self.gathered.is_some() && !self.asked_for.contains(&number) => {
+                    self.asked_for.push(number);
+                }
+                Fate::Exchanged(_) | Fate::Passes => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn gather(&mut self, piece: &Bytes, out: &mut BytesMut) -> Result<(), Stop> {
+        let Some(gathered) = &mut self.gathered else {
+            out.extend_from_slice(piece);
+            return Ok(());
+        };
+        gathered.extend_from_slice(piece);
+        if gathered.len() > MAX_WEBSOCKET_INJECTION {
+            if !self.asked_for.is_empty() {
+                return Err(too_big());
+            }
+            out.unsplit(std::mem::take(gathered));
+            self.gathered = None;
+        }
+        Ok(())
+    }
+}
+
+impl Filter for Outgoing {
+    fn begin(&mut self, text: bool) {
+        self.text = text;
+        self.gathered = (text && self.rule.exchanges()).then(BytesMut::new);
+        self.asked_for.clear();
+        self.before.clear();
+    }
+
+    fn data(&mut self, piece: Bytes, out: &mut BytesMut) -> Result<(), Stop> {
+        self.look(&piece)?;
+        self.gather(&piece, out)
+    }
+
+    /// A message with a secret in it is not compressed: its size beside what the agent chose would tell of it.
+    fn end(&mut self, out: &mut BytesMut) -> Result<bool, Stop> {
+        let Some(gathered) = self.gathered.take() else { return Ok(true) };
+        let text = match std::str::from_utf8(&gathered) {
+            Ok(text) if !self.asked_for.is_empty() => text,
+            _ => {
+                out.unsplit(gathered);
+                return Ok(true);
+            }
+        };
+        let exchanged = self.rule.exchange(text, &self.asked_for).map_err(|denial| Stop::denied(POLICY, denial))?;
+        let changed = exchanged != text;
+        if changed {
+            self.rule.names(&self.asked_for).for_each(|name| self.exchange.injected(name));
+        }
+        out.extend_from_slice(exchanged.as_bytes());
+        Ok(!changed)
+    }
+
+    fn control(&mut self, payload: Bytes) -> Result<Bytes, Stop> {
+        let refused = self.rule.find(&payload).find_map(|(_, fate)| match fate {
+            Fate::Refused(denial) => Some(denial.clone()),
+            _ => None,
+        });
+        match refused {
+            Some(denial) => Err(Stop::denied(POLICY, denial)),
+            None => Ok(payload),
+        }
+    }
+}
+
+fn too_big() -> Stop {
+    let message = format!("a stand-in is exchanged in text messages of at most {MAX_WEBSOCKET_INJECTION} bytes");
+    Stop::denied(TOO_BIG, Denial::new(DenyReason::WrongSlot, message))
+}
+
+/// From the origin.
+pub(super) struct Incoming {
+    scrubber: Scrubber,
+    stream: Stream,
+}
+
+impl Incoming {
+    pub(super) fn new(scrubber: Scrubber) -> Self {
+        Self { stream: scrubber.stream(), scrubber }
+    }
+}
+
+impl Filter for Incoming {
+    fn begin(&mut self, _text: bool) {
+        self.stream = self.scrubber.stream();
+    }
+
+    fn data(&mut self, piece: Bytes, out: &mut BytesMut) -> Result<(), Stop> {
+        self.stream.push(piece, |clean| out.extend_from_slice(&clean));
+        Ok(())
+    }
+
+    fn end(&mut self, out: &mut BytesMut) -> Result<bool, Stop> {
+        self.stream.finish(|clean| out.extend_from_slice(&clean));
+        Ok(true)
+    }
+
+    fn control(&mut self, payload: Bytes) -> Result<Bytes, Stop> {
+        Ok(self.scrubber.scrub_header(&payload).map_or(payload, Bytes::from))
+    }
+}

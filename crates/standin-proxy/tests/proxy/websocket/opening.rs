@@ -1,0 +1,164 @@
+//! The opening handshake: in HTTP/1.1 (RFC 6455 §4) and in HTTP/2 (RFC 8441).
+
+use super::frames::bye;
+use super::peer::{Opening, accept_value, ask_http2, field, open_with};
+use crate::rig::{API, SECRET, STAND_IN, V, World, holds_secret, within};
+
+/// The credential is put in on both faces, and no face shows the other's fields (`peer` looks at those).
+#[tokio::test]
+async fn the_credential_goes_with_the_handshake() {
+    within(async {
+        for (face, method) in [(V::H1, "GET"), (V::H2, "CONNECT")] {
+            let world = World::new().await;
+            let opening = Opening { credential: true, ..Opening::default() };
+            let (client, origin, extensions) = open_with(&world, face, API, opening).await;
+            assert_eq!(extensions, None);
+            bye(client, origin).await;
+            let rows = world.end().await;
+            let row = rows.last().unwrap();
+            assert_eq!((row.method.as_deref(), row.target.as_deref()), (Some(method), Some("/ws")));
+            assert_eq!(row.protocol, "websocket");
+            assert_eq!(row.status, Some(if face == V::H1 { 101 } else { 200 }));
+            assert_eq!(row.outcome, "completed");
+            // Close frames: masked, and not.
+            assert_eq!((row.bytes_out, row.bytes_in), (8, 4));
+        }
+    })
+    .await;
+}
+
+/// An origin that does not want a WebSocket answers as usual, and the connection goes on.
+#[tokio::test]
+async fn an_upgrade_may_be_declined() {
+    within(async {
+        let world = World::new().await;
+        let host = world.authority(API);
+        let mut client = world.client(API).await;
+        client
+            .send(format!("GET /ws HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"))
+            .await;
+        let mut origin = world.origin.accept().await;
+        origin.head().await;
+        origin.send("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 2\r\n\r\nno").await;
+        assert!(client.head().await.starts_with("HTTP/1.1 426 "));
+        client.expect("no").await;
+        client.cut();
+        world.finish(&["h1 GET /ws 426 completed in 2"]).await;
+    })
+    .await;
+}
+
+/// In HTTP/2 a success means a WebSocket, so a success that means none is a failure; other answers pass.
+#[tokio::test]
+async fn a_tunnel_may_be_declined() {
+    within(async {
+        for (line, status, reason) in [
+            ("404 Not Found", 404, None),
+            ("200 OK", 502, Some("upstream.failed")),
+            ("204 No Content", 502, Some("upstream.failed")),
+            ("101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade", 502, Some("upstream.failed")),
+        ] {
+            let world = World::new().await;
+            let (answer, send) = ask_http2(&world, API, "websocket", &[]).await;
+            let mut origin = world.origin.accept().await;
+            let head = origin.head().await;
+            let right = accept_value(&field(&head, "sec-websocket-key").unwrap());
+            let wrong = accept_value("another key");
+            assert_ne!(right, wrong);
+            origin.send(format!("HTTP/1.1 {line}\r\nSec-WebSocket-Accept: {wrong}\r\n\r\n")).await;
+            origin.shut().await;
+            let answer = answer.await.unwrap();
+            assert_eq!(answer.status().as_u16(), status, "{line}");
+            assert_eq!(answer.headers().get("x-standin-reason").map(|v| v.to_str().unwrap()), reason, "{line}");
+            drop((answer, send));
+            world.end().await;
+        }
+    })
+    .await;
+}
+
+/// Tunnels for anything else, and without a purpose, reach no origin.
+#[tokio::test]
+async fn other_tunnels_are_refused() {
+    within(async {
+        let world = World::new().await;
+        let (answer, first) = ask_http2(&world, API, "connect-udp", &[]).await;
+        let answer = answer.await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["x-standin-reason"]),
+            (501, &"http.protocol_refused".parse().unwrap())
+        );
+        let mut requests = world.frames(API).await;
+        let plain = http::Request::connect(world.authority(API)).body(()).unwrap();
+        let (answer, send) = requests.send_request(plain, false).unwrap();
+        let answer = answer.await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["x-standin-reason"]),
+            (405, &"http.method_refused".parse().unwrap())
+        );
+        assert!(world.origin.is_untouched());
+        drop((requests, send, first));
+        world
+            .finish(&[
+                "h2 GET /closed 403 http.request_not_allowed",
+                "h2 CONNECT /ws 501 http.protocol_refused",
+                "h2 CONNECT 405 http.method_refused",
+            ])
+            .await;
+    })
+    .await;
+}
+
+/// Policy sees a tunnel for a WebSocket as the `GET` it stands for, stray stand-ins included.
+#[tokio::test]
+async fn a_tunnel_is_judged_like_any_request() {
+    within(async {
+        let world = World::new().await;
+        let (answer, send) = ask_http2(&world, API, "websocket", &[("x-note", STAND_IN.to_owned())]).await;
+        let answer = answer.await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["x-standin-reason"]),
+            (403, &"credential.wrong_slot".parse().unwrap())
+        );
+        assert!(world.origin.is_untouched());
+        drop((answer, send));
+        world.end().await;
+    })
+    .await;
+}
+
+/// What cannot be scrubbed does not begin: an extension that was not offered, a 101 out of the blue, another protocol.
+#[tokio::test]
+async fn what_cannot_be_scrubbed_is_refused() {
+    within(async {
+        let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+        let offer = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Extensions: permessage-deflate\r\n";
+        for (fields, answer, code) in [
+            (upgrade, "Sec-WebSocket-Extensions: permessage-deflate\r\n", "scrub.unsupported_coding"),
+            (offer, "Sec-WebSocket-Extensions: x-other\r\n", "scrub.unsupported_coding"),
+            (offer, "Sec-WebSocket-Extensions: permessage-deflate; x=1\r\n", "scrub.unsupported_coding"),
+            ("", "", "http.malformed"),
+            ("Connection: Upgrade\r\nUpgrade: h2c\r\n", "", "http.malformed"),
+        ] {
+            let world = World::new().await;
+            let host = world.authority(API);
+            let mut client = world.client(API).await;
+            client.send(format!("GET /ws HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n")).await;
+            let mut origin = world.origin.accept().await;
+            origin.head().await;
+            origin
+                .send(format!(
+                    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{answer}\r\n{SECRET}"
+                ))
+                .await;
+            let head = client.head().await;
+            assert!(head.contains(code), "{head}");
+            client.shut().await;
+            assert!(!holds_secret(&client.until_gone().await));
+            drop((client, origin));
+            let status = if code == "http.malformed" { 400 } else { 502 };
+            world.finish(&[&format!("h1 GET /ws {status} {code}")]).await;
+        }
+    })
+    .await;
+}

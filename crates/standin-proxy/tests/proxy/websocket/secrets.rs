@@ -1,0 +1,221 @@
+//! What must not pass: secrets in an origin's frames, stand-ins in a client's where they are not granted.
+
+use super::frames::bye;
+use super::peer::{BINARY, CLOSE, CONTINUE, LAST, Opening, PING, PONG, TEXT, closing, open, open_with};
+use crate::rig::{API, OPEN, SECRET, STAND_IN, Setup, V, World, within};
+use standin_model::Slot;
+
+const FACES: [V; 2] = [V::H1, V::H2];
+/// A stand-in that is shorter than its secret.
+const SHORT: &str = "sk-standin-of-another-length";
+
+async fn world(stand_in: &'static str, slots: &[&str]) -> World {
+    let slots = slots.iter().map(|slot| Slot::parse(slot).unwrap()).collect();
+    World::with(Setup { stand_in, slots, ..Setup::default() }).await
+}
+
+/// The secret is found wherever its message is cut into frames, and the message may change its length.
+#[tokio::test]
+async fn a_secret_cut_into_frames_is_found() {
+    within(async {
+        for face in FACES {
+            for stand_in in [STAND_IN, SHORT] {
+                let world = world(stand_in, &[]).await;
+                let opening = Opening::default();
+                let (mut client, mut origin, _) = open_with(&world, face, API, opening).await;
+                let told = format!("it is {SECRET}!");
+                let clean = format!("it is {stand_in}!").into_bytes();
+                for kind in [TEXT, BINARY] {
+                    origin.send(LAST | kind, &told).await;
+                    assert_eq!(client.message().await, (kind, clean.clone()));
+                    for cut in 0..=told.len() {
+                        origin.send(kind, &told.as_bytes()[..cut]).await;
+                        origin.send(LAST | PING, "").await;
+                        origin.send(LAST | CONTINUE, &told.as_bytes()[cut..]).await;
+                        assert_eq!(client.message().await, (kind, clean.clone()), "cut at {cut}");
+                    }
+                }
+                origin.send(TEXT, &told[..1]).await;
+                for byte in &told.as_bytes()[1..] {
+                    origin.send(CONTINUE, [*byte]).await;
+                }
+                origin.send(LAST | CONTINUE, "").await;
+                assert_eq!(client.message().await, (TEXT, clean));
+                bye(client, origin).await;
+                world.end().await;
+            }
+        }
+    })
+    .await;
+}
+
+/// Also across the pieces of a message that is too long to be kept in one frame, and in what a control frame carries.
+#[tokio::test]
+async fn a_secret_is_found_everywhere() {
+    within(async {
+        for stand_in in [STAND_IN, SHORT] {
+            let world = world(stand_in, &[]).await;
+            let (mut client, mut origin, _) = open_with(&world, V::H1, API, Opening::default()).await;
+            // At every offset around the end of what is read at once.
+            for before in (16_384 - 40..16_384 + 2).chain(65_536 - 40..65_536 + 2) {
+                let padding = "*".repeat(before);
+                origin.say(&format!("{padding}{SECRET}{}", "*".repeat(80_000))).await;
+                let (_, got) = client.message().await;
+                assert!(got.starts_with(format!("{padding}{stand_in}*").as_bytes()), "at {before}");
+            }
+            for kind in [PING, PONG] {
+                origin.send(LAST | kind, format!("x{SECRET}")).await;
+                client.expect(LAST | kind, format!("x{stand_in}")).await;
+            }
+            // A tail that may be the beginning of a secret waits for the end of its message, and no longer.
+            origin.say(&format!("x{}", &SECRET[..10])).await;
+            client.expect(LAST | TEXT, format!("x{}", &SECRET[..10])).await;
+            origin.send(LAST | CLOSE, closing(1000, &format!("bye {SECRET}"))).await;
+            client.expect(LAST | CLOSE, closing(1000, &format!("bye {stand_in}"))).await;
+            client.close(1000).await;
+            origin.expect_close(1000).await;
+            drop((client, origin));
+            world.end().await;
+        }
+    })
+    .await;
+}
+
+/// A grant in the slot `websocket`: the stand-in in a text message goes out as the secret, in whatever pieces it comes.
+#[tokio::test]
+async fn a_granted_stand_in_is_exchanged() {
+    within(async {
+        for face in FACES {
+            for stand_in in [STAND_IN, SHORT] {
+                let world = world(stand_in, &["websocket"]).await;
+                let (mut client, mut origin, _) = open_with(&world, face, API, Opening::default()).await;
+                let asked = format!("{{\"auth\":\"{stand_in}\"}}");
+                let real = format!("{{\"auth\":\"{SECRET}\"}}");
+                for cut in 0..=asked.len() {
+                    client.send(TEXT, &asked.as_bytes()[..cut]).await;
+                    client.send(LAST | PING, "").await;
+                    client.send(LAST | CONTINUE, &asked.as_bytes()[cut..]).await;
+                    assert_eq!(origin.message().await, (TEXT, real.clone().into_bytes()), "cut at {cut}");
+                }
+                client.say(&asked).await;
+                origin.expect(LAST | TEXT, &real).await;
+                // Its echo comes back clean.
+                origin.say(&real).await;
+                client.expect(LAST | TEXT, &asked).await;
+                // A piece of a word is not the word; a binary message is no slot, nor is a ping.
+                for (kind, text) in [(TEXT, format!("x{stand_in}")), (BINARY, asked.clone()), (PING, asked)] {
+                    client.send(LAST | kind, &text).await;
+                    origin.expect(LAST | kind, &text).await;
+                }
+                bye(client, origin).await;
+                let rows = world.end().await;
+                assert_eq!(rows.last().unwrap().credentials, ["key"], "{rows:?}");
+            }
+        }
+    })
+    .await;
+}
+
+/// Long messages pass as they come, unless a stand-in in them asks to be exchanged.
+#[tokio::test]
+async fn only_short_messages_are_exchanged() {
+    within(async {
+        let world = world(STAND_IN, &["websocket"]).await;
+        let (mut client, mut origin, _) = open_with(&world, V::H1, API, Opening::default()).await;
+        let long = vec![b'*'; (1 << 20) + 1];
+        let ((), got) = tokio::join!(client.send(LAST | TEXT, &long), origin.message());
+        assert!(got == (TEXT, long.clone()));
+        let fits = [STAND_IN.as_bytes(), b" ", &vec![b'*'; (1 << 20) - STAND_IN.len() - 1]].concat();
+        let ((), got) = tokio::join!(client.send(LAST | TEXT, &fits), origin.message());
+        assert!(got.1.starts_with(SECRET.as_bytes()) && got.1.len() == 1 << 20);
+        bye(client, origin).await;
+        world.end().await;
+        let asked = format!(" {STAND_IN} ").into_bytes();
+        for message in [[asked.clone(), long.clone()].concat(), [long, asked].concat()] {
+            let world = self::world(STAND_IN, &["websocket"]).await;
+            let (mut client, mut origin, _) = open_with(&world, V::H1, API, Opening::default()).await;
+            let bytes = super::peer::frame(LAST | TEXT, &message, true);
+            // The rest may be unwelcome by the time it is sent.
+            let (_, ()) = tokio::join!(client.try_raw(&bytes), async { while origin.next().await.is_some() {} });
+            assert!(client.expect_close(1009).await.contains("credential.wrong_slot"));
+            drop((client, origin));
+            let rows = world.end().await;
+            assert_eq!(rows.last().unwrap().reason.as_deref(), Some("credential.wrong_slot"));
+        }
+    })
+    .await;
+}
+
+/// Where its credential is granted in another slot, a stand-in in a frame is a word like any other.
+#[tokio::test]
+async fn elsewhere_at_its_host_a_stand_in_is_text() {
+    within(async {
+        for face in FACES {
+            let world = World::new().await;
+            let (mut client, mut origin) = open(&world, face).await;
+            let text = format!("my key is {STAND_IN}");
+            for kind in [TEXT, BINARY, PING] {
+                client.send(LAST | kind, &text).await;
+                origin.expect(LAST | kind, &text).await;
+            }
+            bye(client, origin).await;
+            world.end().await;
+        }
+    })
+    .await;
+}
+
+/// At a host for which it is not good a stand-in ends the WebSocket, however it is cut, and does not leave.
+#[tokio::test]
+async fn a_stand_in_at_another_host_ends_the_websocket() {
+    use base64::Engine;
+    let encoded = base64::engine::general_purpose::STANDARD.encode(STAND_IN);
+    within(async {
+        for face in FACES {
+            for (kind, text) in [
+                (TEXT, STAND_IN.to_owned()),
+                (BINARY, format!("x{STAND_IN}x")),
+                (PING, STAND_IN.to_owned()),
+                (PONG, STAND_IN.to_owned()),
+                (TEXT, encoded.clone()),
+            ] {
+                let whole = [super::peer::frame(LAST | kind, text.as_bytes(), true)].concat();
+                stopped(face, &whole).await;
+            }
+            let closing = super::peer::frame(LAST | CLOSE, &closing(1000, STAND_IN), true);
+            stopped(face, &closing).await;
+        }
+        for cut in 0..=STAND_IN.len() {
+            let (a, b) = STAND_IN.as_bytes().split_at(cut);
+            let pieces = [super::peer::frame(TEXT, a, true), super::peer::frame(LAST | CONTINUE, b, true)].concat();
+            stopped(V::H1, &pieces).await;
+        }
+        let bytes: Vec<u8> = std::iter::once(super::peer::frame(TEXT, b"", true))
+            .chain(STAND_IN.bytes().map(|byte| super::peer::frame(CONTINUE, &[byte], true)))
+            .flatten()
+            .collect();
+        stopped(V::H1, &bytes).await;
+    })
+    .await;
+}
+
+async fn stopped(face: V, bytes: &[u8]) {
+    let world = World::new().await;
+    let (mut client, mut origin, _) = open_with(&world, face, OPEN, Opening::default()).await;
+    client.raw(bytes).await;
+    let why = client.expect_close(1008).await;
+    assert!(why.starts_with("Standin: credential.wrong_destination: "), "{why}");
+    let mut got = Vec::new();
+    loop {
+        let frame = origin.next().await.expect("a close frame");
+        if frame.first == LAST | CLOSE {
+            assert_eq!(frame.payload, closing(1001, ""));
+            break;
+        }
+        got.extend(frame.payload);
+    }
+    assert!(got.len() < STAND_IN.len(), "{}", String::from_utf8_lossy(&got));
+    drop((client, origin));
+    let rows = world.end().await;
+    assert_eq!(rows.last().unwrap().reason.as_deref(), Some("credential.wrong_destination"));
+}
