@@ -2,6 +2,7 @@
 
 use crate::exchange::RequestSide;
 use crate::request::inject::{Fate, FrameRule};
+use crate::usage::Spending;
 use bytes::{Bytes, BytesMut};
 use standin_model::limits::MAX_WEBSOCKET_INJECTION;
 use standin_model::{Denial, DenyReason};
@@ -16,6 +17,7 @@ const TOO_BIG: u16 = 1009;
 /// From the client.
 pub(super) struct Outgoing {
     rule: FrameRule,
+    spending: Spending,
     exchange: RequestSide,
     text: bool,
     /// The message so far, if stand-ins in it are to be exchanged: then it goes out as a whole.
@@ -27,8 +29,13 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(super) fn new(rule: FrameRule, exchange: RequestSide) -> Self {
-        Self { rule, exchange, text: false, gathered: None, asked_for: Vec::new(), before: Vec::new() }
+    pub(super) fn new(rule: FrameRule, spending: Spending, exchange: RequestSide) -> Self {
+        Self { rule, spending, exchange, text: false, gathered: None, asked_for: Vec::new(), before: Vec::new() }
+    }
+
+    /// Payload counts like a request's body, against the same cap.
+    fn spend(&self, bytes: usize) -> Result<(), Stop> {
+        self.spending.spend(bytes).map_err(|denial| Stop::denied(POLICY, denial))
     }
 
     /// Looks for stand-ins, also where two pieces meet.
@@ -94,6 +101,7 @@ impl Filter for Outgoing {
     }
 
     fn data(&mut self, piece: Bytes, out: &mut BytesMut) -> Result<(), Stop> {
+        self.spend(piece.len())?;
         self.look(&piece)?;
         self.gather(&piece, out)
     }
@@ -118,6 +126,7 @@ impl Filter for Outgoing {
     }
 
     fn control(&mut self, payload: Bytes) -> Result<Bytes, Stop> {
+        self.spend(payload.len())?;
         let refused = self.rule.find(&payload).find_map(|(_, fate)| match fate {
             Fate::Refused(denial) => Some(denial.clone()),
             _ => None,

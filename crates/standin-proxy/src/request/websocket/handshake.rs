@@ -104,6 +104,7 @@ impl Asked {
             towards_client: self.offer.filter(|_| chosen.is_some()).map(Offer::agreed),
             scrubber: tunnel.session.scrubber.clone(),
             rule: FrameRule::new(tunnel, permit),
+            spending: tunnel.session.usage.spending(&tunnel.destination.authority.host),
         };
         Ok((response, joined))
     }

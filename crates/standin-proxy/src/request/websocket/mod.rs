@@ -13,6 +13,7 @@ use super::Afterwards;
 use super::inject::FrameRule;
 use crate::exchange::Exchange;
 use crate::fault;
+use crate::usage::Spending;
 use bytes::BytesMut;
 use filter::{Incoming, Outgoing};
 use hyper::upgrade::OnUpgrade;
@@ -39,6 +40,7 @@ pub(crate) struct Joined {
     towards_client: Option<Agreed>,
     scrubber: Scrubber,
     rule: FrameRule,
+    spending: Spending,
 }
 
 impl Joined {
@@ -68,7 +70,7 @@ impl Joined {
         let (client_reads, client_writes) = tokio::io::split(TokioIo::new(client));
         let (origin_reads, origin_writes) = tokio::io::split(TokioIo::new(origin));
         let (sent, got) = (exchange.request_side(), exchange.request_side());
-        let outgoing = Outgoing::new(self.rule, exchange.request_side());
+        let outgoing = Outgoing::new(self.rule, self.spending, exchange.request_side());
         let out = Compression { from: self.towards_client.is_some(), to: self.towards_origin };
         let back = Compression { from: self.towards_origin.is_some(), to: self.towards_client };
         let out = Relay::new(Side::Client, Some(handshake::random), out, outgoing);

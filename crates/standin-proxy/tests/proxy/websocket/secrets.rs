@@ -3,7 +3,7 @@
 use super::frames::bye;
 use super::peer::{BINARY, CLOSE, CONTINUE, LAST, Opening, PING, PONG, TEXT, closing, open, open_with};
 use crate::rig::{API, OPEN, SECRET, STAND_IN, Setup, V, World, within};
-use standin_model::Slot;
+use standin_model::{Caps, SessionCaps, Slot};
 
 const FACES: [V; 2] = [V::H1, V::H2];
 /// A stand-in that is shorter than its secret.
@@ -142,6 +142,30 @@ async fn only_short_messages_are_exchanged() {
             let rows = world.end().await;
             assert_eq!(rows.last().unwrap().reason.as_deref(), Some("credential.wrong_slot"));
         }
+    })
+    .await;
+}
+
+/// What a client's frames carry counts against the caps of the session, before compression.
+#[tokio::test]
+async fn frames_count_against_the_caps() {
+    within(async {
+        let session = Caps { bytes_out: Some(10), ..Caps::default() };
+        let caps = SessionCaps { session, ..SessionCaps::default() };
+        let world = World::with(Setup { caps, ..Setup::default() }).await;
+        let (mut client, mut origin) = open(&world, V::H1).await;
+        client.say("five!").await;
+        client.send(LAST | PING, "four").await;
+        client.say("!").await;
+        for (first, text) in [(LAST | TEXT, "five!"), (LAST | PING, "four"), (LAST | TEXT, "!")] {
+            origin.expect(first, text).await;
+        }
+        client.say("!").await;
+        assert!(client.expect_close(1008).await.contains("cap"));
+        origin.expect(LAST | CLOSE, closing(1001, "")).await;
+        drop((client, origin));
+        let rows = world.end().await;
+        assert_eq!(rows.last().unwrap().outcome, "denied", "{rows:?}");
     })
     .await;
 }
