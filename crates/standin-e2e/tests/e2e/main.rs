@@ -13,4 +13,5 @@ mod kernel;
 mod python;
 mod refusal;
 mod terminal;
+mod websocket;
 mod zero_config;

@@ -8,6 +8,7 @@ mod github;
 mod openai;
 mod packages;
 mod s3;
+mod socket;
 
 use crate::Seen;
 use bytes::Bytes;
@@ -52,7 +53,12 @@ impl Origins {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn answer(&self, host: &str, request: Request<Incoming>) -> Response<Body> {
+    fn note(&self, seen: Seen) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
+    }
+
+    async fn answer(self: &Arc<Self>, host: &str, mut request: Request<Incoming>) -> Response<Body> {
+        let upgrade = hyper::upgrade::on(&mut request);
         let (head, body) = request.into_parts();
         let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -64,8 +70,9 @@ impl Origins {
             headers: head.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
             body: String::from_utf8_lossy(&body).into_owned(),
         };
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(seen.clone());
+        self.note(seen.clone());
         let response = match host {
+            _ if socket::is_asked_for(&seen) => return socket::open(self, upgrade, seen),
             "api.anthropic.com" => anthropic::answer(&seen),
             "api.openai.com" => openai::answer(&seen),
             "github.com" => git::answer(&self.directory, &seen, &body).await,
@@ -117,7 +124,7 @@ async fn serve_tls(origins: Arc<Origins>, socket: TcpStream) -> io::Result<()> {
     let served = if http2 {
         http2::Builder::new(TokioExecutor::new()).serve_connection(io, service).await
     } else {
-        http1::Builder::new().serve_connection(io, service).await
+        http1::Builder::new().serve_connection(io, service).with_upgrades().await
     };
     served.map_err(io::Error::other)
 }

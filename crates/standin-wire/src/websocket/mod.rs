@@ -61,3 +61,6 @@ impl Stop {
         Self { code: 1007, cause: Cause::Broken("a compressed message cannot be read") }
     }
 }
+
+#[cfg(test)]
+mod tests;
