@@ -92,6 +92,8 @@ impl Asked {
         let origin = hyper::upgrade::on(&mut response);
         let mut response = response.map(|_| ());
         let in_stream = self.key.is_some();
+        let (usage, host) = (&tunnel.session.usage, &tunnel.destination.authority.host);
+        let place = if in_stream { Some(usage.connection(host)?) } else { None };
         if in_stream {
             *response.status_mut() = StatusCode::OK;
         }
@@ -104,7 +106,8 @@ impl Asked {
             towards_client: self.offer.filter(|_| chosen.is_some()).map(Offer::agreed),
             scrubber: tunnel.session.scrubber.clone(),
             rule: FrameRule::new(tunnel, permit),
-            spending: tunnel.session.usage.spending(&tunnel.destination.authority.host),
+            spending: usage.spending(host),
+            place,
         };
         Ok((response, joined))
     }

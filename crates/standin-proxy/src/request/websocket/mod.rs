@@ -13,7 +13,7 @@ use super::Afterwards;
 use super::inject::FrameRule;
 use crate::exchange::Exchange;
 use crate::fault;
-use crate::usage::Spending;
+use crate::usage::{Place, Spending};
 use bytes::BytesMut;
 use filter::{Incoming, Outgoing};
 use hyper::upgrade::OnUpgrade;
@@ -41,6 +41,8 @@ pub(crate) struct Joined {
     scrubber: Scrubber,
     rule: FrameRule,
     spending: Spending,
+    /// The place of a stream among open connections: the connection that carries it has one of its own.
+    place: Option<Place>,
 }
 
 impl Joined {
@@ -59,6 +61,7 @@ impl Joined {
         if self.in_stream {
             exchange.answered_with(200);
         }
+        let _place = self.place;
         let client = match self.client.await {
             Ok(client) => client,
             Err(error) => return exchange.hung_up(fault::chain(&error)),
@@ -121,9 +124,8 @@ async fn part(
     let (to_origin, to_client) = ended.last_words();
     let said = async {
         tokio::join!(out.last_word(&to_origin), back.last_word(&to_client));
-        if ended.stopped().is_some() {
-            tokio::join!(out.drain(), back.drain());
-        }
+        // A connection that is closed with something unread is reset, and the last words to it may be lost.
+        tokio::join!(out.drain(), back.drain());
     };
     timeout(WEBSOCKET_CLOSE_DEADLINE, said).await.ok(); // then nobody listens
 }

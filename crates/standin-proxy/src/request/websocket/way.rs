@@ -91,8 +91,7 @@ impl<F: Filter, C: FnMut(usize)> Way<F, C> {
         self.to.shutdown().await.ok(); // it may have gone
     }
 
-    /// Reads on until the side that is read from ends: a connection that is closed with something unread is reset, and
-    /// the last word to it may be lost.
+    /// Reads on until the side that is read from ends.
     pub(super) async fn drain(&mut self) {
         loop {
             self.input.clear();

@@ -2,7 +2,8 @@
 
 use super::frames::bye;
 use super::peer::{Opening, accept_value, ask_http2, field, open_with};
-use crate::rig::{API, SECRET, STAND_IN, V, World, holds_secret, within};
+use crate::rig::{API, SECRET, STAND_IN, Setup, V, World, holds_secret, within};
+use standin_model::{Caps, SessionCaps};
 
 /// The credential is put in on both faces, and no face shows the other's fields (`peer` looks at those).
 #[tokio::test]
@@ -105,6 +106,33 @@ async fn other_tunnels_are_refused() {
                 "h2 CONNECT 405 http.method_refused",
             ])
             .await;
+    })
+    .await;
+}
+
+/// A WebSocket in a stream is a connection of its own towards the origin, and counts as one.
+#[tokio::test]
+async fn a_tunnel_counts_among_connections() {
+    within(async {
+        for (connections, status) in [(1, 429), (2, 200)] {
+            let session = Caps { connections: Some(connections), ..Caps::default() };
+            let caps = SessionCaps { session, ..SessionCaps::default() };
+            let world = World::with(Setup { caps, ..Setup::default() }).await;
+            let (answer, send) = ask_http2(&world, API, "websocket", &[]).await;
+            let mut origin = world.origin.accept().await;
+            let head = origin.head().await;
+            let accept = accept_value(&field(&head, "sec-websocket-key").unwrap());
+            origin
+                .send(format!(
+                    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                     Sec-WebSocket-Accept: {accept}\r\n\r\n"
+                ))
+                .await;
+            let answer = answer.await.unwrap();
+            assert_eq!(answer.status().as_u16(), status);
+            drop((answer, send, origin));
+            world.end().await;
+        }
     })
     .await;
 }
