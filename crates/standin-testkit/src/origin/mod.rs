@@ -30,6 +30,9 @@ use std::time::SystemTime;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::LazyConfigAcceptor;
 
+/// If the rig's directory holds this file, OpenAI's origin has WebSockets.
+pub const HAS_RESPONSES: &str = "openai-has-websockets";
+
 /// An answer's body.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -71,8 +74,10 @@ impl Origins {
             body: String::from_utf8_lossy(&body).into_owned(),
         };
         self.note(seen.clone());
+        if let Some(talk) = socket::Talk::asked_for(&seen, self.directory.join(HAS_RESPONSES).exists()) {
+            return socket::open(talk, self, upgrade, seen);
+        }
         let response = match host {
-            _ if socket::is_asked_for(&seen) => return socket::open(self, upgrade, seen),
             "api.anthropic.com" => anthropic::answer(&seen),
             "api.openai.com" => openai::answer(&seen),
             "github.com" => git::answer(&self.directory, &seen, &body).await,

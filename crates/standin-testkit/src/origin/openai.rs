@@ -12,14 +12,15 @@ pub const COMMAND: &str = "echo made-by-the-tool > proof.txt";
 pub(super) fn answer(seen: &Seen) -> Response<Body> {
     let path = seen.target.split('?').next().unwrap_or_default();
     match (seen.method.as_str(), path) {
-        ("POST", "/v1/responses") => responses(&seen.body),
+        ("POST", "/v1/responses") => events(&turn(&seen.body)),
         ("GET", "/v1/models") => json(200, &value!({ "object": "list", "data": [], "models": [] })),
-        // Codex asks for a WebSocket first and falls back.
+        // Codex asks for a WebSocket first and falls back, unless the rig says that there is one (`socket`).
         _ => json(404, &value!({ "error": { "message": "not here", "type": "invalid_request_error" } })),
     }
 }
 
-fn responses(body: &str) -> Response<Body> {
+/// The events of one turn: names and data.
+pub(super) fn turn(body: &str) -> Vec<(&'static str, Value)> {
     let request: Value = serde_json::from_str(body).unwrap_or_default();
     let has_result = body.contains("_call_output\"");
     let item = if has_result { message() } else { tool_call(&offered(&request)) };
@@ -30,18 +31,22 @@ fn responses(body: &str) -> Response<Body> {
                        "output_tokens_details": { "reasoning_tokens": 0 }, "total_tokens": 2 }
         })
     };
-    events(&[
-        ("response.created", value!({ "type": "response.created", "response": response("in_progress", value!([])) })),
-        (
-            "response.output_item.added",
-            value!({ "type": "response.output_item.added", "output_index": 0, "item": item }),
-        ),
-        ("response.output_item.done", value!({ "type": "response.output_item.done", "output_index": 0, "item": item })),
-        (
-            "response.completed",
-            value!({ "type": "response.completed", "response": response("completed", value!([item])) }),
-        ),
-    ])
+    // Over a WebSocket Codex warms a turn up that it does not want generated yet.
+    let output = if request["generate"] == false { value!([]) } else { value!([item]) };
+    let mut list = vec![("response.created", value!({ "response": response("in_progress", value!([])) }))];
+    for (number, item) in output.as_array().into_iter().flatten().enumerate() {
+        for name in ["response.output_item.added", "response.output_item.done"] {
+            list.push((name, value!({ "output_index": number, "item": item })));
+        }
+    }
+    list.push(("response.completed", value!({ "response": response("completed", output) })));
+    list.into_iter().map(|(name, data)| (name, typed(name, data))).collect()
+}
+
+/// Every event names its type in its data, too.
+fn typed(name: &str, mut data: Value) -> Value {
+    data["type"] = name.into();
+    data
 }
 
 fn message() -> Value {

@@ -1,11 +1,12 @@
-//! A WebSocket origin: says what credential it was opened with, then every message back, and writes both down.
+//! WebSocket origins. One says what credential it was opened with, then every message back; the other is OpenAI's
+//! Responses API. All that is said to them is written down.
 
-use super::{Body, Origins};
+use super::{Body, Origins, openai};
 use crate::Seen;
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderValue, Response, header};
 use http_body_util::{BodyExt, Empty};
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
 use tokio_tungstenite::WebSocketStream;
@@ -14,19 +15,36 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error, Message, protocol::Role};
 
-/// Whether a request asks for a WebSocket here: elsewhere origins have none, and say so.
-pub(super) fn is_asked_for(seen: &Seen) -> bool {
-    seen.target == "/socket" && seen.header("sec-websocket-key").is_some()
+/// Who talks.
+#[derive(Clone, Copy)]
+pub(super) enum Talk {
+    Echo,
+    Responses,
 }
 
-pub(super) fn open(origins: &Arc<Origins>, upgrade: OnUpgrade, seen: Seen) -> Response<Body> {
+impl Talk {
+    /// Who talks, if a request asks for a WebSocket where there is one: elsewhere origins say that they have none.
+    pub(super) fn asked_for(seen: &Seen, has_responses: bool) -> Option<Self> {
+        seen.header("sec-websocket-key")?;
+        match (seen.host.as_str(), seen.target.as_str()) {
+            (_, "/socket") => Some(Self::Echo),
+            ("api.openai.com", "/v1/responses") if has_responses => Some(Self::Responses),
+            _ => None,
+        }
+    }
+}
+
+pub(super) fn open(talk: Talk, origins: &Arc<Origins>, upgrade: OnUpgrade, seen: Seen) -> Response<Body> {
     let accept = derive_accept_key(seen.header("sec-websocket-key").unwrap_or_default().as_bytes());
     let origins = Arc::clone(origins);
     tokio::spawn(async move {
         if let Ok(upgraded) = upgrade.await {
             let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
             // What a client breaks off is its own affair; tests look at what was seen.
-            talk(&origins, socket, seen).await.ok();
+            match talk {
+                Talk::Echo => echo(&origins, socket, seen).await.ok(),
+                Talk::Responses => responses(&origins, socket, seen).await.ok(),
+            };
         }
     });
     let mut response = Response::new(Empty::new().boxed_unsync());
@@ -38,10 +56,9 @@ pub(super) fn open(origins: &Arc<Origins>, upgrade: OnUpgrade, seen: Seen) -> Re
     response
 }
 
-async fn talk<S>(origins: &Origins, mut socket: WebSocketStream<S>, seen: Seen) -> Result<(), Error>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-{
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+async fn echo(origins: &Origins, mut socket: Socket, seen: Seen) -> Result<(), Error> {
     // Cut in the middle of whatever stands there.
     let opened_with = format!("opened with {}", seen.header("authorization").unwrap_or("nothing"));
     let (first, second) = opened_with.split_at(opened_with.len() / 2);
@@ -50,11 +67,28 @@ where
     while let Some(message) = socket.next().await {
         let message = message?;
         if let Message::Text(text) = &message {
-            origins.note(Seen { method: "MESSAGE".to_owned(), body: text.to_string(), ..seen.clone() });
+            note(origins, &seen, text);
         }
         if message.is_text() || message.is_binary() {
             socket.send(message).await?;
         }
     }
     Ok(())
+}
+
+/// Each message asks for a turn, each event of the answer is a message.
+async fn responses(origins: &Origins, mut socket: Socket, seen: Seen) -> Result<(), Error> {
+    while let Some(message) = socket.next().await {
+        if let Message::Text(text) = message? {
+            note(origins, &seen, &text);
+            for (_, event) in openai::turn(&text) {
+                socket.send(Message::text(event.to_string())).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn note(origins: &Origins, opened: &Seen, text: &str) {
+    origins.note(Seen { method: "MESSAGE".to_owned(), body: text.to_owned(), ..opened.clone() });
 }
