@@ -110,6 +110,48 @@ node --experimental-websocket --no-warnings talk.mjs",
     assert_eq!(origin_heard(&outcome), [format!("{{\"auth\":\"{ECHO_KEY}\"}}")]);
 }
 
+/// In a stream of HTTP/2 (RFC 8441), by Node's HTTP/2: frames by hand, the stand-in cut in two of them.
+#[test]
+fn a_stream_of_http2() {
+    let (outcome, said) = talk(
+        "cat > talk.mjs <<'END'
+import http2 from 'node:http2';
+const frame = (first, text) => {
+    const payload = Buffer.from(text), mask = Buffer.from([1, 2, 3, 4]);
+    return Buffer.concat([Buffer.from([first, 0x80 | payload.length]), mask, payload.map((byte, i) => byte ^ mask[i % 4])]);
+};
+const session = http2.connect('https://echo.example');
+session.once('remoteSettings', ({ enableConnectProtocol }) => {
+    const stream = session.request({
+        ':method': 'CONNECT', ':protocol': 'websocket', ':path': '/socket',
+        authorization: 'Bearer ' + process.env.ECHO, 'sec-websocket-version': '13',
+    });
+    let got = Buffer.alloc(0), texts = [];
+    stream.on('response', (fields) => console.log(enableConnectProtocol, fields[':status']));
+    stream.on('data', (data) => {
+        got = Buffer.concat([got, data]);
+        while (got.length > 1 && got.length >= 2 + (got[1] & 127)) {
+            const [first, length] = got, payload = got.subarray(2, 2 + length);
+            got = got.subarray(2 + length);
+            if (first === 0x88) { console.log(texts.join(''), payload.readUInt16BE()); stream.end(); continue; }
+            texts.push(payload.toString() + (first & 0x80 ? '|' : ''));
+            if (texts.join('').split('|').length === 2 && first & 0x80) {
+                stream.write(frame(1, process.env.ECHO.slice(0, 9)));
+                stream.write(frame(0x80, process.env.ECHO.slice(9)));
+            } else if (first & 0x80) stream.write(frame(0x88, Buffer.from([3, 232])));
+        }
+    });
+    stream.on('close', () => session.close());
+});
+END
+node talk.mjs",
+    );
+    assert_eq!(said, "true 200\nopened with Bearer STANDIN|STANDIN| 1000\n", "{}", outcome.stderr);
+    assert_eq!(origin_heard(&outcome), [ECHO_KEY]);
+    assert_eq!(outcome.seen[0].method, "GET", "an upgrade of HTTP/1.1");
+    assert!(outcome.log.contains("\"method\":\"CONNECT\""), "{}", outcome.log);
+}
+
 /// At a host for which the stand-in is not good, the client is told, and the origin hears nothing of it.
 #[test]
 fn a_stand_in_goes_to_no_other_host() {

@@ -73,6 +73,22 @@ async fn what_is_under_way_arrives() {
     .await;
 }
 
+/// A side that does not answer a close frame is not waited for without end. (This test waits for that end, which is ten
+/// seconds off.)
+#[tokio::test]
+async fn a_close_that_is_not_answered() {
+    within(async {
+        let world = World::new().await;
+        let (mut client, mut origin) = open(&world, V::H1).await;
+        client.close(1000).await;
+        origin.expect_close(1000).await;
+        let (client_ended, origin_ended) = tokio::join!(client.next(), origin.next());
+        assert_eq!((client_ended, origin_ended), (None, None));
+        ended(world, client, origin, ("completed", "closed by the client: 1000")).await;
+    })
+    .await;
+}
+
 /// A side may end its connection without a word; the other side may still finish.
 #[tokio::test]
 async fn an_end_without_a_close_frame() {

@@ -3,6 +3,7 @@
 mod closing;
 mod compression;
 mod frames;
+mod holding;
 mod opening;
 mod peer;
 mod secrets;
