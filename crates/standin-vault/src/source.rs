@@ -75,6 +75,9 @@ impl SecretSource for CommandSource {
         let spawn = |source| SourceError::Spawn { program: program.clone(), source };
         let mut child = Command::new("/bin/sh")
             .args(["-c", &self.0])
+            // Not where Standin was started: that is the workspace, and what a command finds there (`git`: helpers in
+            // `.git/config`) is the sandbox's to write.
+            .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -142,6 +145,7 @@ mod tests {
         let large = file("large", &vec![b'x'; MAX_SECRET_BYTES + 1]);
         check(&large, &format!("error: {} is larger than 64 KiB", large.describe()));
         check(&CommandSource::new("printf 'value\\n'"), "value");
+        check(&CommandSource::new("pwd"), "/");
         check(&CommandSource::new("exit 3"), "error: `cmd:exit` ended with exit status: 3");
         check(&CommandSource::new("true"), "error: cmd:true is empty");
         let missing = directory.path().join("missing");

@@ -8,6 +8,7 @@ mod clients;
 mod crash;
 mod direct;
 mod escapes;
+mod home;
 mod injection;
 mod kernel;
 mod python;

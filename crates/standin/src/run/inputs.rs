@@ -13,7 +13,10 @@ pub(crate) struct Inputs {
     /// Where the command's program lies.
     pub(crate) program: PathBuf,
     pub(crate) workspace: PathBuf,
+    /// As the caller calls it, and the sandbox, too.
     pub(crate) home: PathBuf,
+    /// Where it lies: on some systems `/home` is a link, and what is compared with a path without links is this.
+    pub(crate) real_home: PathBuf,
     pub(crate) state: PathBuf,
     pub(crate) environment: BTreeMap<OsString, OsString>,
     pub(crate) config: Config,
@@ -32,12 +35,19 @@ impl Inputs {
             None => std::env::current_dir().map_err(|e| Failure::because("cannot tell the current directory", &e))?,
         };
         let workspace = existing(&workspace)?;
-        if home.starts_with(&workspace) {
+        let real_home = home.canonicalize().unwrap_or_else(|_| home.clone()); // one that is not there holds nothing
+        if home.starts_with(&workspace) || real_home.starts_with(&workspace) {
             return Err(Failure::new(format!(
                 "{} holds your home, which the sandbox must not see",
                 workspace.display()
             ))
             .hint("change into a project's directory, or name one with --workspace"));
+        }
+        let state = directory(&environment, "XDG_STATE_HOME", &home, ".local/state");
+        let writable = arguments.rw.iter().map(|path| existing(path)).collect::<Result<Vec<_>, _>>()?;
+        let settings = directory(&environment, "XDG_CONFIG_HOME", &home, ".config");
+        for shown in writable.iter().chain([&workspace]) {
+            keeps_out_of_our_own(shown, [&state, &settings])?;
         }
         let mut config = read_config(arguments.config.as_deref(), &environment, &home)?;
         for text in &arguments.allow {
@@ -46,18 +56,18 @@ impl Inputs {
         for text in &arguments.secret {
             config.credentials.push(standin_config::parse_secret(text).map_err(|e| Failure::because("--secret", &e))?);
         }
-        let paths = |list: &[PathBuf]| list.iter().map(|path| existing(path)).collect::<Result<Vec<_>, _>>();
         Ok(Self {
             program: find_program(&arguments.command[0], &environment, &workspace)?,
             command: arguments.command.clone(),
             workspace,
-            state: directory(&environment, "XDG_STATE_HOME", &home, ".local/state"),
+            state,
             home,
+            real_home,
             environment,
             config,
             pass: arguments.env.clone(),
-            read_only: paths(&arguments.ro)?,
-            writable: paths(&arguments.rw)?,
+            read_only: arguments.ro.iter().map(|path| existing(path)).collect::<Result<_, _>>()?,
+            writable,
         })
     }
 
@@ -107,6 +117,26 @@ fn read_config(
 /// The path without links; it must exist.
 fn existing(path: &Path) -> Result<PathBuf, Failure> {
     path.canonicalize().map_err(|error| Failure::because(path.display(), &error))
+}
+
+/// What the command may write must not hold Standin's own files: the log and the key of stand-ins, or settings, which name
+/// commands that the next run executes outside.
+fn keeps_out_of_our_own(shown: &Path, own: [&PathBuf; 2]) -> Result<(), Failure> {
+    let held = |path: &&&PathBuf| {
+        // It may not be there yet; what there is of it may be behind links.
+        let real = path.ancestors().find_map(|there| {
+            let rest = path.strip_prefix(there).ok()?;
+            there.canonicalize().ok().map(|there| there.join(rest))
+        });
+        path.starts_with(shown) || real.is_some_and(|real| real.starts_with(shown))
+    };
+    match own.iter().find(held) {
+        Some(path) => {
+            Err(Failure::new(format!("{} holds {}, which the sandbox must not write", shown.display(), path.display()))
+                .hint("change into a project's directory, or name one with --workspace"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Finds the program as a shell would, but never in the workspace by a bare name.

@@ -13,7 +13,19 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Directories of the home that hold tools and no secrets.
-const TOOLS: &[&str] = &[".rustup", ".pyenv", ".nvm", ".volta", ".bun", ".deno", ".asdf", ".local/share/mise"];
+const TOOLS: &[&str] = &[
+    ".rustup",
+    ".pyenv",
+    ".rbenv",
+    ".nodenv",
+    ".ghcup",
+    ".nvm",
+    ".volta",
+    ".bun",
+    ".deno",
+    ".asdf",
+    ".local/share/mise",
+];
 
 /// Puts the sandbox's specification together.
 pub(super) fn spec(inputs: &Inputs, lent: &Lent, ca: &SessionCa, session: &SessionId) -> Result<Spec, Failure> {
@@ -54,8 +66,12 @@ fn host_trust() -> Result<HostTrust, Failure> {
 /// Where the tools on the PATH live, outside of the system: narrow enough to leave credentials beside them out.
 fn tools(inputs: &Inputs) -> Vec<PathBuf> {
     let path = inputs.variable("PATH").unwrap_or_default();
-    let mut found: Vec<PathBuf> =
-        std::env::split_paths(path).filter_map(|directory| tool_root(&directory, &inputs.home)).collect();
+    // Without links and `..` first: what lies beside a directory is told from where it really is.
+    let mut found: Vec<PathBuf> = std::env::split_paths(path)
+        .filter(|directory| directory.is_absolute())
+        .filter_map(|directory| directory.canonicalize().ok())
+        .filter_map(|directory| tool_root(&directory, &inputs.real_home))
+        .collect();
     found.extend(TOOLS.iter().map(|name| inputs.home.join(name)));
     // A program is often a link to where it was installed.
     if let Ok(program) = inputs.program.canonicalize() {
@@ -69,10 +85,12 @@ fn tools(inputs: &Inputs) -> Vec<PathBuf> {
     found
 }
 
-/// The directory to show for an entry of the PATH: what holds `bin`, except where secrets lie beside it.
+/// The directory to show for an entry of the PATH: what holds `bin`, except where secrets lie beside it. Programs with
+/// a hidden directory of their own keep their tokens there, too (`~/.docker`, `~/.fly`, `~/.pulumi`, `~/.cargo`).
 fn tool_root(entry: &Path, home: &Path) -> Option<PathBuf> {
     let parent = entry.parent()?;
-    let beside_secrets = [".cargo", ".local", ".npm-global", "go"].iter().any(|name| parent == home.join(name));
+    let hidden = parent.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    let beside_secrets = parent.parent() == Some(home) && (hidden || parent.ends_with("go"));
     if parent == home || beside_secrets || !entry.ends_with("bin") {
         return Some(entry.to_owned());
     }
@@ -82,5 +100,6 @@ fn tool_root(entry: &Path, home: &Path) -> Option<PathBuf> {
 /// Neither part of the system, which is shown anyway, nor something that holds the home or the whole disk.
 fn is_showable(path: &Path, inputs: &Inputs) -> bool {
     let in_system = SYSTEM.iter().any(|system| path.starts_with(system));
-    path.is_dir() && !in_system && !inputs.home.starts_with(path) && !path.starts_with(&inputs.workspace)
+    let holds_home = inputs.home.starts_with(path) || inputs.real_home.starts_with(path);
+    path.is_dir() && !in_system && !holds_home && !path.starts_with(&inputs.workspace)
 }

@@ -1,0 +1,70 @@
+//! The home stays outside, by whatever name it is called, and so do Standin's own files.
+
+use crate::direct::Caller;
+use std::fs::{create_dir_all, write};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+fn has_file(home: &Path, name: &str) {
+    let path = home.join(name);
+    create_dir_all(path.parent().unwrap()).unwrap();
+    write(path, "token").unwrap();
+}
+
+/// Runs it; what it printed, and what Standin said.
+fn outcome(command: &mut Command) -> (String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn tokens_beside_tools_are_not_shown() {
+    let caller = Caller::new();
+    let home = caller.path("home");
+    has_file(&home, ".fly/config.yml");
+    has_file(&home, ".local/share/keyring");
+    has_file(&home, "tools/lib");
+    for bin in [".fly/bin", ".local/bin", "tools/bin"] {
+        create_dir_all(home.join(bin)).unwrap();
+    }
+    let entries = [".fly/bin", ".local/share/../bin", "tools/bin"].map(|entry| home.join(entry).display().to_string());
+    let script = "cd; ls -d .fly/* .local/* tools/*";
+    let mut standin = caller.standin(&["/bin/sh", "-c", script]);
+    let (seen, said) = outcome(standin.env("PATH", format!("{}:/usr/bin:/bin", entries.join(":"))));
+    assert_eq!(seen, ".fly/bin\n.local/bin\ntools/bin\ntools/lib\n", "{said}");
+}
+
+#[test]
+fn a_home_behind_a_link_is_a_home() {
+    let caller = Caller::new();
+    let (real, link) = (caller.path("home"), caller.path("link"));
+    has_file(&real, ".ssh/id");
+    create_dir_all(real.join("bin")).unwrap();
+    symlink(&real, &link).unwrap();
+    let look = ["/bin/cat", real.join(".ssh/id").to_str().unwrap()].map(ToOwned::to_owned);
+    let look = look.each_ref().map(String::as_str);
+    // On the PATH, without the link.
+    let path = format!("{}:/usr/bin:/bin", real.join("bin").display());
+    let (seen, said) = outcome(caller.standin(&look).env("HOME", &link).env("PATH", path));
+    assert!(seen.is_empty() && said.contains("No such file"), "{seen} {said}");
+    // As the workspace.
+    let (seen, said) = outcome(caller.standin(&look).env("HOME", &link).current_dir(&real));
+    assert!(seen.is_empty() && said.contains("holds your home"), "{seen} {said}");
+}
+
+#[test]
+fn nobody_inside_writes_our_own_files() {
+    let caller = Caller::new();
+    let home = caller.path("home");
+    create_dir_all(home.join(".config/standin")).unwrap();
+    let plain = |directory: &Path| outcome(caller.standin(&["/bin/true"]).current_dir(directory)).1;
+    assert!(plain(&home.join(".config")).contains("which the sandbox must not write"));
+    assert!(plain(&caller.path("state")).contains("which the sandbox must not write"));
+    // Settings kept in a repository that is the workspace.
+    let workspace = caller.path("workspace");
+    std::fs::rename(home.join(".config/standin"), workspace.join("settings")).unwrap();
+    symlink(workspace.join("settings"), home.join(".config/standin")).unwrap();
+    assert!(plain(&workspace).contains("which the sandbox must not write"));
+}
