@@ -15,6 +15,7 @@ pub mod limits;
 pub mod pattern;
 pub mod rule;
 pub mod slot;
+pub mod spelling;
 
 pub use authority::{Authority, AuthorityError, Scheme};
 pub use caps::{Caps, SessionCaps};
@@ -24,3 +25,4 @@ pub use id::{CredentialName, ExchangeId, Principal, SessionId};
 pub use pattern::{HostPattern, PathPattern, PatternError};
 pub use rule::{AddressBlocks, GrantRule, Methods, Ports, RequestRule};
 pub use slot::{Slot, SlotError};
+pub use spelling::Spellings;

@@ -28,6 +28,7 @@ pub struct PathPattern {
     glob: globset::Glob,
     /// Compiled when first asked: a catalogue has hundreds of patterns, a session needs a few, and start-up is short.
     matcher: OnceLock<globset::GlobMatcher>,
+    caseless: OnceLock<Option<globset::GlobMatcher>>,
 }
 
 /// Why a text is not a pattern.
@@ -113,11 +114,8 @@ impl PathPattern {
         if !text.starts_with('/') {
             return Err(PatternError::NotAbsolute);
         }
-        globset::GlobBuilder::new(text)
-            .literal_separator(true)
-            .backslash_escape(true)
-            .build()
-            .map(|glob| Self { glob, matcher: OnceLock::new() })
+        compile(text, false)
+            .map(|glob| Self { glob, matcher: OnceLock::new(), caseless: OnceLock::new() })
             .map_err(|error| PatternError::Glob(error.kind().to_string()))
     }
 
@@ -126,10 +124,22 @@ impl PathPattern {
         self.matcher.get_or_init(|| self.glob.compile_matcher()).is_match(path)
     }
 
+    /// Whether `path` is one of those meant, in any case: for rules that deny.
+    pub fn matches_in_any_case(&self, path: &str) -> bool {
+        let caseless = self.caseless.get_or_init(|| Some(compile(self.as_str(), true).ok()?.compile_matcher()));
+        // A pattern that compiles with case compiles without; if it did not, denying would be the safe side.
+        caseless.as_ref().is_none_or(|matcher| matcher.is_match(path))
+    }
+
     /// As it was written.
     pub fn as_str(&self) -> &str {
         self.glob.glob()
     }
+}
+
+fn compile(text: &str, caseless: bool) -> Result<globset::Glob, globset::Error> {
+    let mut builder = globset::GlobBuilder::new(text);
+    builder.literal_separator(true).backslash_escape(true).case_insensitive(caseless).build()
 }
 
 impl fmt::Display for HostPattern {

@@ -3,6 +3,7 @@
 use crate::host::Host;
 use crate::pattern::{HostPattern, PathPattern};
 use crate::slot::Slot;
+use crate::spelling::Spellings;
 use ipnet::IpNet;
 use std::net::IpAddr;
 
@@ -61,6 +62,16 @@ impl RequestRule {
             && self.methods.contain(method)
             && (self.paths.is_empty() || self.paths.iter().any(|pattern| pattern.matches(path)))
     }
+
+    /// Whether the rule, which denies, means this request: in any spelling that some server takes for it.
+    pub fn denies_request(&self, host: &Host, port: u16, method: &str, path: &Spellings<'_>) -> bool {
+        let means = |pattern: &PathPattern| {
+            pattern.matches(path.written()) || path.careless().any(|path| pattern.matches_in_any_case(path))
+        };
+        self.admits_connection(host, port)
+            && self.methods.contain_in_any_case(method)
+            && (self.paths.is_empty() || self.paths.iter().any(means))
+    }
 }
 
 impl Ports {
@@ -96,8 +107,16 @@ impl Methods {
     /// Whether `method` (case-sensitive, RFC 9110 §9.1) is one of them.
     pub fn contain(&self, method: &str) -> bool {
         match self {
-            Self::Any => !matches!(method, "TRACE" | "TRACK" | "CONNECT"),
+            Self::Any => !["TRACE", "TRACK", "CONNECT"].iter().any(|never| method.eq_ignore_ascii_case(never)),
             Self::Only(list) => list.iter().any(|m| m == method),
+        }
+    }
+
+    /// Whether a server that knows no case takes `method` for one of them.
+    pub fn contain_in_any_case(&self, method: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(list) => list.iter().any(|m| m.eq_ignore_ascii_case(method)),
         }
     }
 }

@@ -214,6 +214,7 @@ impl RawRule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use standin_model::{Host, Spellings};
     use std::collections::HashSet;
 
     #[test]
@@ -235,6 +236,51 @@ mod tests {
                 let Methods::Only(methods) = &rule.methods else { panic!("{} allows every method", service.id) };
                 assert!(methods.iter().all(|m| m == "GET" || m == "HEAD"), "{}", service.id);
             }
+        }
+    }
+
+    /// Requests that make another credential, hand one out, or change who sees what, as these services take them.
+    #[test]
+    fn what_leads_to_more_is_denied() {
+        for (id, host, method, path) in [
+            ("anthropic", "api.anthropic.com", "POST", "/api/oauth/claude_cli/create_api_key"),
+            ("gemini", "generativelanguage.googleapis.com", "POST", "/v1alpha/auth_tokens"),
+            ("github", "api.github.com", "POST", "/repos/o/r"), // means PATCH there
+            ("github", "api.github.com", "PATCH", "/repos/o/r/"),
+            ("github", "api.github.com", "POST", "/repositories/1/keys"),
+            ("github", "api.github.com", "PATCH", "/user/repository_invitations/1"),
+            ("github", "api.github.com", "POST", "/orgs/o/actions/runners/registration-token"),
+            ("gitlab", "gitlab.com", "POST", "/api/v4/projects/1/access_tokens.json"),
+            ("gitlab", "gitlab.com", "POST", "/api/v4/projects/g%2Fp/deploy_tokens/"),
+            ("gitlab", "gitlab.com", "GET", "/api/v4/projects/1/variables"),
+            ("gitlab", "gitlab.com", "PUT", "/api/v4/projects/1"),
+            ("openai", "api.openai.com", "POST", "/v1/realtime/client_secrets"),
+            ("openai", "api.openai.com", "POST", "/v1/realtime%2Fclient_secrets"),
+            ("openai", "api.openai.com", "POST", "/v1/realtime/transcription_sessions"),
+        ] {
+            let denied = |path| {
+                let (host, path) = (Host::parse(host).unwrap(), Spellings::of(path));
+                let deny = &Catalogue::builtin().service(id).unwrap().deny;
+                deny.iter().any(|rule| rule.denies_request(&host, 443, method, &path))
+            };
+            assert!(denied(path), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn work_is_not_denied() {
+        for (id, host, method, path) in [
+            ("anthropic", "api.anthropic.com", "GET", "/api/oauth/profile"),
+            ("github", "api.github.com", "POST", "/repos/o/r/pulls"),
+            ("github", "api.github.com", "GET", "/repositories/1/pulls"),
+            ("github", "api.github.com", "PUT", "/repos/o/r/contents/gists"),
+            ("github", "github.com", "POST", "/o/r.git/git-receive-pack"),
+            ("gitlab", "gitlab.com", "POST", "/api/v4/projects/g%2Fp/merge_requests"),
+            ("openai", "api.openai.com", "GET", "/v1/realtime"),
+        ] {
+            let (host, path) = (Host::parse(host).unwrap(), Spellings::of(path));
+            let deny = &Catalogue::builtin().service(id).unwrap().deny;
+            assert!(!deny.iter().any(|rule| rule.denies_request(&host, 443, method, &path)), "{}", path.written());
         }
     }
 

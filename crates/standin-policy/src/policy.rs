@@ -4,7 +4,7 @@
 
 use ipnet::IpNet;
 use standin_model::{
-    AddressBlocks, CredentialName, Denial, DenyReason, GrantRule, Host, Methods, RequestRule, Scheme, Slot,
+    AddressBlocks, CredentialName, Denial, DenyReason, GrantRule, Host, Methods, RequestRule, Scheme, Slot, Spellings,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -168,9 +168,17 @@ impl Policy {
         }
         let mut rule = None;
         let mut grants = Vec::new();
+        let denying = self.about(host).filter(|entry| entry.effect == Effect::Deny);
+        let mut spellings = None;
+        for entry in denying {
+            let spellings = spellings.get_or_insert_with(|| Spellings::of(path));
+            if entry.rule.denies_request(host, port, method, spellings) {
+                return RequestVerdict::Deny(self.refuse_request(facts, Some(&entry.label)));
+            }
+        }
         for entry in self.about(host).filter(|entry| entry.rule.admits_request(host, port, method, path)) {
             match entry.effect {
-                Effect::Deny => return RequestVerdict::Deny(self.refuse_request(facts, Some(&entry.label))),
+                Effect::Deny => continue, // asked above
                 Effect::Allow | Effect::Reserve => {}
                 Effect::Lend(grant) => grants.push(grant),
             }
@@ -342,6 +350,19 @@ mod tests {
             "http.request_not_allowed: GET /v1/admin/x at api.example is denied by the rule `api:admin`"
         );
         assert_eq!(request("TRACE", "docs.example", "/"), "http.method_refused: TRACE is never sent");
+        assert_eq!(request("tRACE", "docs.example", "/"), "http.method_refused: tRACE is never sent");
+    }
+
+    #[test]
+    fn what_is_denied_is_denied_in_every_spelling() {
+        for path in ["/v1/Admin/x", "/v1%2Fadmin/x", "/v1/admin;a/x", "/v1/admin/x.json", "/v1/%2561dmin/x"] {
+            let verdict = request("post", "api.example", path);
+            assert!(verdict.ends_with("is denied by the rule `api:admin`"), "{path}: {verdict}");
+        }
+        assert_eq!(request("POST", "api.example", "/v1/administrator"), "api with 1 grants");
+        // Allowed is what is written.
+        assert!(request("GET", "api.example", "/V1/x").starts_with("http.request_not_allowed: "));
+        assert!(request("get", "docs.example", "/x").starts_with("http.request_not_allowed: "));
     }
 
     #[test]
