@@ -45,6 +45,13 @@ pub const AUTH_HEADERS: &[&str] = &[
     "dd-application-key",
     "x-algolia-api-key",
     "xi-api-key",
+    "apikey",
+    "x-apikey",
+    "x-auth-key",
+    "x-authorization",
+    "x-rapidapi-key",
+    "x-serverless-authorization",
+    "ocp-apim-subscription-key",
     "cookie",
 ];
 

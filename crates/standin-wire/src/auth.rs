@@ -1,7 +1,8 @@
 //! Where credentials stand in a request, and how a stand-in there is exchanged.
 //!
-//! A header value is read as `Basic user:password` (RFC 7617), as `scheme token` (RFC 9110 §11.4), as a list
-//! of cookies, or as the bare value; a stand-in must be the whole of a part, never a piece of it.
+//! A field is read as `Basic user:password` (RFC 7617), as `scheme token` (RFC 9110 §11.4) or as the bare value, `Cookie`
+//! as a list, a parameter as the bare value; a stand-in must be the whole of a part, never a piece of it. What is beside it
+//! must not be another credential: Rails reads `Token token=OTHER; x=OURS` as OTHER.
 
 use base64::Engine;
 use base64::alphabet;
@@ -33,7 +34,25 @@ const AUTH_PARAMETERS: &[&str] = &[
     "x-goog-signature",
     "awsaccesskeyid",
     "sig",
+    "oauth_token",
+    "job_token",
+    "feed_token",
+    "rss_token",
+    "client_secret",
+    "api-key",
+    "x-api-key",
+    "subscription-key",
+    // Google's other spellings, and fields in a parameter.
+    "$key",
+    "$access_token",
+    "$oauth_token",
+    "$httpheaders",
 ];
+
+/// Credentials in a list of WebSocket protocols, where browsers put them: OpenAI's, Kubernetes'.
+const AUTH_PROTOCOLS: &[&str] = &["openai-insecure-api-key.", "openai-ephemeral-token.", "base64url.bearer."];
+/// No authentication scheme is longer (RFC 9110 §11.1 and its registry); keys are.
+const MAX_SCHEME: usize = 16;
 
 /// The places of a request that hold a credential by convention, and those whose value `is_ours`.
 pub fn credentials_in(
@@ -43,7 +62,10 @@ pub fn credentials_in(
 ) -> Vec<(Slot, Vec<u8>)> {
     let mut found = Vec::new();
     for (name, value) in headers {
-        if AUTH_HEADERS.contains(&name.as_str()) || is_ours(value.as_bytes()) {
+        if is_auth_header(name.as_str())
+            || is_auth_protocol(name.as_str(), value.as_bytes())
+            || is_ours(value.as_bytes())
+        {
             found.push((Slot::Header(name.as_str().to_owned()), value.as_bytes().to_vec()));
         }
     }
@@ -58,10 +80,23 @@ pub fn credentials_in(
 /// Whether a value in this slot is a credential even if we do not know it. A cookie may be anything.
 pub fn is_credential_slot(slot: &Slot) -> bool {
     match slot {
-        Slot::Header(name) => name != "cookie" && AUTH_HEADERS.contains(&name.as_str()),
+        // Of a list of protocols only a value that holds a credential was taken for a slot.
+        Slot::Header(name) => name != "cookie" && (is_auth_header(name) || name == PROTOCOLS),
         Slot::Query(name) => AUTH_PARAMETERS.contains(&name.to_ascii_lowercase().as_str()),
         Slot::WebSocket => false,
     }
+}
+
+const PROTOCOLS: &str = "sec-websocket-protocol";
+
+/// Servers of the CGI tradition take `_` for `-` (RFC 3875 §4.1.18).
+fn is_auth_header(name: &str) -> bool {
+    AUTH_HEADERS.contains(&name) || (name.contains('_') && AUTH_HEADERS.contains(&name.replace('_', "-").as_str()))
+}
+
+fn is_auth_protocol(name: &str, value: &[u8]) -> bool {
+    let holds = |protocol: &str| AUTH_PROTOCOLS.iter().any(|known| protocol.trim().starts_with(known));
+    name == PROTOCOLS && String::from_utf8_lossy(value).to_ascii_lowercase().split(',').any(holds)
 }
 
 /// Whether a grant with these slots covers `slot`. An empty list means every auth header.
@@ -73,13 +108,14 @@ pub fn covers(granted: &[Slot], slot: &Slot) -> bool {
     }
 }
 
-/// The first part of a value that `lookup` knows.
-pub fn find<T>(value: &[u8], lookup: impl Fn(&str) -> Option<T>) -> Option<T> {
+/// The first part of a slot's value that `lookup` knows.
+pub fn find<T>(slot: &Slot, value: &[u8], lookup: impl Fn(&str) -> Option<T>) -> Option<T> {
     let text = std::str::from_utf8(value).ok()?.trim();
     if let Some(known) = lookup(text) {
         return Some(known);
     }
-    if let Some((scheme, rest)) = text.split_once(' ') {
+    let Slot::Header(name) = slot else { return None };
+    if let Some((scheme, rest)) = scheme_of(text) {
         let rest = rest.trim();
         if scheme.eq_ignore_ascii_case("basic") {
             let (user, password) = basic(rest)?;
@@ -89,16 +125,24 @@ pub fn find<T>(value: &[u8], lookup: impl Fn(&str) -> Option<T>) -> Option<T> {
             return Some(known);
         }
     }
-    text.split(';').filter_map(|cookie| cookie.split_once('=')).find_map(|(_, value)| lookup(value.trim()))
+    let mut cookies = text.split(';').filter(|_| name == "cookie").filter_map(|cookie| cookie.split_once('='));
+    cookies.find_map(|(_, value)| lookup(value.trim()))
+}
+
+/// `scheme rest`. The scheme is a word: in `KEY OURS` the key could be another one.
+fn scheme_of(text: &str) -> Option<(&str, &str)> {
+    let is_word = |scheme: &str| scheme.len() <= MAX_SCHEME && scheme.bytes().all(|b| b.is_ascii_alphabetic());
+    text.split_once(' ').filter(|(scheme, _)| is_word(scheme))
 }
 
 /// The value with its stand-in exchanged; `None` if the stand-in is not a part of it.
-pub fn rewrite(value: &[u8], stand_in: &str, secret: &[u8]) -> Option<Vec<u8>> {
+pub fn rewrite(slot: &Slot, value: &[u8], stand_in: &str, secret: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(value).ok()?.trim();
     if text == stand_in {
         return Some(secret.to_vec());
     }
-    if let Some((scheme, rest)) = text.split_once(' ') {
+    let Slot::Header(name) = slot else { return None };
+    if let Some((scheme, rest)) = scheme_of(text) {
         if scheme.eq_ignore_ascii_case("basic") {
             let (user, password) = basic(rest.trim())?;
             let user = if user == stand_in { secret } else { user.as_bytes() };
@@ -109,6 +153,9 @@ pub fn rewrite(value: &[u8], stand_in: &str, secret: &[u8]) -> Option<Vec<u8>> {
         if rest.trim() == stand_in {
             return Some([scheme.as_bytes(), b" ", secret].concat());
         }
+    }
+    if name != "cookie" {
+        return None;
     }
     let mut exchanged = false;
     let cookies: Vec<Vec<u8>> = text
@@ -163,7 +210,8 @@ pub fn rewrite_query(query: &str, name: &str, stand_in: &str, secret: &[u8]) -> 
 }
 
 fn parameters(query: &str) -> impl Iterator<Item = (String, String)> {
-    query.split('&').filter_map(|part| part.split_once('=')).map(|(name, value)| (decoded(name), decoded(value)))
+    // Some servers take `;` for `&`; what they find behind it is found here, too.
+    query.split(['&', ';']).filter_map(|part| part.split_once('=')).map(|(name, value)| (decoded(name), decoded(value)))
 }
 
 fn decoded(text: &str) -> String {
@@ -184,9 +232,14 @@ mod tests {
     const REAL: &[u8] = b"real-token-5678";
 
     fn check(value: &str, expected: Option<&str>) {
-        let found = find(value.as_bytes(), |candidate| (candidate == FAKE).then_some(()));
+        check_in("authorization", value, expected);
+    }
+
+    fn check_in(name: &str, value: &str, expected: Option<&str>) {
+        let slot = Slot::Header(name.to_owned());
+        let found = find(&slot, value.as_bytes(), |candidate| (candidate == FAKE).then_some(()));
         assert_eq!(found.is_some(), expected.is_some(), "find in {value:?}");
-        let got = rewrite(value.as_bytes(), FAKE, REAL).map(|v| String::from_utf8(v).unwrap());
+        let got = rewrite(&slot, value.as_bytes(), FAKE, REAL).map(|v| String::from_utf8(v).unwrap());
         if expected.is_some() {
             assert_eq!(got.as_deref(), expected, "rewrite of {value:?}");
         }
@@ -210,7 +263,10 @@ mod tests {
         check("fake-token-1234", Some("real-token-5678"));
         check("Bearer fake-token-1234", Some("Bearer real-token-5678"));
         check("token  fake-token-1234", Some("token real-token-5678"));
-        check("a=b; session=fake-token-1234; c=d", Some("a=b; session=real-token-5678; c=d"));
+        check_in("cookie", "a=b; session=fake-token-1234; c=d", Some("a=b; session=real-token-5678; c=d"));
+        check("Token token=other; x=fake-token-1234", None);
+        check_in("x-api-key", "other; x=fake-token-1234", None);
+        check_in("x-api-key", "sk-other fake-token-1234", None);
         check("Bearer xfake-token-1234", None);
         check("Bearer fake-token-1234x", None);
         check("Bearer fake-token-1234 more", None);
@@ -245,5 +301,21 @@ mod tests {
         let mut slots: Vec<_> = found.iter().map(|(slot, _)| slot.to_string()).collect();
         slots.sort();
         assert_eq!(slots, ["header:x-api-key", "header:x-other", "query:sig"]);
+    }
+
+    #[test]
+    fn other_spellings_of_places() {
+        let foreign = |name: &'static str, value: &'static str, query: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            credentials_in(&headers, Some(query), |_| false).iter().any(|(slot, _)| is_credential_slot(slot))
+        };
+        assert!(foreign("private_token", "k", ""));
+        assert!(foreign("x_api_key", "k", ""));
+        assert!(foreign("sec-websocket-protocol", "realtime, openai-insecure-api-key.sk-x", ""));
+        assert!(!foreign("sec-websocket-protocol", "realtime, openai-beta.realtime-v1", ""));
+        assert!(foreign("accept", "*/*", "a=1;private_token=k"));
+        assert!(foreign("accept", "*/*", "%24key=k"));
+        assert!(!foreign("accept", "*/*", "page_token=k;keys=1"));
     }
 }

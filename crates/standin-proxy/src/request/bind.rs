@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use standin_model::{Authority, Denial, DenyReason};
 use standin_wire::path::{self, Target};
 
-/// Fields that belong to one hop (RFC 9110 §7.6.1) or would make the origin see another method (THREATS 34).
+/// Fields that belong to one hop (RFC 9110 §7.6.1) or would make the origin see another method (THREATS 34), path or host.
 const NOT_FORWARDED: &[&str] = &[
     "connection",
     "keep-alive",
@@ -21,6 +21,13 @@ const NOT_FORWARDED: &[&str] = &[
     "x-http-method-override",
     "x-http-method",
     "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-forwarded-host",
+    "x-forwarded-path",
+    "x-forwarded-prefix",
+    "x-forwarded-uri",
+    "x-host",
 ];
 
 /// A request whose authority equals the tunnel's destination and whose path is in normal form.
@@ -115,13 +122,29 @@ pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
     const TOO_LATE: &[&str] =
         &["host", "content-length", "content-encoding", "content-type", "te", "trailer", "expect"];
     remove_nominated(trailers);
+    remove_disguised(trailers);
     for name in NOT_FORWARDED.iter().chain(TOO_LATE) {
         trailers.remove(*name);
     }
 }
 
+/// Servers of the CGI tradition take `X_HTTP_Method_Override` for the field with hyphens (RFC 3875 §4.1.18).
+fn remove_disguised(headers: &mut HeaderMap) {
+    const FRAMING: &[&str] = &["host", "content-length"];
+    let means = |name: &str| {
+        let meant = name.replace('_', "-");
+        NOT_FORWARDED.iter().chain(FRAMING).any(|known| *known == meant)
+    };
+    let disguised: Vec<HeaderName> =
+        headers.keys().filter(|name| name.as_str().contains('_') && means(name.as_str())).cloned().collect();
+    for name in disguised {
+        headers.remove(name);
+    }
+}
+
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
     remove_nominated(headers);
+    remove_disguised(headers);
     for name in NOT_FORWARDED {
         headers.remove(*name);
     }

@@ -60,7 +60,7 @@ pub(super) fn inject(tunnel: &Tunnel, permit: &Permit, bound: BoundRequest) -> R
     let mut used = Vec::new();
     let is_ours = |value: &[u8]| tunnel.session.tripwire.find(value).is_some();
     for (slot, value) in auth::credentials_in(&head.headers, target.query.as_deref(), is_ours) {
-        match auth::find(&value, |candidate| tunnel.session.vault.by_stand_in(candidate)) {
+        match auth::find(&slot, &value, |candidate| tunnel.session.vault.by_stand_in(candidate)) {
             Some(index) => {
                 let name = granted(tunnel, permit, index, &slot)?;
                 exchange(tunnel, index, &slot, &value, &mut head.headers, &mut target)?;
@@ -192,7 +192,7 @@ fn exchange(
     let broken = || Denial::new(DenyReason::SourceFailed, "the real credential cannot stand in a header or a query");
     match slot {
         Slot::Header(name) => {
-            let real = auth::rewrite(value, stand_in, secret).ok_or_else(broken)?;
+            let real = auth::rewrite(slot, value, stand_in, secret).ok_or_else(broken)?;
             let mut real = HeaderValue::from_bytes(&real).map_err(|_| broken())?;
             real.set_sensitive(true);
             replace(headers, name, value, &real);

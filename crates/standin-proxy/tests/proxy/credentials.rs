@@ -34,6 +34,10 @@ async fn what_does_not_belong_is_refused_and_nothing_leaves() {
             (API, &[("authorization", &ours), ("x-api-key", "sk-other")], "credential.foreign"),
             (API, &[("x-api-key", STAND_IN), ("x-api-key", "sk-other")], "credential.foreign"),
             (API, &[("authorization", &ours), ("private-token", "x")], "credential.foreign"),
+            (API, &[("authorization", &ours), ("private_token", "x")], "credential.foreign"),
+            (API, &[("authorization", &format!("Token token=x; y={STAND_IN}"))], "credential.foreign"),
+            (API, &[("x-api-key", &format!("sk-other; y={STAND_IN}"))], "credential.foreign"),
+            (API, &[("sec-websocket-protocol", "a, openai-insecure-api-key.sk-other")], "credential.foreign"),
             (API, &[(&lower, "1")], "credential.wrong_slot"),
             (API, &[(&format!("x-{lower}-x"), "1")], "credential.wrong_slot"),
             (API, &[("x-note", STAND_IN)], "credential.wrong_slot"),
@@ -81,6 +85,32 @@ async fn every_line_of_a_field_is_kept() {
         drop(client);
         let rows = world.finish(&["h2 GET /x 200 completed"]).await;
         assert!(rows[0].credentials.iter().all(|name| name == "key") && !rows[0].credentials.is_empty());
+    })
+    .await;
+}
+
+/// What was judged is the method and path of the request line. No field may tell a server others.
+#[tokio::test]
+async fn no_field_names_another_method_or_path() {
+    within(async {
+        let world = World::new().await;
+        let mut asker = world.asker(OPEN, V::H1).await;
+        let mut request = Request::post("/x").header("x-kept", "1").header("x_kept", "1");
+        for name in ["x-http-method-override", "x_http_method_override", "x-original-url", "transfer_encoding"] {
+            request = request.header(name, "DELETE");
+        }
+        let answered = asker.ask(request.body(empty()).unwrap());
+        let mut origin = world.origin.accept_requests(V::H1).await;
+        let seen = origin.recv().await.unwrap();
+        let names: Vec<_> = seen.request.headers().keys().map(http::HeaderName::as_str).collect();
+        let odd = |name: &&&str| name.contains('_') || name.starts_with("x-");
+        let mut kept: Vec<_> = names.iter().filter(odd).copied().collect();
+        kept.sort_unstable();
+        assert_eq!(kept, ["x-kept", "x_kept"]);
+        seen.answer(Response::new(empty()));
+        assert_eq!(answered.await.unwrap().unwrap().status(), 200);
+        drop(asker);
+        world.finish(&["h1 POST /x 200 completed"]).await;
     })
     .await;
 }
