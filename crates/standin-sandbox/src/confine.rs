@@ -50,9 +50,10 @@ const ABSENT: &[libc::c_long] = &[
     libc::SYS_io_uring_enter,
     libc::SYS_io_uring_register,
     libc::SYS_clone3,
-    457, // statmount
-    458, // listmount
-    467, // open_tree_attr
+    libc::SYS_openat2, // its mode is behind a pointer; see SET_USER_ID
+    457,               // statmount
+    458,               // listmount
+    467,               // open_tree_attr
 ];
 
 /// Refused with "operation not permitted".
@@ -126,12 +127,29 @@ pub(crate) fn seccomp() -> Result<(), StepError> {
     sys::install_seccomp(&filter()).at(Step::Seccomp)
 }
 
+/// A program with this bit runs as its owner, and what is written here belongs to the caller outside: in a root's workspace
+/// anybody on the host could become root by it. Mounts are `nosuid` inside only.
+const SET_USER_ID: u32 = 0o4000;
+/// Calls that set a mode, and which argument it is.
+const MODE_SETTERS: &[(libc::c_long, u32)] = &[
+    (libc::SYS_chmod, 1),
+    (libc::SYS_fchmod, 1),
+    (libc::SYS_fchmodat, 2),
+    (452, 2), // fchmodat2
+    (libc::SYS_creat, 1),
+    (libc::SYS_mknod, 1),
+    (libc::SYS_mknodat, 2),
+];
+/// Calls that may make a file, and which arguments their flags and mode are.
+const OPENERS: &[(libc::c_long, u32, u32)] = &[(libc::SYS_open, 1, 2), (libc::SYS_openat, 2, 3)];
+
 /// Offsets in `struct seccomp_data`; arguments are 64 bits, of which the low half comes first on x86-64.
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 const ARGUMENT_0: u32 = 16;
 const ARGUMENT_1: u32 = 24;
 const ARGUMENT_2: u32 = 32;
+const ARGUMENT_BYTES: u32 = 8;
 const X86_64: u32 = 0xc000_003e;
 /// From here on numbers belong to the x32 ABI.
 const X32: u32 = 0x4000_0000;
@@ -182,8 +200,24 @@ fn filter() -> Vec<libc::sock_filter> {
             give(errno(EPERM)),
         ],
     );
+    no_set_user_id(&mut program);
     program.push(give(libc::SECCOMP_RET_ALLOW));
     program
+}
+
+/// No file gets the set-user-ID bit.
+fn no_set_user_id(program: &mut Vec<libc::sock_filter>) {
+    let argument = |number: u32| load(ARGUMENT_0 + number * ARGUMENT_BYTES);
+    let refuse = [jump_unless(libc::BPF_JSET, SET_USER_ID, 0, 1), give(errno(EPERM))];
+    for (call, mode) in MODE_SETTERS {
+        when(program, *call, &[argument(*mode), refuse[0], refuse[1]]);
+    }
+    // Without these flags there is no mode: the argument is whatever was in its register.
+    let makes = (libc::O_CREAT | (libc::O_TMPFILE & !libc::O_DIRECTORY)).cast_unsigned();
+    for (call, flags, mode) in OPENERS {
+        let makes = [argument(*flags), jump_unless(libc::BPF_JSET, makes, 0, 3), argument(*mode)];
+        when(program, *call, &[makes.as_slice(), &refuse].concat());
+    }
 }
 
 /// Runs `body` for one call; what it lets pass is allowed.

@@ -253,3 +253,47 @@ open(home + '/.netrc', 'w').write('from inside')",
     assert_eq!(seen, "[] False\n['home', 'workspace']\n");
     assert_eq!(std::fs::read_to_string(home.join(".netrc")).unwrap(), "key");
 }
+
+#[test]
+fn no_file_gets_the_set_user_id_bit() {
+    let tried = "import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+def tried(name, result):
+    print(name, 'refused' if result < 0 and ctypes.get_errno() in (1, 38) else 'done')
+open('x', 'w').close()
+x = os.open('x', os.O_RDWR)
+how = (ctypes.c_ulong * 3)(os.O_CREAT | os.O_WRONLY, 0o4755, 0)
+create = os.O_CREAT | os.O_WRONLY
+tried('chmod', libc.syscall(90, b'x', 0o4755))
+tried('fchmod', libc.syscall(91, x, 0o4755))
+tried('fchmod of stdout', libc.syscall(91, 1, 0o4755))
+tried('fchmodat', libc.syscall(268, -100, b'x', 0o4755))
+tried('fchmodat2', libc.syscall(452, -100, b'x', 0o4755, 0))
+tried('open', libc.syscall(2, b'a', create, 0o4755))
+tried('creat', libc.syscall(85, b'b', 0o4755))
+tried('openat', libc.syscall(257, -100, b'c', create, 0o4755))
+tried('openat, no name', libc.syscall(257, -100, b'.', os.O_TMPFILE | os.O_RDWR, 0o4755))
+tried('openat2', libc.syscall(437, -100, b'd', how, 24))
+tried('mknod', libc.syscall(133, b'e', 0o104755, 0))
+tried('mknodat', libc.syscall(259, -100, b'f', 0o104755, 0))
+tried('an ordinary mode', libc.syscall(90, b'x', 0o755))
+tried('no mode', libc.syscall(257, -100, b'x', os.O_RDONLY, 0o4755))
+print(sorted(os.listdir('.')))";
+    let calls = [
+        "chmod",
+        "fchmod",
+        "fchmod of stdout",
+        "fchmodat",
+        "fchmodat2",
+        "open",
+        "creat",
+        "openat",
+        "openat, no name",
+        "openat2",
+        "mknod",
+        "mknodat",
+    ];
+    let mut expected: String = calls.map(|call| format!("{call} refused\n")).concat();
+    expected.push_str("an ordinary mode done\nno mode done\n['x']\n");
+    assert_eq!(Caller::new().python(tried), expected);
+}
