@@ -190,6 +190,11 @@ impl Exchange {
         self.record(|record| record.detail = Some(detail)); // the outcome is this one until another is known
     }
 
+    /// Another record says more than this one, which is not written.
+    pub(crate) fn never_mind(self) {
+        self.open.record.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
     /// The share of what carries the request's body.
     pub(crate) fn request_side(&self) -> RequestSide {
         RequestSide(Arc::clone(&self.open))

@@ -36,7 +36,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use standin_model::{Denial, DenyReason, limits};
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a client speaks inside a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +50,17 @@ pub(crate) enum Protocol {
 /// Serves every request of one tunnel, and the WebSocket it may turn into, until the client hangs up.
 pub(crate) async fn serve_tunnel<S: Stream>(tunnel: Arc<Tunnel>, protocol: Protocol, io: S) {
     let afterwards = Afterwards::default();
+    // The name was looked up for it, so a connection that asks for nothing is on record, too.
+    let Ok(mut silent) = Exchange::connection(&tunnel.session, &tunnel.destination).await else {
+        return; // no record, no service
+    };
+    silent.hung_up("it asked for nothing".to_owned());
+    let silent = Mutex::new(Some(silent));
     let service = service_fn(|request| {
         let (tunnel, afterwards) = (Arc::clone(&tunnel), afterwards.clone());
+        if let Some(silent) = silent.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            silent.never_mind();
+        }
         async move { serve(&tunnel, &afterwards, request).await }
     });
     let io = TokioIo::new(io);
@@ -61,6 +70,11 @@ pub(crate) async fn serve_tunnel<S: Stream>(tunnel: Arc<Tunnel>, protocol: Proto
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "the client's connection ended early");
+        if error.is_parse()
+            && let Some(silent) = silent.into_inner().unwrap_or_else(PoisonError::into_inner)
+        {
+            silent.never_mind(); // the record of what could not be read says more
+        }
         record_unreadable(&tunnel.session, &tunnel.destination, &error).await;
     }
     afterwards.run().await;

@@ -68,7 +68,7 @@ async fn connections() {
         let head = second.head().await;
         assert!(head.starts_with("HTTP/1.1 429") && head.contains("x-standin-reason: cap.connections"), "{head}");
         drop((first, other, second));
-        world.finish(&["raw 429 cap.connections"]).await;
+        world.finish(&["raw downstream_closed", "raw downstream_closed", "raw 429 cap.connections"]).await;
     })
     .await;
 }

@@ -42,6 +42,25 @@ async fn a_name_that_changes_its_mind_leads_nowhere() {
     .await;
 }
 
+/// A look-up leaves the machine, and a name can say something: it does not happen without a record.
+#[tokio::test]
+async fn a_look_up_without_a_request_is_on_record() {
+    within(async {
+        let world = World::new().await;
+        let (one, two) = (world.client(API).await, world.frames(API).await);
+        let mut half = world.client(API).await;
+        half.send("GET / HT").await;
+        assert_eq!(*world.looked_up.lock().unwrap(), [API, API, API]);
+        // One hangs up, the others are still there when the session ends.
+        one.cut();
+        let rows = world.end().await;
+        drop((two, half));
+        assert_eq!(rows.len(), 3, "{rows:#?}");
+        assert!(rows.iter().all(|row| row.kind == "connection" && row.host == API), "{rows:#?}");
+    })
+    .await;
+}
+
 /// Of several addresses the refused ones are forgotten, not tried.
 #[tokio::test]
 async fn only_vetted_addresses_are_dialled() {

@@ -254,7 +254,7 @@ async fn connection_fields_of_http2() {
             }
             assert!(world.origin.is_untouched());
             drop(client);
-            world.finish(&[]).await;
+            world.finish(&["raw downstream_closed"]).await;
         }
     })
     .await;
