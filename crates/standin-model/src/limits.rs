@@ -54,7 +54,7 @@ pub const MAX_H2_STREAMS: u32 = 250;
 /// HTTP/2 flow-control window per stream, in bytes: holds 100 MB/s at 10 ms.
 pub const H2_STREAM_WINDOW: u32 = 1024 * 1024;
 
-/// HTTP/2 flow-control window per connection, in bytes.
+/// HTTP/2 flow-control window per connection of a client, in bytes.
 pub const H2_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
 /// Bytes read at once from either side of a WebSocket. Messages up to here go on in one frame if they came in one.
@@ -67,6 +67,32 @@ pub const MAX_WEBSOCKET_INJECTION: usize = 1024 * 1024;
 /// Time from the first close of a WebSocket until the other side has closed too (RFC 6455 §7.1.1). What is under way
 /// passes meanwhile.
 pub const WEBSOCKET_CLOSE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Streams on one upstream HTTP/2 connection before a further one is opened. Few enough that their windows together
+/// are a bound on memory, and more than a client's usual six or ten at a time.
+pub const H2_UPSTREAM_STREAMS: u32 = 32;
+
+/// HTTP/2 flow-control window per upstream connection, in bytes: every stream's window at once, so that downloads which
+/// their clients do not read leave room for the others.
+pub const H2_UPSTREAM_CONNECTION_WINDOW: u32 = H2_UPSTREAM_STREAMS * H2_STREAM_WINDOW;
+
+/// Silence on an upstream HTTP/2 connection with open streams after which it is pinged (RFC 9113 §6.7). Long enough that
+/// a stream of events with heartbeats never sees one, short enough that a dead connection is found before a person gives up.
+pub const H2_PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Time for the answer to that ping. A round trip takes a second on the worst of links.
+pub const H2_PING_DEADLINE: Duration = Duration::from_secs(15);
+
+/// Silence on any upstream connection after which the kernel asks whether the other end is still there, and the pause
+/// between two such questions (RFC 9293 §3.8.4). Keeps the entries of address translators alive, too.
+pub const TCP_PROBE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Unanswered questions after which an upstream connection is given up.
+pub const TCP_PROBES: u32 = 4;
+
+/// Time for the head of an answer, from the last byte of the request that went out. A model may think for minutes, and
+/// the usual SDKs give up after ten: theirs comes first, and this is for clients that never do.
+pub const RESPONSE_HEAD_DEADLINE: Duration = Duration::from_secs(15 * 60);
 
 /// Longest path with query kept in a record, in bytes; what is longer is cut and marked.
 pub const MAX_RECORDED_TARGET: usize = 2_048;

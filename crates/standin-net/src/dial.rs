@@ -3,8 +3,9 @@
 use crate::resolve::PinnedPeer;
 use crate::trust::{ClientConfigs, TrustError};
 use crate::upstreams::Need;
+use rustix::net::sockopt;
 use rustls::pki_types::ServerName;
-use standin_model::limits::DIAL_DEADLINE;
+use standin_model::limits::{DIAL_DEADLINE, TCP_PROBE_INTERVAL, TCP_PROBES};
 use standin_model::{Authority, Host, Scheme};
 use std::io;
 use std::net::SocketAddr;
@@ -138,6 +139,11 @@ async fn connect(peer: &PinnedPeer) -> Result<(TcpStream, SocketAddr), DialError
 async fn connect_one(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
+    // A path that died without a word must not hold an exchange for ever, whatever is spoken over it.
+    sockopt::set_socket_keepalive(&socket, true)?;
+    sockopt::set_tcp_keepidle(&socket, TCP_PROBE_INTERVAL)?;
+    sockopt::set_tcp_keepintvl(&socket, TCP_PROBE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(&socket, TCP_PROBES)?;
     Ok(socket)
 }
 

@@ -8,6 +8,7 @@
 //! host's trust store, as any client on the host would.
 
 mod dial;
+mod patience;
 mod pool;
 mod resolve;
 mod trust;
@@ -15,6 +16,7 @@ mod upstreams;
 pub mod vet;
 
 pub use dial::DialError;
+pub use pool::Lease;
 pub use resolve::{LookUp, MayResolve, PinnedPeer, ResolveError, Resolver, SystemResolver};
 pub use trust::{Trust, TrustError};
 pub use upstreams::{Need, SendError, Sent, Upstreams};

@@ -5,9 +5,10 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::client::conn::{http1, http2};
 use standin_model::Scheme;
-use standin_model::limits::{POOL_IDLE, POOL_IDLE_PER_AUTHORITY};
+use standin_model::limits::{H2_UPSTREAM_STREAMS, POOL_IDLE, POOL_IDLE_PER_AUTHORITY};
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ThreadId;
 use std::time::Instant;
@@ -23,9 +24,13 @@ type Key = (ThreadId, PinnedPeer, Scheme);
 pub(crate) enum Sender {
     /// A connection of its own.
     Http1(http1::SendRequest<Body>),
-    /// A stream of a shared one.
-    Http2(http2::SendRequest<Body>),
+    /// A stream of a shared one, and its place among that connection's streams.
+    Http2(http2::SendRequest<Body>, Lease),
 }
+
+/// A stream's place on its connection. While it is held, the answer may still come in, and take up window.
+#[derive(Default)]
+pub struct Lease(#[expect(dead_code, reason = "held to be counted")] Option<Arc<()>>);
 
 /// A pooled way to send, and where it leads.
 pub(crate) struct Pooled {
@@ -47,8 +52,18 @@ pub(crate) struct Place {
 #[derive(Default)]
 struct Connections {
     http1: Vec<(http1::SendRequest<Body>, SocketAddr, Instant)>,
-    http2: Option<(http2::SendRequest<Body>, SocketAddr)>,
+    http2: Vec<Shared>,
     speaks: Speaks,
+}
+
+/// A connection that several exchanges use at once.
+struct Shared {
+    sender: http2::SendRequest<Body>,
+    address: SocketAddr,
+    /// Cloned for each stream.
+    streams: Arc<()>,
+    /// Streams the origin allows at once.
+    limit: Arc<AtomicUsize>,
 }
 
 /// What an origin has been seen to speak.
@@ -75,11 +90,14 @@ impl Place {
     /// A connection that is idle (HTTP/1) or open (HTTP/2), if there is one.
     pub(crate) fn take(&self, http1_only: bool) -> Option<Pooled> {
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        if !http1_only && let Some((sender, address)) = &connections.http2 {
-            if !sender.is_closed() {
-                return Some(Pooled { sender: Sender::Http2(sender.clone()), address: *address });
+        if !http1_only {
+            connections.http2.retain(|shared| !shared.sender.is_closed());
+            if let Some(shared) = connections.http2.iter().find(|shared| shared.has_room()) {
+                return Some(shared.stream());
             }
-            connections.http2 = None;
+            if connections.speaks != Speaks::OnlyHttp1 {
+                return None; // what is idle was opened for a client that wanted HTTP/1.1; this one prefers HTTP/2
+            }
         }
         let now = Instant::now();
         // A connection stays listed while its exchange runs; hyper tells when it is ready again.
@@ -100,9 +118,17 @@ impl Place {
         }
     }
 
-    /// Shares an HTTP/2 connection.
-    pub(crate) fn share_http2(&self, sender: http2::SendRequest<Body>, address: SocketAddr) {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner).http2 = Some((sender, address));
+    /// Shares an HTTP/2 connection, and gives its first stream.
+    pub(crate) fn share_http2(
+        &self,
+        sender: http2::SendRequest<Body>,
+        address: SocketAddr,
+        limit: Arc<AtomicUsize>,
+    ) -> Pooled {
+        let shared = Shared { sender, address, streams: Arc::default(), limit };
+        let first = shared.stream();
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner).http2.push(shared);
+        first
     }
 
     /// What the origin has been seen to speak.
@@ -113,5 +139,18 @@ impl Place {
     /// Remembers it.
     pub(crate) fn learn(&self, speaks: Speaks) {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner).speaks = speaks;
+    }
+}
+
+impl Shared {
+    /// Whether another stream can be opened at once, by our count and by the origin's (RFC 9113 §5.1.2).
+    fn has_room(&self) -> bool {
+        let open = Arc::strong_count(&self.streams) - 1;
+        open < self.limit.load(Ordering::Relaxed).min(H2_UPSTREAM_STREAMS as usize)
+    }
+
+    fn stream(&self) -> Pooled {
+        let lease = Lease(Some(Arc::clone(&self.streams)));
+        Pooled { sender: Sender::Http2(self.sender.clone(), lease), address: self.address }
     }
 }

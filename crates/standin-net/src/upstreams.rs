@@ -1,7 +1,8 @@
 //! Resolving and sending: the two verbs of this crate.
 
-use crate::dial::{DialError, dial};
-use crate::pool::{Body, Place, Pool, Pooled, Sender, Speaks};
+use crate::dial::{DialError, UpstreamIo, dial};
+use crate::patience::Progress;
+use crate::pool::{Body, Lease, Place, Pool, Pooled, Sender, Speaks};
 use crate::resolve::{MayResolve, PinnedPeer, ResolveError, Resolver, SystemResolver, resolve};
 use crate::trust::{ClientConfigs, Trust};
 use bytes::Bytes;
@@ -12,14 +13,22 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use standin_model::Scheme;
-use standin_model::limits::{H2_CONNECTION_WINDOW, H2_STREAM_WINDOW, MAX_HEAD_BYTES, MAX_HEADERS};
+use standin_model::limits::{
+    H2_PING_DEADLINE, H2_PING_INTERVAL, H2_STREAM_WINDOW, H2_UPSTREAM_CONNECTION_WINDOW, MAX_HEAD_BYTES, MAX_HEADERS,
+    RESPONSE_HEAD_DEADLINE,
+};
+use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// The origins of one session.
 pub struct Upstreams {
     resolver: Box<dyn Resolver>,
     configs: ClientConfigs,
     pool: Pool,
+    patience: Duration,
 }
 
 /// Which protocol an exchange can use.
@@ -39,6 +48,8 @@ pub struct Sent {
     pub response: Response<Incoming>,
     /// The address that was dialled.
     pub peer: SocketAddr,
+    /// To be kept until the body has ended.
+    pub lease: Lease,
 }
 
 /// Why there is no answer.
@@ -55,6 +66,14 @@ pub enum SendError {
         /// What the HTTP library said.
         source: hyper::Error,
     },
+    /// It was reached, took the request, and said nothing.
+    #[error("{address} did not begin to answer within {patience:?}")]
+    Silent {
+        /// The address.
+        address: SocketAddr,
+        /// How long it was waited for.
+        patience: Duration,
+    },
 }
 
 impl Upstreams {
@@ -65,7 +84,13 @@ impl Upstreams {
 
     /// Origins that are found by this resolver. What it answers is vetted like any other answer.
     pub fn with_resolver(trust: Trust, resolver: Box<dyn Resolver>) -> Self {
-        Self { resolver, configs: ClientConfigs::new(trust), pool: Pool::default() }
+        Self { resolver, configs: ClientConfigs::new(trust), pool: Pool::default(), patience: RESPONSE_HEAD_DEADLINE }
+    }
+
+    /// Waits for the head of an answer for another time than [`RESPONSE_HEAD_DEADLINE`].
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Looks an admitted destination up and vets its addresses. The first time the host's trust store is read
@@ -76,7 +101,8 @@ impl Upstreams {
 
     /// Sends a request in absolute form to a pinned peer and waits for the head of the answer.
     ///
-    /// A request is sent again only if the connection turns out to be closed before a byte of it was written.
+    /// A request is sent again only if a pooled connection turns out to be closed before a byte of it was written: then
+    /// hyper gives it back, its body untouched. So no origin sees a request twice, whatever its method.
     pub async fn send<B>(
         &self,
         peer: &PinnedPeer,
@@ -88,7 +114,8 @@ impl Upstreams {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let mut request = request.map(|body| body.map_err(Into::into).boxed_unsync());
+        let progress = Progress::default();
+        let mut request = request.map(|body| progress.watch(body.map_err(Into::into).boxed_unsync()).boxed_unsync());
         let place = self.pool.place(peer, scheme);
         let need = if need == Need::Http1 && place.speaks() == Speaks::OnlyHttp2 { Need::Any } else { need };
         loop {
@@ -98,8 +125,14 @@ impl Upstreams {
                 Some(pooled) => pooled,
                 None => self.connect(peer, scheme, need, &place).await?,
             };
-            match exchange(sender, request, address, &place).await {
-                Ok(response) => return Ok(Sent { response, peer: address }),
+            let exchanged = tokio::select! {
+                exchanged = exchange(sender, request, address, &place) => exchanged,
+                () = progress.silence(self.patience) => {
+                    return Err(SendError::Silent { address, patience: self.patience });
+                }
+            };
+            match exchanged {
+                Ok((response, lease)) => return Ok(Sent { response, peer: address, lease }),
                 Err((_, Some(unsent))) if reused => request = *unsent,
                 Err((source, _)) => return Err(SendError::Exchange { address, source }),
             }
@@ -124,23 +157,22 @@ impl Upstreams {
         let dialled = dial(peer, scheme, need, &self.configs).await?;
         match (need, dialled.http2) {
             (Need::Any, false) => place.learn(Speaks::OnlyHttp1),
+            (Need::Any, true) => place.learn(Speaks::Unknown), // it may have learnt HTTP/2 since
             (Need::Http1, true) => place.learn(Speaks::OnlyHttp2),
             _ => {}
         }
         let address = dialled.address;
         let fault = |source| SendError::Exchange { address, source };
         let io = TokioIo::new(dialled.io);
-        let sender = if dialled.http2 {
+        if dialled.http2 {
             let (sender, connection) = http2_client().handshake(io).await.map_err(fault)?;
-            tokio::spawn(async move { note(connection.await) });
-            place.share_http2(sender.clone(), address);
-            Sender::Http2(sender)
-        } else {
-            let (sender, connection) = http1_client().handshake(io).await.map_err(fault)?;
-            tokio::spawn(async move { note(connection.with_upgrades().await) });
-            Sender::Http1(sender)
-        };
-        Ok(Pooled { sender, address })
+            let limit = Arc::new(AtomicUsize::new(connection.current_max_send_streams()));
+            tokio::spawn(drive(connection, Arc::clone(&limit)));
+            return Ok(place.share_http2(sender, address, limit));
+        }
+        let (sender, connection) = http1_client().handshake(io).await.map_err(fault)?;
+        tokio::spawn(async move { note(connection.with_upgrades().await) });
+        Ok(Pooled { sender: Sender::Http1(sender), address })
     }
 }
 
@@ -150,8 +182,9 @@ async fn exchange(
     mut request: Request<Body>,
     address: SocketAddr,
     place: &Place,
-) -> Result<Response<Incoming>, (hyper::Error, Option<Box<Request<Body>>>)> {
-    let sent = match sender {
+) -> Result<(Response<Incoming>, Lease), (hyper::Error, Option<Box<Request<Body>>>)> {
+    let mut lease = Lease::default();
+    let response = match sender {
         Sender::Http1(mut sender) => {
             let target = to_origin_form(&mut request);
             let sent = sender.try_send_request(request).await;
@@ -164,7 +197,8 @@ async fn exchange(
                 (error.into_error(), unsent)
             })?
         }
-        Sender::Http2(mut sender) => {
+        Sender::Http2(mut sender, held) => {
+            lease = held;
             request.headers_mut().remove(header::HOST);
             *request.version_mut() = Version::HTTP_2;
             sender.try_send_request(request).await.map_err(|mut error| {
@@ -176,7 +210,7 @@ async fn exchange(
             })?
         }
     };
-    Ok(sent)
+    Ok((response, lease))
 }
 
 /// HTTP/1.1 names the host in a field, not in the target (RFC 9112 §3.2.1). Gives the absolute target back.
@@ -204,8 +238,24 @@ fn http2_client() -> http2::Builder<TokioExecutor> {
     client
         .timer(TokioTimer::new())
         .initial_stream_window_size(H2_STREAM_WINDOW)
-        .initial_connection_window_size(H2_CONNECTION_WINDOW);
+        .initial_connection_window_size(H2_UPSTREAM_CONNECTION_WINDOW)
+        .keep_alive_interval(H2_PING_INTERVAL)
+        .keep_alive_timeout(H2_PING_DEADLINE);
     client
+}
+
+/// Drives an HTTP/2 connection, and keeps the number of streams that the origin allows where the pool sees it: what is
+/// above it waits in the library, behind exchanges that may never end.
+async fn drive(connection: http2::Connection<TokioIo<UpstreamIo>, Body, TokioExecutor>, limit: Arc<AtomicUsize>) {
+    let mut connection = std::pin::pin!(connection);
+    let ended = std::future::poll_fn(|cx| {
+        let polled = connection.as_mut().poll(cx);
+        if polled.is_pending() {
+            limit.store(connection.current_max_send_streams(), Ordering::Relaxed);
+        }
+        polled
+    });
+    note(ended.await);
 }
 
 /// A connection's end is told to the exchanges on it; here it is for the log.

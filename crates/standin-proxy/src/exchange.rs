@@ -11,6 +11,7 @@ use http::{Request, Version};
 use standin_audit::{AuditClosed, Kind, Outcome, Record, Ticket, Verdict};
 use standin_model::limits::MAX_RECORDED_TARGET;
 use standin_model::{CredentialName, Denial, Scheme};
+use standin_net::Lease;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -19,6 +20,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 /// answer in full while the body still goes out, and what goes out is counted.
 pub(crate) struct Exchange {
     open: Arc<Open>,
+    /// The answer's place on its connection: free when the exchange is over.
+    lease: Option<Lease>,
 }
 
 /// The exchange as what carries its bytes sees it: the request's body, or either direction of a WebSocket.
@@ -110,7 +113,7 @@ impl Exchange {
             detail: None,
         };
         let record = Mutex::new(Some((ticket, Box::new(record))));
-        Ok(Self { open: Arc::new(Open { record, started: Instant::now(), sent: AtomicU64::new(0) }) })
+        Ok(Self { open: Arc::new(Open { record, started: Instant::now(), sent: AtomicU64::new(0) }), lease: None })
     }
 
     /// Policy said yes by this rule.
@@ -124,7 +127,8 @@ impl Exchange {
     }
 
     /// The origin answered.
-    pub(crate) fn answered(&mut self, answer: &UpstreamResponse) {
+    pub(crate) fn answered(&mut self, answer: &mut UpstreamResponse) {
+        self.lease = answer.lease.take();
         self.record(|record| {
             record.status = Some(answer.response.status().as_u16());
             record.peer = Some(answer.peer);
@@ -137,7 +141,7 @@ impl Exchange {
             Refusal::Denied(denial) => deny(record, denial),
             Refusal::Fault(fault) => {
                 record.outcome = match fault.owner {
-                    Owner::Upstream => Outcome::UpstreamFailed,
+                    Owner::Upstream | Owner::SilentUpstream => Outcome::UpstreamFailed,
                     Owner::Downstream => Outcome::DownstreamClosed,
                 };
                 record.detail = Some(fault.detail.clone());

@@ -27,6 +27,8 @@ pub(crate) struct Fault {
 pub(crate) enum Owner {
     /// The origin, or the way to it.
     Upstream,
+    /// The origin, which was waited for in vain.
+    SilentUpstream,
     /// The client in the sandbox.
     Downstream,
 }
@@ -41,6 +43,11 @@ impl Refusal {
     /// The origin, or the way to it, failed.
     pub(crate) fn upstream(message: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
         Self::Fault(Fault { owner: Owner::Upstream, message, detail: chain(error) })
+    }
+
+    /// The origin said nothing for too long.
+    pub(crate) fn silent(message: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::Fault(Fault { owner: Owner::SilentUpstream, message, detail: chain(error) })
     }
 
     /// The client failed.

@@ -56,6 +56,9 @@ impl Answer {
         match refusal {
             Refusal::Denied(denial) => Self::new(denial.reason.status(), denial.reason.code(), &denial.message),
             Refusal::Fault(Fault { owner: Owner::Upstream, message, .. }) => Self::new(502, "upstream.failed", message),
+            Refusal::Fault(Fault { owner: Owner::SilentUpstream, message, .. }) => {
+                Self::new(504, "upstream.silent", message)
+            }
             Refusal::Fault(Fault { owner: Owner::Downstream, message, .. }) => {
                 Self::new(400, "downstream.failed", message)
             }

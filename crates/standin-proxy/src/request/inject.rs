@@ -19,6 +19,8 @@ use std::sync::Arc;
 pub(super) struct Outbound {
     pub(super) request: Request<Incoming>,
     pub(super) upgrade: Option<Asked>,
+    /// What the client speaks; the request itself is in the form of HTTP/1.1 until a connection is chosen.
+    pub(super) client: Version,
     /// What may follow the body.
     pub(super) trailers: TrailerRule,
     credentials: Vec<CredentialName>,
@@ -76,9 +78,9 @@ pub(super) fn inject(tunnel: &Tunnel, permit: &Permit, bound: BoundRequest) -> R
         head.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     head.uri = outbound_uri(tunnel, &target)?;
-    head.version = Version::HTTP_11;
+    let client = std::mem::replace(&mut head.version, Version::HTTP_11);
     let trailers = TrailerRule { session: Arc::clone(&tunnel.session), granted_host: permit.granted_host() };
-    Ok(Outbound { request: Request::from_parts(head, body), upgrade, trailers, credentials: used })
+    Ok(Outbound { request: Request::from_parts(head, body), upgrade, client, trailers, credentials: used })
 }
 
 impl TrailerRule {

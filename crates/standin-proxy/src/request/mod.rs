@@ -113,8 +113,8 @@ async fn run(tunnel: &Tunnel, request: Request<Incoming>, exchange: &mut Exchang
     exchange.permitted(permit.rule());
     let outbound = inject::inject(tunnel, &permit, bound)?;
     exchange.injected(outbound.credentials());
-    let response = upstream::send(tunnel, outbound, exchange).await?;
-    exchange.answered(&response);
+    let mut response = upstream::send(tunnel, outbound, exchange).await?;
+    exchange.answered(&mut response);
     scrub::scrub(tunnel, &permit, response)
 }
 

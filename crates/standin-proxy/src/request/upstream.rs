@@ -6,15 +6,17 @@ use super::websocket::Asked;
 use crate::connection::Tunnel;
 use crate::exchange::Exchange;
 use crate::fault::Refusal;
-use http::Response;
+use http::{Response, Version};
 use hyper::body::Incoming;
-use standin_net::Need;
+use standin_net::{Lease, Need, SendError};
 use std::net::SocketAddr;
 
 /// What came back, before scrubbing.
 pub(crate) struct UpstreamResponse {
     pub(crate) response: Response<Incoming>,
     pub(crate) peer: SocketAddr,
+    /// The answer's place on its connection, for the exchange to keep.
+    pub(crate) lease: Option<Lease>,
     /// The client's side of a WebSocket, if one was asked for.
     pub(crate) upgrade: Option<Asked>,
     /// Whether the request was a `HEAD`: its answer has a length but no body.
@@ -27,16 +29,30 @@ pub(super) async fn send(
     outbound: Outbound,
     exchange: &Exchange,
 ) -> Result<UpstreamResponse, Refusal> {
-    let need = if outbound.upgrade.is_some() { Need::Http1Alone } else { Need::Any };
+    // An HTTP/1.1 client gets what it would have got without us, limits and quirks included.
+    let need = match (&outbound.upgrade, outbound.client) {
+        (Some(_), _) => Need::Http1Alone,
+        (None, Version::HTTP_2) => Need::Any,
+        (None, _) => Need::Http1,
+    };
     let head = outbound.request.method() == http::Method::HEAD;
     let broken = Broken::default();
     let Outbound { request, trailers, .. } = outbound;
     let spending = tunnel.session.usage.spending(&tunnel.destination.authority.host);
     let request = request.map(|body| Upload::new(body, trailers, spending, exchange.request_side(), broken.clone()));
     let sent = tunnel.session.upstreams.send(&tunnel.peer, tunnel.scheme, request, need).await.map_err(|error| {
-        broken
-            .refusal()
-            .unwrap_or_else(|| Refusal::upstream("the origin could not be reached or did not answer", &error))
+        broken.refusal().unwrap_or_else(|| match error {
+            SendError::Silent { .. } => {
+                Refusal::silent("the origin took the request and did not begin to answer", &error)
+            }
+            _ => Refusal::upstream("the origin could not be reached or did not answer", &error),
+        })
     })?;
-    Ok(UpstreamResponse { response: sent.response, peer: sent.peer, upgrade: outbound.upgrade, head })
+    Ok(UpstreamResponse {
+        response: sent.response,
+        peer: sent.peer,
+        lease: Some(sent.lease),
+        upgrade: outbound.upgrade,
+        head,
+    })
 }

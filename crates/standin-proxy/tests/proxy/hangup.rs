@@ -235,7 +235,7 @@ async fn an_origin_that_goes_away_is_dialled_again() {
     .await;
 }
 
-/// An origin that says nothing has no deadline (a model may think for minutes): the exchange lasts until somebody
+/// An origin that says nothing is waited for (a model may think for minutes): the exchange lasts until somebody
 /// hangs up, and the end of the session is such an end.
 #[tokio::test]
 async fn the_end_of_the_session_ends_a_silent_exchange() {

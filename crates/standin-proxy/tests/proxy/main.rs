@@ -17,4 +17,5 @@ mod rig;
 mod scrub;
 mod smuggling;
 mod streaming;
+mod upstream;
 mod websocket;

@@ -50,6 +50,8 @@ pub struct Setup {
     pub caps: SessionCaps,
     /// The slots of the grant at [`API`]; none means every header for credentials.
     pub slots: Vec<Slot>,
+    /// How long an origin may say nothing, if not as long as usual.
+    pub patience: Option<Duration>,
 }
 
 impl Default for Setup {
@@ -60,6 +62,7 @@ impl Default for Setup {
             addresses: vec!["127.0.0.0/8".parse().unwrap()],
             caps: SessionCaps::default(),
             slots: vec![],
+            patience: None,
         }
     }
 }
@@ -97,13 +100,17 @@ impl World {
         let resolver =
             Scripted { answers: Mutex::new(setup.answers.clone().into()), looked_up: Arc::clone(&looked_up) };
         let trust = Trust::Roots(vec![origin.root()]);
+        let mut upstreams = Upstreams::with_resolver(trust, Box::new(resolver));
+        if let Some(patience) = setup.patience {
+            upstreams = upstreams.with_patience(patience);
+        }
         let session = Session::new(
             id,
             SessionParts {
                 policy: policy(origin.port(), &setup.addresses, setup.slots),
                 vault: vault(setup.stand_in),
                 ca,
-                upstreams: Upstreams::with_resolver(trust, Box::new(resolver)),
+                upstreams,
                 audit: log.sink(),
                 gateway: vec![Ipv4Addr::LOCALHOST.into()],
                 caps: setup.caps.clone(),

@@ -9,15 +9,17 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::CertificateDer;
 use standin_ca::SessionCa;
 use standin_model::Host;
+use std::sync::Arc;
 use std::time::SystemTime;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::LazyConfigAcceptor;
 
 /// A listener with certificates for every name.
+#[derive(Clone)]
 pub struct Origin {
-    listener: TcpListener,
-    ca: SessionCa,
+    listener: Arc<TcpListener>,
+    ca: Arc<SessionCa>,
 }
 
 /// A request that reached the origin, and the way to answer it.
@@ -44,7 +46,7 @@ impl Seen {
 impl Origin {
     pub async fn listen() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self { listener, ca: SessionCa::generate(SystemTime::now()).unwrap() }
+        Self { listener: Arc::new(listener), ca: Arc::new(SessionCa::generate(SystemTime::now()).unwrap()) }
     }
 
     pub fn port(&self) -> u16 {
@@ -72,22 +74,29 @@ impl Origin {
 
     /// The proxy's next connection, served by a library that hands every request to the test.
     pub async fn accept_requests(&self, version: V) -> mpsc::Receiver<Seen> {
-        let io = TokioIo::new(self.tls(version).await.into_io());
         let (seen, requests) = mpsc::channel(1);
-        let service = service_fn(move |request| {
-            let seen = seen.clone();
-            async move {
-                let (answer, answered) = oneshot::channel();
-                seen.send(Seen { request, answer }).await.map_err(|_| "the test is over")?;
-                answered.await.map_err(|_| "the test does not answer")
-            }
-        });
+        serve(self.tls(version).await, version, seen);
+        requests
+    }
+
+    /// The same, from an origin that prefers HTTP/2 and has both.
+    pub async fn accept_either(&self) -> mpsc::Receiver<Seen> {
+        let (wire, version) = self.handshake(&[b"h2", b"http/1.1"]).await.expect("one of the two is offered");
+        let (seen, requests) = mpsc::channel(1);
+        serve(wire, version, seen);
+        requests
+    }
+
+    /// The requests of all of the proxy's connections from now on.
+    pub fn accept_all(&self, version: V) -> mpsc::Receiver<Seen> {
+        let (seen, requests) = mpsc::channel(1);
+        let origin = self.clone();
         tokio::spawn(async move {
-            match version {
-                V::H1 => drop(hyper::server::conn::http1::Builder::new().serve_connection(io, service).await),
-                V::H2 => drop(
-                    hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(io, service).await,
-                ),
+            loop {
+                tokio::select! {
+                    wire = origin.tls(version) => serve(wire, version, seen.clone()),
+                    () = seen.closed() => return,
+                }
             }
         });
         requests
@@ -107,9 +116,52 @@ impl Origin {
     }
 
     async fn tls(&self, version: V) -> Wire {
-        let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), self.socket().await).await.unwrap();
-        let host = Host::parse(start.client_hello().server_name().unwrap()).unwrap();
-        let config = self.ca.server_config(&host, version.alpn_list()).unwrap();
-        Wire::tls(start.into_stream(config).await.unwrap().into())
+        loop {
+            // For an HTTP/1.1 client only HTTP/1.1 is offered at first (RFC 7301 §3.2); then all there is.
+            if let Some((wire, _)) = self.handshake(version.alpn_list()).await {
+                return wire;
+            }
+        }
     }
+
+    /// The next handshake; nothing if it offers none of these.
+    async fn handshake(&self, alpn: &'static [&'static [u8]]) -> Option<(Wire, V)> {
+        let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), self.socket().await);
+        let start = acceptor.await.unwrap();
+        let hello = start.client_hello();
+        let host = Host::parse(hello.server_name().unwrap()).unwrap();
+        let agreed = hello.alpn().is_some_and(|mut offered| offered.any(|offer| alpn.contains(&offer)));
+        let config = self.ca.server_config(&host, alpn).unwrap();
+        match start.into_stream(config).await {
+            Ok(io) => {
+                let http2 = io.get_ref().1.alpn_protocol() == Some(b"h2");
+                Some((Wire::tls(io.into()), if http2 { V::H2 } else { V::H1 }))
+            }
+            Err(error) if agreed => panic!("{error}"),
+            Err(_) => None,
+        }
+    }
+}
+
+/// Hands every request of a connection to the test.
+fn serve(wire: Wire, version: V, seen: mpsc::Sender<Seen>) {
+    let io = TokioIo::new(wire.into_io());
+    let service = service_fn(move |request| {
+        let seen = seen.clone();
+        async move {
+            let (answer, answered) = oneshot::channel();
+            seen.send(Seen { request, answer }).await.map_err(|_| "the test is over")?;
+            answered.await.map_err(|_| "the test does not answer")
+        }
+    });
+    tokio::spawn(async move {
+        match version {
+            V::H1 => drop(hyper::server::conn::http1::Builder::new().serve_connection(io, service).await),
+            V::H2 => {
+                drop(
+                    hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(io, service).await,
+                );
+            }
+        }
+    });
 }
