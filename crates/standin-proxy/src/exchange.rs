@@ -14,6 +14,7 @@ use standin_model::{CredentialName, Denial, Scheme};
 use standin_net::Lease;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Waker};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// An open exchange. Its record is written when it is dropped, and the request's body with it: an origin may
@@ -22,6 +23,8 @@ pub(crate) struct Exchange {
     open: Arc<Open>,
     /// The answer's place on its connection: free when the exchange is over.
     lease: Option<Lease>,
+    /// The answer's end is the exchange's: on an HTTP/1.1 connection nobody waits for the rest of the request.
+    ends_with_answer: bool,
 }
 
 /// The exchange as what carries its bytes sees it: the request's body, or either direction of a WebSocket.
@@ -31,9 +34,32 @@ struct Open {
     record: Mutex<Option<(Ticket, Box<Record>)>>,
     started: Instant,
     sent: AtomicU64,
+    request: Mutex<RequestState>,
+}
+
+/// Whether more of the request may go out.
+enum RequestState {
+    /// It may; who sends it may wait for the client, and is woken when this changes.
+    Open(Option<Waker>),
+    /// The answer is over, and the request with it.
+    Over,
 }
 
 impl RequestSide {
+    /// Whether the request is over although it has not ended; if not, the task is woken when it is.
+    pub(crate) fn is_over(&self, cx: &Context<'_>) -> bool {
+        match &mut *self.0.request.lock().unwrap_or_else(PoisonError::into_inner) {
+            RequestState::Open(waiting) => {
+                match waiting {
+                    Some(waker) => waker.clone_from(cx.waker()),
+                    None => *waiting = Some(cx.waker().clone()),
+                }
+                false
+            }
+            RequestState::Over => true,
+        }
+    }
+
     /// More of the body goes out.
     pub(crate) fn sent(&self, bytes: usize) {
         self.0.sent.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -113,7 +139,9 @@ impl Exchange {
             detail: None,
         };
         let record = Mutex::new(Some((ticket, Box::new(record))));
-        Ok(Self { open: Arc::new(Open { record, started: Instant::now(), sent: AtomicU64::new(0) }), lease: None })
+        let request = Mutex::new(RequestState::Open(None));
+        let open = Open { record, started: Instant::now(), sent: AtomicU64::new(0), request };
+        Ok(Self { open: Arc::new(open), lease: None, ends_with_answer: false })
     }
 
     /// Policy said yes by this rule.
@@ -129,6 +157,7 @@ impl Exchange {
     /// The origin answered.
     pub(crate) fn answered(&mut self, answer: &mut UpstreamResponse) {
         self.lease = answer.lease.take();
+        self.ends_with_answer = answer.response.version() != Version::HTTP_2;
         self.record(|record| {
             record.status = Some(answer.response.status().as_u16());
             record.peer = Some(answer.peer);
@@ -211,6 +240,20 @@ impl Exchange {
 
     fn record(&mut self, change: impl FnOnce(&mut Record)) {
         self.open.change(change);
+    }
+}
+
+impl Drop for Exchange {
+    /// An origin that speaks HTTP/1.1 and has answered in full may keep its connection without reading the rest of the
+    /// request, and then both sides would wait for each other (RFC 9112 §9.3). So the request ends here, and with it
+    /// the connections that carry it.
+    fn drop(&mut self) {
+        if self.ends_with_answer {
+            let mut request = self.open.request.lock().unwrap_or_else(PoisonError::into_inner);
+            if let RequestState::Open(Some(waker)) = std::mem::replace(&mut *request, RequestState::Over) {
+                waker.wake();
+            }
+        }
     }
 }
 

@@ -75,6 +75,9 @@ impl Body for Upload {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.exchange.is_over(cx) {
+            return Poll::Ready(Some(Err("the origin has answered in full and reads no more".into())));
+        }
         let polled = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
             Some(Ok(frame)) => Some(self.pass(frame)),
             Some(Err(error)) => {

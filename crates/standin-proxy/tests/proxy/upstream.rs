@@ -171,3 +171,54 @@ async fn stalled_downloads_do_not_block_their_host() {
     })
     .await;
 }
+
+/// An origin may answer in full over HTTP/1.1 while the request still comes in, and keep its connection. Nobody reads
+/// the rest, so both connections end with the answer (RFC 9112 §9.3, §9.6), and neither side waits for the other.
+#[tokio::test]
+async fn an_early_answer_ends_both_connections() {
+    within(async {
+        for framing in ["Content-Length: 8", "Transfer-Encoding: chunked"] {
+            let world = World::new().await;
+            let mut client = world.client(API).await;
+            client.send(format!("POST /x HTTP/1.1\r\nHost: {}\r\n{framing}\r\n\r\n", world.authority(API))).await;
+            client.send(if framing.contains('8') { "some" } else { "4\r\nsome\r\n" }).await;
+            let mut origin = world.origin.accept().await;
+            origin.head().await;
+            origin.exactly(if framing.contains('8') { 4 } else { 9 }).await;
+            origin.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").await;
+            assert_eq!(client.head().await.lines().next(), Some("HTTP/1.1 403 Forbidden"));
+            assert!(client.until_gone().await.ends_with(b"no"));
+            origin.until_gone().await;
+            world.finish(&["h1 POST /x 403 completed out 4 in 2"]).await;
+        }
+    })
+    .await;
+}
+
+/// The same for a client that shares its connection: the stream ends, the connection stays.
+#[tokio::test]
+async fn an_early_answer_ends_the_stream() {
+    within(async {
+        let world = World::new().await;
+        let mut asker = world.asker(API, V::H2).await;
+        let (mut upload, request_body) = crate::rig::body();
+        let answered = asker.ask(Request::post("/x").body(request_body).unwrap());
+        let mut origin = world.origin.accept().await;
+        origin.head().await;
+        upload.send_data("some".into()).await.unwrap();
+        origin.exactly(9).await;
+        origin.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").await;
+        assert_eq!(collect(answered.await.unwrap().unwrap().into_body()).await.unwrap().0, "no");
+        origin.until_gone().await;
+        while upload.send_data("more".into()).await.is_ok() {} // the client learns that nobody reads it
+        let answered = asker.ask(get("/y"));
+        let mut origin = world.origin.accept_requests(V::H1).await;
+        origin.recv().await.unwrap().answer(Response::new(full("ok")));
+        assert_eq!(collect(answered.await.unwrap().unwrap().into_body()).await.unwrap().0, "ok");
+        drop(asker);
+        let rows = world.end().await;
+        let rows: Vec<_> = rows.iter().map(|row| (row.status, row.outcome.as_str(), row.bytes_in)).collect();
+        assert_eq!(rows, [(Some(403), "completed", 2), (Some(200), "completed", 2)]);
+    })
+    .await;
+}
