@@ -61,6 +61,14 @@ impl FakeAddresses {
         Host::from(address)
     }
 
+    /// What a client means that names a host itself: one that looked the name up first names one of our addresses.
+    pub fn named(&self, host: Host) -> Host {
+        match host {
+            Host::Ip(address) => self.host_behind(address),
+            Host::Name(_) => host,
+        }
+    }
+
     /// The answer to one query in wire format (RFC 1035 §4); `None` if it is not a query we can answer at all.
     pub fn answer(&self, query: &[u8]) -> Option<Vec<u8>> {
         let query = Message::from_vec(query).ok()?;

@@ -120,6 +120,7 @@ impl Exchange {
                 Ingress::Transparent => "transparent",
                 Ingress::Connect => "connect",
                 Ingress::Absolute => "absolute",
+                Ingress::Socks5 => "socks5",
             },
             protocol: "raw",
             scheme: Scheme::Https.as_str(),

@@ -18,6 +18,13 @@ pub(crate) struct Sniffed<S> {
     inner: S,
 }
 
+impl<S> Sniffed<S> {
+    /// A stream of which `ahead` has been read.
+    pub(crate) fn new(ahead: Bytes, inner: S) -> Self {
+        Self { ahead, inner }
+    }
+}
+
 /// Reads until the protocol is known; the bytes stay in the stream.
 pub(crate) async fn sniff<S: Stream>(mut inner: S) -> io::Result<(Sniff, Sniffed<S>)> {
     let mut ahead = BytesMut::with_capacity(SNIFF_BYTES);

@@ -67,6 +67,8 @@ pub enum Ingress {
     Connect,
     /// The client sent a request in absolute form (RFC 9112 §3.2.2).
     Absolute,
+    /// The client asked for a tunnel over SOCKS5 (RFC 1928).
+    Socks5,
 }
 
 impl Session {

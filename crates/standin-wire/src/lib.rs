@@ -1,6 +1,7 @@
 //! Parsing and rewriting of what is on the wire, without a socket.
 //!
 //! * [`sniff`]: TLS, HTTP or neither, from the first bytes;
+//! * [`socks`]: what a SOCKS5 client wants;
 //! * [`path`]: one normal form of a request target, judged and sent alike;
 //! * [`auth`]: where credentials stand in a request, and how one is exchanged for another;
 //! * [`scrub`]: finding and replacing many values in many encodings, in a stream;
@@ -14,4 +15,5 @@ mod encodings;
 pub mod path;
 pub mod scrub;
 pub mod sniff;
+pub mod socks;
 pub mod websocket;

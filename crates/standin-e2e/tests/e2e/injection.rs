@@ -75,6 +75,22 @@ fn a_proxy_by_name_serves_the_same_policy() {
 }
 
 #[test]
+fn socks_serves_the_same_policy() {
+    // The name goes to the proxy, or is looked up first and its made-up address goes there.
+    for option in ["--socks5-hostname", "--socks5", "-U user:pass --socks5-hostname"] {
+        let outcome = echo()
+            .script(&format!(
+                "curl -sS {option} 10.0.2.2:1080 -o /dev/null -w '%{{http_code}} ' -H \"Authorization: Bearer $ECHO\" https://echo.example/ &&
+                 curl -sS {option} 10.0.2.2:1080 -o /dev/null -w '%{{http_code}}' https://third.example/",
+            ))
+            .succeeded();
+        assert_eq!(outcome.stdout, "200 403", "{option}: {}", outcome.stderr);
+        assert!(outcome.origin_got("authorization", &format!("Bearer {ECHO_KEY}")));
+        assert_eq!(outcome.log.matches("\"ingress\":\"socks5\"").count(), 2, "{option}: {}", outcome.log);
+    }
+}
+
+#[test]
 fn redirects_are_left_to_the_client() {
     let outcome = echo().script("curl -sS -o /dev/null -w '%{http_code}' https://echo.example/redirect").succeeded();
     assert_eq!(outcome.stdout, "302");

@@ -1,4 +1,4 @@
-//! The proxy for clients that were told to use one: `CONNECT` and absolute-form requests on the gateway's address.
+//! The proxy for clients that were told to use one over HTTP: `CONNECT` and absolute-form requests on the gateway's address.
 //!
 //! Neither is trusted with more than a transparent connection: the name goes through the same parser, and the
 //! same two phases follow.
@@ -57,6 +57,7 @@ async fn connect(
         Ok(authority) => authority,
         Err(error) => return malformed(&session, Ingress::Connect, error).await,
     };
+    let authority = Authority::new(session.names.named(authority.host), authority.port);
     let upgrade = hyper::upgrade::on(&mut request);
     afterwards.set(async move {
         match upgrade.await {
@@ -94,7 +95,7 @@ async fn malformed(session: &Session, ingress: Ingress, error: AuthorityError) -
 }
 
 /// What a record says of a client that named no destination.
-fn nowhere(ingress: Ingress) -> Destination {
+pub(super) fn nowhere(ingress: Ingress) -> Destination {
     Destination { authority: Authority::new(Host::from(Ipv4Addr::UNSPECIFIED), 0), ingress }
 }
 

@@ -15,6 +15,7 @@ mod explicit;
 mod face;
 mod intercept;
 mod refuse;
+mod socks;
 mod tunnel;
 
 pub(crate) use authorize::TunnelPermit;
@@ -26,6 +27,7 @@ use crate::io::Stream;
 use crate::request;
 use crate::session::{Ingress, Session};
 use face::Face;
+use standin_model::limits::HEAD_DEADLINE;
 use standin_model::{Authority, Scheme};
 use standin_net::PinnedPeer;
 use std::net::SocketAddr;
@@ -36,11 +38,21 @@ use tokio::net::TcpStream;
 pub(crate) async fn serve(session: Arc<Session>, socket: TcpStream, dialled: SocketAddr) {
     // The listener serves both families, so IPv4 comes as a mapped address.
     if session.gateway.contains(&dialled.ip().to_canonical()) {
-        return explicit::serve(session, socket).await;
+        return to_us(session, socket).await;
     }
     let host = session.names.host_behind(dialled.ip());
     let destination = Destination { authority: Authority::new(host, dialled.port()), ingress: Ingress::Transparent };
     carry(session, destination, socket).await;
+}
+
+/// A connection to the gateway itself: from a client that was told to use a proxy. SOCKS5 and HTTP differ in the first byte.
+async fn to_us(session: Arc<Session>, socket: TcpStream) {
+    let mut first = [0];
+    match tokio::time::timeout(HEAD_DEADLINE, socket.peek(&mut first)).await {
+        Ok(Ok(1)) if first == [socks::VERSION] => socks::serve(session, socket).await,
+        // HTTP has its own words, and deadlines, for whatever else may follow.
+        _ => explicit::serve(session, socket).await,
+    }
 }
 
 /// The connection phase proper, for every ingress that carries bytes.

@@ -12,6 +12,7 @@ mod credentials;
 mod framing;
 mod hangup;
 mod informational;
+mod ingress;
 mod resolve;
 mod rig;
 mod scrub;

@@ -12,8 +12,8 @@ use ipnet::IpNet;
 use standin_audit::{AuditLog, AuditReader, RecordRow, SessionStart};
 use standin_ca::SessionCa;
 use standin_model::{
-    AddressBlocks, CredentialName, GrantRule, HostPattern, Methods, Name, PathPattern, Ports, RequestRule, SessionCaps,
-    SessionId, Slot,
+    AddressBlocks, CredentialName, GrantRule, Host, HostPattern, Methods, Name, PathPattern, Ports, RequestRule,
+    SessionCaps, SessionId, Slot,
 };
 use standin_net::{LookUp, Resolver, Trust, Upstreams};
 use standin_policy::{Policy, PolicyBuilder};
@@ -73,6 +73,7 @@ pub struct World {
     pub origin: Origin,
     /// Names the resolver was asked for.
     pub looked_up: Arc<Mutex<Vec<String>>>,
+    session: Arc<Session>,
     proxy: SocketAddr,
     trusted: Arc<rustls::RootCertStore>,
     directory: tempfile::TempDir,
@@ -123,18 +124,25 @@ impl World {
         listener.set_nonblocking(true).unwrap();
         let proxy = listener.local_addr().unwrap();
         let (end, ended) = oneshot::channel::<()>();
+        let serving = Arc::clone(&session);
         let workers = vec![runtime.handle().clone()];
         let served = runtime.spawn(async move {
             let listener = TcpListener::from_std(listener).unwrap();
-            standin_proxy::serve(session, listener, workers, async { ended.await.unwrap_or_default() }).await;
+            standin_proxy::serve(serving, listener, workers, async { ended.await.unwrap_or_default() }).await;
         });
         let runtime = ProxyRuntime(Some(runtime));
-        Self { origin, looked_up, proxy, trusted: Arc::new(trusted), directory, log, runtime, end, served }
+        Self { origin, looked_up, session, proxy, trusted: Arc::new(trusted), directory, log, runtime, end, served }
     }
 
     /// `host:port` as the client names it.
     pub fn authority(&self, host: &str) -> String {
         format!("{host}:{}", self.origin.port())
+    }
+
+    /// What a look-up in the sandbox gives.
+    pub fn fake_address_of(&self, name: &str) -> Ipv4Addr {
+        let Ok(Host::Name(name)) = Host::parse(name) else { panic!("a name") };
+        self.session.names.address_of(&name).unwrap()
     }
 
     /// A connection to the proxy itself.
@@ -152,6 +160,11 @@ impl World {
 
     /// A client that speaks TLS in a tunnel and offers these protocols.
     async fn tls(&self, host: &str, alpn: &[&[u8]]) -> Wire {
+        self.tls_over(self.tunnel(host).await, host, alpn).await
+    }
+
+    /// The same in a tunnel that is there.
+    pub async fn tls_over(&self, tunnel: Wire, host: &str, alpn: &[&[u8]]) -> Wire {
         let mut config =
             rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
                 .with_safe_default_protocol_versions()
@@ -160,7 +173,7 @@ impl World {
                 .with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
         let name = rustls::pki_types::ServerName::try_from(host.to_owned()).unwrap();
-        let socket = self.tunnel(host).await.into_socket();
+        let socket = tunnel.into_socket();
         let tls = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, socket).await.unwrap();
         Wire::tls(tls.into())
     }
