@@ -4,9 +4,10 @@
 
 use ipnet::IpNet;
 use standin_model::{
-    AddressBlocks, CredentialName, Denial, DenyReason, GrantRule, Host, Methods, RequestRule, Scheme, Slot, Spellings,
+    AddressBlocks, Authority, CredentialName, Denial, DenyReason, GrantRule, Host, HostPattern, Methods, RequestRule,
+    Scheme, Slot, Spellings,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// The name of Google's metadata service, which leads to tokens. Only a rule for exactly it admits it.
@@ -21,6 +22,7 @@ pub struct Policy {
     grants: Vec<Grant>,
     by_host: HashMap<Host, Vec<usize>>,
     by_parent: HashMap<String, Vec<usize>>,
+    named: BTreeMap<String, Authority>,
 }
 
 /// Collects rules.
@@ -116,8 +118,17 @@ impl PolicyBuilder {
     /// Allows the requests of a rule and lends them a credential.
     pub fn grant(&mut self, credential: CredentialName, grant: GrantRule) {
         let id = GrantId(self.0.grants.len());
+        self.name(credential.as_str(), &grant.rule);
         self.0.grants.push(Grant { credential, slots: grant.slots });
         self.add(grant.rule, Effect::Lend(id));
+    }
+
+    /// Lets a name stand for the first host of a rule, if it has none yet and the rule names one without a wildcard.
+    pub fn name(&mut self, name: &str, rule: &RequestRule) {
+        let host = rule.hosts.iter().find_map(HostPattern::as_exact);
+        if let (Some(host), Some(port)) = (host, rule.ports.as_slice().first()) {
+            self.0.named.entry(name.to_owned()).or_insert_with(|| Authority::new(host.clone(), *port));
+        }
     }
 
     /// Compiles.
@@ -192,6 +203,16 @@ impl Policy {
         self.about(host).any(|entry| {
             matches!(entry.effect, Effect::Lend(_) | Effect::Reserve) && entry.rule.admits_connection(host, port)
         })
+    }
+
+    /// The host that a name stands for: that of a credential, or of its service.
+    pub fn destination_of(&self, name: &str) -> Option<&Authority> {
+        self.named.get(name)
+    }
+
+    /// Every name that stands for a host.
+    pub fn destinations(&self) -> impl Iterator<Item = &str> {
+        self.named.keys().map(String::as_str)
     }
 
     /// What a grant lends.

@@ -121,6 +121,7 @@ impl Exchange {
                 Ingress::Connect => "connect",
                 Ingress::Absolute => "absolute",
                 Ingress::Socks5 => "socks5",
+                Ingress::Reverse => "reverse",
             },
             protocol: "raw",
             scheme: Scheme::Https.as_str(),

@@ -69,6 +69,8 @@ pub enum Ingress {
     Absolute,
     /// The client asked for a tunnel over SOCKS5 (RFC 1928).
     Socks5,
+    /// The client sent a request in origin form to the gateway, and its path names the destination.
+    Reverse,
 }
 
 impl Session {

@@ -91,6 +91,23 @@ fn socks_serves_the_same_policy() {
 }
 
 #[test]
+fn a_base_url_needs_no_certificate() {
+    let outcome = echo()
+        .script(
+            "curl -sS -i -H \"Authorization: Bearer $ECHO\" http://10.0.2.2/ECHO/a?b
+             curl -sS -o /dev/null -w ' %{http_code}' -H 'Authorization: Bearer attacker' http://10.0.2.2:8080/ECHO/
+             curl -sS -o /dev/null -w ' %{http_code}' http://10.0.2.2/other.example/; echo; echo stand-in:$ECHO",
+        )
+        .succeeded();
+    assert!(outcome.stdout.contains(" 403 403"), "{}", outcome.stdout);
+    assert_eq!(outcome.seen.len(), 1);
+    assert_eq!((outcome.seen[0].host.as_str(), outcome.seen[0].target.as_str()), ("echo.example", "/a?b"));
+    assert!(outcome.origin_got("authorization", &format!("Bearer {ECHO_KEY}")));
+    let stand_in = outcome.stdout.rsplit("stand-in:").next().unwrap().trim();
+    assert!(outcome.stdout.matches(stand_in).count() > 1, "the echo is scrubbed: {}", outcome.stdout);
+}
+
+#[test]
 fn redirects_are_left_to_the_client() {
     let outcome = echo().script("curl -sS -o /dev/null -w '%{http_code}' https://echo.example/redirect").succeeded();
     assert_eq!(outcome.stdout, "302");

@@ -3,7 +3,7 @@
 //! Neither is trusted with more than a transparent connection: the name goes through the same parser, and the
 //! same two phases follow.
 
-use super::{Destination, admit_absolute, carry};
+use super::{Destination, admit_one, carry, reverse};
 use crate::exchange::Exchange;
 use crate::fault::Refusal;
 use crate::request::{self, Afterwards, ReplyBody};
@@ -13,7 +13,7 @@ use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use standin_model::{Authority, AuthorityError, Denial, DenyReason, Host};
+use standin_model::{Authority, AuthorityError, Denial, DenyReason, Host, Scheme};
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -41,6 +41,8 @@ async fn answer(
 ) -> Result<Response<ReplyBody>, Infallible> {
     Ok(if request.method() == Method::CONNECT {
         connect(session, afterwards, request).await
+    } else if reverse::is_meant(request.uri()) {
+        reverse::serve(&session, afterwards, request).await
     } else {
         absolute(&session, afterwards, request).await
     })
@@ -73,14 +75,14 @@ async fn absolute(session: &Arc<Session>, afterwards: &Afterwards, request: Requ
     let uri = request.uri();
     let named = match (uri.scheme_str(), uri.authority()) {
         (Some("http"), Some(authority)) => authority.as_str(),
-        _ => "", // origin form to the proxy itself, or https in clear: neither names a destination
+        _ => "", // https in clear names no destination
     };
     let authority = match Authority::parse(named, Some(80)) {
         Ok(authority) => authority,
         Err(error) => return malformed(session, Ingress::Absolute, error).await,
     };
-    let (destination, tunnel) = admit_absolute(session, authority).await;
-    match tunnel {
+    let destination = Destination { authority, ingress: Ingress::Absolute };
+    match admit_one(session, &destination, Scheme::Http).await {
         Ok(tunnel) => match request::serve(&tunnel, afterwards, request).await {
             Ok(response) => response,
             Err(never) => match never {},
@@ -99,7 +101,7 @@ pub(super) fn nowhere(ingress: Ingress) -> Destination {
     Destination { authority: Authority::new(Host::from(Ipv4Addr::UNSPECIFIED), 0), ingress }
 }
 
-async fn refused(session: &Session, destination: &Destination, refusal: &Refusal) -> Response<ReplyBody> {
+pub(super) async fn refused(session: &Session, destination: &Destination, refusal: &Refusal) -> Response<ReplyBody> {
     match Exchange::connection(session, destination).await {
         Ok(exchange) => respond::refusal(refusal, exchange),
         Err(_) => respond::audit_unavailable(),

@@ -15,6 +15,7 @@ mod explicit;
 mod face;
 mod intercept;
 mod refuse;
+mod reverse;
 mod socks;
 mod tunnel;
 
@@ -80,16 +81,12 @@ async fn carry<S: Stream>(session: Arc<Session>, destination: Destination, io: S
     }
 }
 
-/// Admits one request in absolute form, which is a connection of its own kind: in clear, and named anew each time.
-async fn admit_absolute(session: &Arc<Session>, authority: Authority) -> (Destination, Result<Tunnel, Refusal>) {
-    let destination = Destination { authority, ingress: Ingress::Absolute };
-    let tunnel = async {
-        let permit = authorize::connection(session, &destination)?;
-        let peer = resolve(session, &permit).await?;
-        Ok(Tunnel::new(Arc::clone(session), destination.clone(), permit, Scheme::Http, peer))
-    };
-    let tunnel = tunnel.await;
-    (destination, tunnel)
+/// Admits one request that names its destination itself, which is a connection of its own kind: in clear as far as us,
+/// and named anew each time.
+async fn admit_one(session: &Arc<Session>, destination: &Destination, scheme: Scheme) -> Result<Tunnel, Refusal> {
+    let permit = authorize::connection(session, destination)?;
+    let peer = resolve(session, &permit).await?;
+    Ok(Tunnel::new(Arc::clone(session), destination.clone(), permit, scheme, peer))
 }
 
 async fn resolve(session: &Session, permit: &TunnelPermit) -> Result<PinnedPeer, Refusal> {

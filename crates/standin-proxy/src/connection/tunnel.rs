@@ -21,7 +21,7 @@ pub(crate) struct Tunnel {
     pub(crate) session: Arc<Session>,
     /// Where it goes.
     pub(crate) destination: Destination,
-    /// Whether the client's bytes come in TLS.
+    /// Whether the origin gets the request in TLS: as the client speaks, or always in reverse mode.
     pub(crate) scheme: Scheme,
     /// The only addresses its requests may be sent to.
     pub(crate) peer: PinnedPeer,

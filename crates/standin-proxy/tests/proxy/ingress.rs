@@ -162,3 +162,70 @@ async fn connect_to_an_address_that_was_looked_up() {
     })
     .await;
 }
+
+/// A path on the gateway that begins with a credential's name leads to its host over TLS, and through the same phases.
+#[tokio::test]
+async fn a_base_url_leads_to_the_host_that_is_granted() {
+    within(async {
+        let world = World::new().await;
+        let gateway = world.gateway();
+        let mut client = world.dial().await;
+        client.send(format!("POST /key/v1//x?q=1 HTTP/1.1\r\nHost: {gateway}\r\nX-Api-Key: {STAND_IN}\r\nContent-Length: 4\r\n\r\nbody")).await;
+        let mut origin = world.origin.accept().await;
+        let head = origin.head().await.to_lowercase();
+        assert!(head.starts_with("post /v1/x?q=1 http/1.1\r\n"), "{head}");
+        assert!(head.contains(&format!("\r\nhost: {}\r\n", world.authority(API))), "{head}");
+        assert!(head.contains(&format!("\r\nx-api-key: {}\r\n", SECRET.to_lowercase())), "{head}");
+        origin.expect("body").await;
+        let length = SECRET.len();
+        origin.send(format!("HTTP/1.1 200 OK\r\nLocation: https://{API}/y\r\nContent-Length: {length}\r\n\r\n{SECRET}")).await;
+        assert!(client.head().await.contains(&format!("https://{API}/y")));
+        client.expect(STAND_IN).await;
+        client.cut();
+        let rows = world.finish(&[&format!("h1 POST /v1//x?q=1 200 completed out 4 in {length}")]).await;
+        let row = &rows[0];
+        assert_eq!((row.ingress.as_str(), row.scheme.as_str(), row.host.as_str()), ("reverse", "https", API));
+        assert_eq!(row.credentials, ["key"]);
+    })
+    .await;
+}
+
+/// No spelling of a path leads elsewhere, and no foreign credential, closed path or other host passes.
+#[tokio::test]
+async fn a_base_url_is_no_way_around() {
+    within(async {
+        let gateway = "GATEWAY";
+        for (target, host, field, expected) in [
+            ("/", gateway, "", "raw 403 net.host_not_allowed"),
+            ("/open/x", gateway, "", "raw 403 net.host_not_allowed"),
+            ("/open.test/x", gateway, "", "raw 403 net.host_not_allowed"),
+            ("/%6bey/x", gateway, "", "raw 403 net.host_not_allowed"),
+            ("//key/x", gateway, "", "raw 403 net.host_not_allowed"),
+            ("/./key/x", gateway, "", "raw 403 net.host_not_allowed"),
+            ("/KEY/x", gateway, "", "raw 403 net.host_not_allowed"),
+            ("/key@evil.test/x", gateway, "", "raw 403 net.host_not_allowed"),
+            ("/key%2F../x", gateway, "", "raw 403 net.host_not_allowed"),
+            ("/key/../x", gateway, "", "h1 GET /../x 400 http.malformed"),
+            ("/key/%2e%2e/x", gateway, "", "h1 GET /%2e%2e/x 400 http.malformed"),
+            ("/key/a/../../x", gateway, "", "h1 GET /a/../../x 400 http.malformed"),
+            ("/key/closed", gateway, "", "h1 GET /closed 403 http.request_not_allowed"),
+            ("/key/./a/../closed", gateway, "", "h1 GET /./a/../closed 403 http.request_not_allowed"),
+            ("/key/x", gateway, "Authorization: Bearer attacker\r\n", "h1 GET /x 403 credential.foreign"),
+            ("/key/x", "api.test", "", "raw 421 http.authority_mismatch"),
+            ("/key/x", "evil.test", "", "raw 421 http.authority_mismatch"),
+            ("/key/x", "10.9.9.9", "", "raw 421 http.authority_mismatch"),
+            ("/key/x", gateway, "Host: api.test\r\n", "raw 400 http.malformed"),
+        ] {
+            let world = World::new().await;
+            let host = if host == gateway { world.gateway() } else { host.to_owned() };
+            let mut client = world.dial().await;
+            client.send(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{field}\r\n")).await;
+            let head = client.head().await;
+            assert!(head.contains(expected.rsplit(' ').next().unwrap()), "{target} {host}: {head}");
+            assert!(world.origin.is_untouched(), "{target} {host} reached the origin");
+            client.cut();
+            world.finish(&[expected]).await;
+        }
+    })
+    .await;
+}

@@ -265,7 +265,7 @@ async fn connection_fields_of_http2() {
 async fn requests_to_the_proxy_itself() {
     within(async {
         for (raw, status, record) in [
-            ("GET / HTTP/1.1⏎Host: HOST⏎⏎", 400, "raw 400 net.malformed_host"),
+            ("GET / HTTP/1.1⏎Host: HOST⏎⏎", 421, "raw 421 http.authority_mismatch"),
             ("GET https://HOST/ HTTP/1.1⏎Host: HOST⏎⏎", 400, "raw 400 net.malformed_host"),
             ("GET http://x@HOST/ HTTP/1.1⏎Host: HOST⏎⏎", 400, "raw 400 net.malformed_host"),
             ("CONNECT open.test HTTP/1.1⏎Host: HOST⏎⏎", 400, "raw 400 net.malformed_host"),

@@ -145,6 +145,7 @@ impl Gathering<'_> {
     fn grant_service(&mut self, service: &Service, name: &CredentialName) {
         for grant in &service.grants {
             self.policy.grant(name.clone(), grant.clone());
+            self.policy.name(&service.id, &grant.rule);
         }
         self.service_rules(service);
     }

@@ -139,6 +139,11 @@ impl World {
         format!("{host}:{}", self.origin.port())
     }
 
+    /// The proxy's own address, as a client names it.
+    pub fn gateway(&self) -> String {
+        self.proxy.to_string()
+    }
+
     /// What a look-up in the sandbox gives.
     pub fn fake_address_of(&self, name: &str) -> Ipv4Addr {
         let Ok(Host::Name(name)) = Host::parse(name) else { panic!("a name") };
