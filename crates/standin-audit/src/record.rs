@@ -18,7 +18,7 @@ pub struct Record {
     pub started_us: i64,
     /// How long it took, in microseconds.
     pub duration_us: u64,
-    /// How it came: `transparent`, `connect`, `absolute`.
+    /// How it came: `transparent`, `connect`, `absolute`, `socks5`, `reverse`.
     pub ingress: &'static str,
     /// What was spoken: `h1`, `h2`, `websocket`, `raw`.
     pub protocol: &'static str,
@@ -46,7 +46,7 @@ pub struct Record {
     pub bytes_out: u64,
     /// Bytes of the response's body.
     pub bytes_in: u64,
-    /// The address that was dialled for it.
+    /// The address that was dialled for it: the origin's, or the parent proxy's, and then the detail says so.
     pub peer: Option<SocketAddr>,
     /// How it ended.
     pub outcome: Outcome,

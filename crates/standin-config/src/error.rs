@@ -4,6 +4,9 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+/// How lines begin that may hold a secret, misspelt or not.
+const SECRETIVE: &[&str] = &["source", "pas", "proxy"];
+
 /// What is wrong with a configuration, where, and what was probably meant.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigError {
@@ -23,9 +26,9 @@ impl ConfigError {
         let before = source.get(..start).unwrap_or(source);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         let mut text = source[line_start..].lines().next().unwrap_or_default().to_owned();
-        if text.trim_start().starts_with("source") {
+        if SECRETIVE.iter().any(|key| text.trim_start().starts_with(key)) {
             // Somebody may have put the secret itself there; an error must not carry it on.
-            text = text.split_once('=').map_or("source", |(key, _)| key).to_owned() + "= …";
+            text = text.split_once('=').map_or("", |(key, _)| key).to_owned() + "= …";
         }
         let column = before[line_start..].chars().count() + 1;
         let rest = text.chars().count().saturating_sub(column - 1).max(1);

@@ -11,7 +11,7 @@ pub use error::ConfigError;
 pub use flags::{FlagError, parse_allow, parse_secret};
 pub use parse::parse;
 
-use standin_model::{GrantRule, RequestRule, SessionCaps};
+use standin_model::{Bypass, GrantRule, ParentProxy, RequestRule, SessionCaps};
 use std::path::PathBuf;
 
 /// A whole configuration.
@@ -23,6 +23,31 @@ pub struct Config {
     pub allow: Vec<RequestRule>,
     /// How much a session may use.
     pub caps: SessionCaps,
+    /// The way out of the host.
+    pub upstream: Upstream,
+}
+
+/// How origins are reached and believed.
+#[derive(Clone, Debug, Default)]
+pub struct Upstream {
+    /// The proxy behind which the host sits.
+    pub proxy: Parent,
+    /// The hosts that are reached without it.
+    pub no_proxy: Option<Bypass>,
+    /// Files of certificates that are believed besides the host's.
+    pub roots: Vec<PathBuf>,
+}
+
+/// Which proxy the host sits behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Parent {
+    /// The one that the host's environment names, if it names one.
+    #[default]
+    Environment,
+    /// None, whatever the environment says.
+    Direct,
+    /// This one, and where the password for its user lives.
+    Named(ParentProxy, Option<Source>),
 }
 
 /// One credential.

@@ -1,9 +1,10 @@
 //! From text to a typed configuration.
 
-use crate::{Config, ConfigError, Credential, Source};
+use crate::{Config, ConfigError, Credential, Parent, Source, Upstream};
 use serde::Deserialize;
 use standin_model::{
-    AddressBlocks, Caps, GrantRule, HostPattern, Methods, PathPattern, Ports, RequestRule, SessionCaps, Slot,
+    AddressBlocks, Bypass, Caps, GrantRule, HostPattern, Methods, ParentProxy, PathPattern, Ports, RequestRule,
+    SessionCaps, Slot,
 };
 use std::collections::HashSet;
 use std::ops::Range;
@@ -31,6 +32,11 @@ const KEYS: &[&str] = &[
     "bytes_out",
     "connections",
     "each_host",
+    "upstream",
+    "proxy",
+    "password",
+    "no_proxy",
+    "roots",
 ];
 /// How alike a key must be to be suggested (Jaro-Winkler, 0 to 1).
 const ALIKE: f64 = 0.75;
@@ -42,6 +48,7 @@ struct Raw {
     credential: Vec<Spanned<RawCredential>>,
     #[serde(default)]
     allow: Vec<Spanned<RawRule>>,
+    upstream: Option<RawUpstream>,
     #[serde(default)]
     caps: RawSessionCaps,
 }
@@ -62,6 +69,16 @@ struct RawCaps {
     requests: Option<u64>,
     bytes_out: Option<u64>,
     connections: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawUpstream {
+    proxy: Option<Spanned<String>>,
+    password: Option<Spanned<String>>,
+    no_proxy: Option<Vec<String>>,
+    #[serde(default)]
+    roots: Vec<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -114,7 +131,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
     }
     let allow = raw.allow.into_iter().enumerate();
     let allow = allow.map(|(n, rule)| file.rule(format!("allow[{}]", n + 1), rule.into_inner()));
-    Ok(Config { credentials, allow: allow.collect::<Result<_, _>>()?, caps: raw.caps.into() })
+    let upstream = raw.upstream.map(|upstream| file.upstream(upstream)).transpose()?.unwrap_or_default();
+    Ok(Config { credentials, allow: allow.collect::<Result<_, _>>()?, caps: raw.caps.into(), upstream })
 }
 
 impl From<RawSessionCaps> for SessionCaps {
@@ -163,6 +181,42 @@ impl File<'_> {
             env: raw.env,
             like: raw.like,
         })
+    }
+
+    fn upstream(&self, raw: RawUpstream) -> Result<Upstream, ConfigError> {
+        let directory = self.path.parent().unwrap_or(Path::new(""));
+        Ok(Upstream {
+            proxy: self.parent(raw.proxy, raw.password)?,
+            no_proxy: raw.no_proxy.map(|list| Bypass::new(list.iter().map(String::as_str))),
+            roots: raw.roots.iter().map(|path| directory.join(path)).collect(),
+        })
+    }
+
+    fn parent(&self, proxy: Option<Spanned<String>>, password: Option<Spanned<String>>) -> Result<Parent, ConfigError> {
+        let source = password.as_ref().map(|password| self.source(password)).transpose()?;
+        let named = match proxy.as_ref().map(|text| (text, text.get_ref().as_str())) {
+            Some((_, text)) if text != "none" => ParentProxy::parse(text),
+            other => {
+                let Some(password) = password else {
+                    return Ok(other.map_or(Parent::Environment, |_| Parent::Direct));
+                };
+                return Err(self.error(password.span(), "a password, and no proxy with a user".into(), None));
+            }
+        };
+        let span = proxy.map(|text| text.span()).unwrap_or_default();
+        let hint =
+            || Some("write `http://user@proxy.example.com:3128` or `socks5://…`; `none` for no proxy".to_owned());
+        match named {
+            Err(error) => Err(self.error(span, error.to_string(), hint())),
+            Ok((_, Some(_))) => {
+                let hint = "write the user only, and `password = \"env:NAME\"` (or `file:`, `cmd:`)".to_owned();
+                Err(self.error(span, "a password does not belong in this file".into(), Some(hint)))
+            }
+            Ok((ParentProxy { user: None, .. }, None)) if source.is_some() => {
+                Err(self.error(span, "a password, and no user it is for".into(), hint()))
+            }
+            Ok((proxy, None)) => Ok(Parent::Named(proxy, source)),
+        }
     }
 
     fn source(&self, source: &Spanned<String>) -> Result<Source, ConfigError> {
@@ -251,6 +305,7 @@ fn nearest(key: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use standin_model::Host;
 
     fn check(text: &str, expected: &str) {
         let error = parse(text, Path::new("config.toml")).expect_err("the text is wrong");
@@ -285,6 +340,12 @@ mod tests {
             bytes_out = 100_000_000
             [caps.each_host]
             requests = 5000
+
+            [upstream]
+            proxy    = "http://me@proxy.example.com:3128"
+            password = "env:PROXY_PASSWORD"
+            no_proxy = ["internal.example.com", "10.0.0.0/8"]
+            roots    = ["corp-ca.pem"]
             "#,
             Path::new("/etc/standin/config.toml"),
         )
@@ -295,6 +356,10 @@ mod tests {
         assert_eq!((github.name.as_str(), &github.source), ("github", &Source::File("/etc/standin/token".into())));
         assert_eq!(config.allow[0].hosts.len(), 2);
         assert_eq!((config.caps.session.bytes_out, config.caps.each_host.requests), (Some(100_000_000), Some(5000)));
+        let (proxy, _) = ParentProxy::parse("http://me@proxy.example.com:3128").unwrap();
+        assert_eq!(config.upstream.proxy, Parent::Named(proxy, Some(Source::Env("PROXY_PASSWORD".into()))));
+        assert!(config.upstream.no_proxy.unwrap().covers(&Host::parse("a.internal.example.com").unwrap()));
+        assert_eq!(config.upstream.roots, [Path::new("/etc/standin/corp-ca.pem")]);
     }
 
     #[test]
@@ -319,6 +384,30 @@ mod tests {
             "[[credential]]\nname = \"a\"\nsource = \"env:A\"\n",
             "the credential `a` is granted to no host\n --> config.toml:1:1\n  |\n1 | [[credential]]\n  | ^^^^^^^^^^^^^^\n  = hint: add [[credential.grant]] with `hosts = [\"api.example.com\"]`",
         );
+    }
+
+    #[test]
+    fn the_way_out() {
+        let parent = |text| parse(text, Path::new("c")).unwrap().upstream.proxy;
+        assert_eq!(parent(""), Parent::Environment);
+        assert_eq!(parent("[upstream]\nproxy = \"none\""), Parent::Direct);
+        check(
+            "[upstream]\nproxy = \"ftp://p.example:1\"\n",
+            "only `http://` and `socks5://` proxies are spoken to\n --> config.toml:2:9\n  |\n2 | proxy = …\n  |         ^\n  = hint: write `http://user@proxy.example.com:3128` or `socks5://…`; `none` for no proxy",
+        );
+        check(
+            "[upstream]\npasword = \"env:X\"\n",
+            "there is no key `pasword` here\n --> config.toml:2:1\n  |\n2 | pasword = …\n  | ^^^^^^^\n  = hint: did you mean `password`?",
+        );
+        for (text, expected) in [
+            ("proxy = \"http://me:topsecret@p.example:1\"", "a password does not belong in this file"),
+            ("proxy = \"http://p.example:1\"\npassword = \"env:X\"", "a password, and no user it is for"),
+            ("password = \"env:X\"", "a password, and no proxy with a user"),
+            ("proxy = \"http://me@p.example:1\"\npassword = \"topsecret\"", "`…` is not a source"),
+        ] {
+            let error = parse(&format!("[upstream]\n{text}\n"), Path::new("c")).unwrap_err().to_string();
+            assert!(error.starts_with(expected) && !error.contains("topsecret"), "{error}");
+        }
     }
 
     #[test]

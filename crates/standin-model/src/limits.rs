@@ -22,6 +22,10 @@ pub const MAX_HEADERS: usize = 256;
 /// Time for the name look-up of one connection.
 pub const RESOLVE_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Time for the look-up that only vets, where a parent proxy makes the one that counts. Behind such a proxy often nothing
+/// answers, and every connection would wait.
+pub const VET_DEADLINE: Duration = Duration::from_secs(2);
+
 /// Time for TCP and TLS to one upstream address.
 pub const DIAL_DEADLINE: Duration = Duration::from_secs(15);
 

@@ -1,5 +1,6 @@
 //! TCP and TLS to a pinned peer.
 
+use crate::parent::Parent;
 use crate::resolve::PinnedPeer;
 use crate::trust::{ClientConfigs, TrustError};
 use crate::upstreams::Need;
@@ -58,6 +59,14 @@ pub enum DialError {
         /// What the TLS library said.
         source: io::Error,
     },
+    /// The parent proxy was reached and opened no tunnel.
+    #[error("the parent proxy opened no tunnel to {authority}")]
+    Parent {
+        /// What it was asked for.
+        authority: Authority,
+        /// What it said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// It took too long.
     #[error("{0} was not reached within {DIAL_DEADLINE:?}")]
     Deadline(Authority),
@@ -72,13 +81,14 @@ pub(crate) async fn dial(
     scheme: Scheme,
     need: Need,
     configs: &ClientConfigs,
+    parent: Option<&Parent>,
 ) -> Result<Dialled, DialError> {
     let authority = peer.authority();
     let reach = async {
-        match reach(peer, scheme, need != Need::Any, configs).await {
+        match reach(peer, scheme, need != Need::Any, configs, parent).await {
             // An origin may speak HTTP/2 only (RFC 7301 §3.2); a request can be translated, a WebSocket cannot.
             Err(DialError::Tls { source, .. }) if need == Need::Http1 && speaks_no_http1(&source) => {
-                reach(peer, scheme, false, configs).await
+                reach(peer, scheme, false, configs, parent).await
             }
             reached => reached,
         }
@@ -86,9 +96,19 @@ pub(crate) async fn dial(
     tokio::time::timeout(DIAL_DEADLINE, reach).await.unwrap_or_else(|_| Err(DialError::Deadline(authority.clone())))
 }
 
-async fn reach(peer: &PinnedPeer, scheme: Scheme, http1: bool, configs: &ClientConfigs) -> Result<Dialled, DialError> {
+async fn reach(
+    peer: &PinnedPeer,
+    scheme: Scheme,
+    http1: bool,
+    configs: &ClientConfigs,
+    parent: Option<&Parent>,
+) -> Result<Dialled, DialError> {
     let authority = peer.authority();
-    let (socket, address) = connect(peer).await?;
+    let (mut socket, address) = connect(peer).await?;
+    if let Some(parent) = parent.filter(|_| peer.parent().is_some()) {
+        let refused = |source| DialError::Parent { authority: authority.clone(), source };
+        socket = parent.tunnel(socket, authority).await.map_err(refused)?;
+    }
     if scheme == Scheme::Http {
         return Ok(Dialled { io: UpstreamIo::Clear(socket), address, http2: false });
     }

@@ -8,6 +8,7 @@
 //! host's trust store, as any client on the host would.
 
 mod dial;
+mod parent;
 mod patience;
 mod pool;
 mod resolve;
@@ -16,6 +17,7 @@ mod upstreams;
 pub mod vet;
 
 pub use dial::DialError;
+pub use parent::Parent;
 pub use pool::Lease;
 pub use resolve::{LookUp, MayResolve, PinnedPeer, ResolveError, Resolver, SystemResolver};
 pub use trust::{Trust, TrustError};

@@ -1,7 +1,7 @@
 //! One look-up, after policy; every address vetted; the result pinned.
 
 use crate::vet::vet;
-use standin_model::limits::RESOLVE_DEADLINE;
+use standin_model::limits::{RESOLVE_DEADLINE, VET_DEADLINE};
 use standin_model::{AddressBlocks, Authority, Denial, DenyReason, Host, Name};
 use std::future::Future;
 use std::io;
@@ -43,6 +43,8 @@ impl Resolver for SystemResolver {
 pub struct PinnedPeer {
     authority: Authority,
     addresses: Vec<SocketAddr>,
+    /// The proxy that the addresses are of, if they are not the destination's.
+    parent: Option<Authority>,
 }
 
 /// Why a destination has no address to dial.
@@ -80,6 +82,11 @@ impl PinnedPeer {
         &self.authority
     }
 
+    /// The parent proxy that is dialled in its place, and that looks it up.
+    pub fn parent(&self) -> Option<&Authority> {
+        self.parent.as_ref()
+    }
+
     /// Where it may be dialled.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
@@ -115,10 +122,34 @@ pub(crate) async fn resolve(resolver: &dyn Resolver, permit: &impl MayResolve) -
         }
     }
     match (addresses.is_empty(), refused) {
-        (false, _) => Ok(PinnedPeer { authority: authority.clone(), addresses }),
+        (false, _) => Ok(PinnedPeer { authority: authority.clone(), addresses, parent: None }),
         (true, Some((address, reason))) => Err(ResolveError::Refused { host: authority.host.clone(), address, reason }),
         (true, None) => Err(ResolveError::NoAddress(authority.host.clone())),
     }
+}
+
+/// The way to an admitted destination through a parent proxy, which looks the name up itself. What we can see of its
+/// addresses is vetted, and one that is refused refuses them all: which one the parent takes is not ours to say. What we
+/// cannot see is the parent's to judge.
+pub(crate) async fn resolve_through(
+    resolver: &dyn Resolver,
+    permit: &impl MayResolve,
+    parent: &Authority,
+) -> Result<PinnedPeer, ResolveError> {
+    let authority = permit.authority();
+    let seen = tokio::time::timeout(VET_DEADLINE, look_up(resolver, authority)).await;
+    for address in seen.into_iter().flatten().flatten() {
+        vet(address.ip(), permit.addresses()).map_err(|reason| ResolveError::Refused {
+            host: authority.host.clone(),
+            address,
+            reason,
+        })?;
+    }
+    let addresses = look_up(resolver, parent).await?;
+    if addresses.is_empty() {
+        return Err(ResolveError::NoAddress(parent.host.clone()));
+    }
+    Ok(PinnedPeer { authority: authority.clone(), addresses, parent: Some(parent.clone()) })
 }
 
 async fn look_up(resolver: &dyn Resolver, authority: &Authority) -> Result<Vec<SocketAddr>, ResolveError> {

@@ -10,6 +10,8 @@ use tokio::sync::OnceCell;
 pub enum Trust {
     /// The host's, as its other clients see it (`SSL_CERT_FILE` included). Read once, when first needed.
     Host,
+    /// The host's and these.
+    HostAnd(Vec<CertificateDer<'static>>),
     /// These alone.
     Roots(Vec<CertificateDer<'static>>),
 }
@@ -66,12 +68,16 @@ impl ClientConfigs {
     }
 }
 
+fn host(more: &[CertificateDer<'static>]) -> (Vec<CertificateDer<'static>>, String) {
+    let loaded = rustls_native_certs::load_native_certs();
+    let problems = loaded.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    ([loaded.certs.as_slice(), more].concat(), problems)
+}
+
 fn make(trust: &Trust) -> Result<Configs, TrustError> {
     let (roots, problems) = match trust {
-        Trust::Host => {
-            let loaded = rustls_native_certs::load_native_certs();
-            (loaded.certs, loaded.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-        }
+        Trust::Host => host(&[]),
+        Trust::HostAnd(more) => host(more),
         Trust::Roots(roots) => (roots.clone(), String::new()),
     };
     let mut store = RootCertStore::empty();

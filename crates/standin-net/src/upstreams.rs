@@ -1,9 +1,10 @@
 //! Resolving and sending: the two verbs of this crate.
 
 use crate::dial::{DialError, UpstreamIo, dial};
+use crate::parent::Parent;
 use crate::patience::Progress;
 use crate::pool::{Body, Lease, Place, Pool, Pooled, Sender, Speaks};
-use crate::resolve::{MayResolve, PinnedPeer, ResolveError, Resolver, SystemResolver, resolve};
+use crate::resolve::{MayResolve, PinnedPeer, ResolveError, Resolver, SystemResolver, resolve, resolve_through};
 use crate::trust::{ClientConfigs, Trust};
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -29,6 +30,7 @@ pub struct Upstreams {
     configs: ClientConfigs,
     pool: Pool,
     patience: Duration,
+    parent: Option<Parent>,
 }
 
 /// Which protocol an exchange can use.
@@ -84,7 +86,13 @@ impl Upstreams {
 
     /// Origins that are found by this resolver. What it answers is vetted like any other answer.
     pub fn with_resolver(trust: Trust, resolver: Box<dyn Resolver>) -> Self {
-        Self { resolver, configs: ClientConfigs::new(trust), pool: Pool::default(), patience: RESPONSE_HEAD_DEADLINE }
+        Self {
+            resolver,
+            configs: ClientConfigs::new(trust),
+            pool: Pool::default(),
+            patience: RESPONSE_HEAD_DEADLINE,
+            parent: None,
+        }
     }
 
     /// Waits for the head of an answer for another time than [`RESPONSE_HEAD_DEADLINE`].
@@ -93,10 +101,23 @@ impl Upstreams {
         Self { patience, ..self }
     }
 
+    /// Goes through a parent proxy.
+    #[must_use]
+    pub fn with_parent(self, parent: Parent) -> Self {
+        Self { parent: Some(parent), ..self }
+    }
+
     /// Looks an admitted destination up and vets its addresses. The first time the host's trust store is read
     /// meanwhile: a command that connects nowhere does not pay for it.
     pub async fn resolve(&self, permit: &impl MayResolve) -> Result<PinnedPeer, ResolveError> {
-        tokio::join!(resolve(self.resolver.as_ref(), permit), self.configs.prepare()).0
+        let resolver = self.resolver.as_ref();
+        let found = async {
+            match self.parent.as_ref().filter(|parent| parent.serves(permit.authority())) {
+                Some(parent) => resolve_through(resolver, permit, parent.authority()).await,
+                None => resolve(resolver, permit).await,
+            }
+        };
+        tokio::join!(found, self.configs.prepare()).0
     }
 
     /// Sends a request in absolute form to a pinned peer and waits for the head of the answer.
@@ -154,7 +175,7 @@ impl Upstreams {
     }
 
     async fn dial(&self, peer: &PinnedPeer, scheme: Scheme, need: Need, place: &Place) -> Result<Pooled, SendError> {
-        let dialled = dial(peer, scheme, need, &self.configs).await?;
+        let dialled = dial(peer, scheme, need, &self.configs, self.parent.as_ref()).await?;
         match (need, dialled.http2) {
             (Need::Any, false) => place.learn(Speaks::OnlyHttp1),
             (Need::Any, true) => place.learn(Speaks::Unknown), // it may have learnt HTTP/2 since

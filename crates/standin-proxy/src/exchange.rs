@@ -10,7 +10,7 @@ use crate::session::{Ingress, Session};
 use http::{Request, Version};
 use standin_audit::{AuditClosed, Kind, Outcome, Record, Ticket, Verdict};
 use standin_model::limits::MAX_RECORDED_TARGET;
-use standin_model::{CredentialName, Denial, Scheme};
+use standin_model::{Authority, CredentialName, Denial, Scheme};
 use standin_net::Lease;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +35,8 @@ struct Open {
     started: Instant,
     sent: AtomicU64,
     request: Mutex<RequestState>,
+    /// The parent proxy it went through, which looked the name up.
+    parent: Option<Authority>,
 }
 
 /// Whether more of the request may go out.
@@ -93,7 +95,8 @@ impl RequestSide {
 impl Exchange {
     /// Opens the exchange of one request.
     pub(crate) async fn request<B>(tunnel: &Tunnel, request: &Request<B>) -> Result<Self, AuditClosed> {
-        let mut exchange = Self::open(&tunnel.session, &tunnel.destination, Kind::Exchange).await?;
+        let parent = tunnel.peer.parent().cloned();
+        let mut exchange = Self::open(&tunnel.session, &tunnel.destination, Kind::Exchange, parent).await?;
         exchange.record(|record| {
             record.protocol = if request.version() == Version::HTTP_2 { "h2" } else { "h1" };
             record.scheme = tunnel.scheme.as_str();
@@ -105,10 +108,15 @@ impl Exchange {
 
     /// Opens the record of a connection that carried no request.
     pub(crate) async fn connection(session: &Session, destination: &Destination) -> Result<Self, AuditClosed> {
-        Self::open(session, destination, Kind::Connection).await
+        Self::open(session, destination, Kind::Connection, None).await
     }
 
-    async fn open(session: &Session, destination: &Destination, kind: Kind) -> Result<Self, AuditClosed> {
+    async fn open(
+        session: &Session,
+        destination: &Destination,
+        kind: Kind,
+        parent: Option<Authority>,
+    ) -> Result<Self, AuditClosed> {
         let ticket = session.audit.reserve().await?;
         let record = Record {
             session: session.principal.session.clone(),
@@ -142,7 +150,7 @@ impl Exchange {
         };
         let record = Mutex::new(Some((ticket, Box::new(record))));
         let request = Mutex::new(RequestState::Open(None));
-        let open = Open { record, started: Instant::now(), sent: AtomicU64::new(0), request };
+        let open = Open { record, started: Instant::now(), sent: AtomicU64::new(0), request, parent };
         Ok(Self { open: Arc::new(open), lease: None, ends_with_answer: false })
     }
 
@@ -273,6 +281,11 @@ impl Drop for Open {
         if let Some((ticket, mut record)) = open {
             record.duration_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
             record.bytes_out = *self.sent.get_mut();
+            if let (Some(parent), Some(peer)) = (&self.parent, record.peer) {
+                // The address is the parent's; the one it chose for the name is not known here (THREATS 26).
+                let via = format!("through the parent proxy {parent} at {peer}, which resolved the name");
+                record.detail = Some(record.detail.take().map_or(via.clone(), |detail| format!("{detail}; {via}")));
+            }
             ticket.write(record);
         }
     }

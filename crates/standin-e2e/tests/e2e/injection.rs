@@ -108,6 +108,21 @@ fn a_base_url_needs_no_certificate() {
 }
 
 #[test]
+fn the_hosts_own_proxy_is_used_and_said_so() {
+    let script = "env | grep -i proxy; curl -sS -o /dev/null -w '%{http_code}' https://other.example/";
+    let outcome = echo().variable("HTTPS_PROXY", "http://me:parentpassword@127.0.0.1:9").script(script).succeeded();
+    assert_eq!(outcome.stdout, "502", "nothing listens there, and nothing of it is inside");
+    assert!(outcome.seen.is_empty());
+    assert!(outcome.stderr.contains("through the proxy 127.0.0.1:9, as HTTPS_PROXY says"), "{}", outcome.stderr);
+    let outcome = echo().variable("HTTPS_PROXY", "http://127.0.0.1:9").variable("NO_PROXY", "example").script(script);
+    assert_eq!(outcome.succeeded().stdout, "200");
+    let outcome = echo().variable("HTTPS_PROXY", "https://me:parentpassword@127.0.0.1:9").script(script);
+    assert_eq!(outcome.stdout, "");
+    assert!(outcome.stderr.contains("the proxy that HTTPS_PROXY names"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("parentpassword"), "{}", outcome.stderr);
+}
+
+#[test]
 fn redirects_are_left_to_the_client() {
     let outcome = echo().script("curl -sS -o /dev/null -w '%{http_code}' https://echo.example/redirect").succeeded();
     assert_eq!(outcome.stdout, "302");

@@ -13,6 +13,7 @@ mod framing;
 mod hangup;
 mod informational;
 mod ingress;
+mod parent;
 mod resolve;
 mod rig;
 mod scrub;

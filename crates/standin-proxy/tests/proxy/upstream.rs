@@ -222,3 +222,19 @@ async fn an_early_answer_ends_the_stream() {
     })
     .await;
 }
+
+/// Roots that the configuration names are believed besides the host's.
+#[tokio::test]
+async fn further_roots_are_believed() {
+    within(async {
+        let world = World::with(Setup { believes_host: true, ..Setup::default() }).await;
+        let mut asker = world.asker(API, V::H2).await;
+        let answered = asker.ask(get("/x"));
+        let mut origin = world.origin.accept_requests(V::H2).await;
+        origin.recv().await.unwrap().answer(Response::new(full("ok")));
+        collect(answered.await.unwrap().unwrap().into_body()).await.unwrap();
+        drop(asker);
+        world.finish(&["h2 GET /x 200 completed in 2"]).await;
+    })
+    .await;
+}

@@ -1,15 +1,14 @@
 //! Which credentials are lent, as what, and to whom: from the configuration, then from the environment.
 
 use super::inputs::Inputs;
+use super::sources;
 use crate::exit::Failure;
-use standin_config::Source;
 use standin_model::CredentialName;
 use standin_policy::catalogue::{Catalogue, Service};
 use standin_policy::secret_shape::looks_like_secret;
 use standin_policy::{Policy, PolicyBuilder};
-use standin_secret::{Secret, SecretSource, StandIn};
+use standin_secret::{Secret, StandIn};
 use standin_vault::key::StandInKey;
-use standin_vault::source::{CommandSource, EnvSource, FileSource};
 use standin_vault::{Credential, SessionVault, mint};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -73,13 +72,7 @@ impl Gathering<'_> {
                 Failure::new(format!("there is no service `{id}`")).hint(format!("known: {}", known.join(", ")))
             })?),
         };
-        let source: Box<dyn SecretSource> = match &credential.source {
-            Source::Env(variable) => Box::new(EnvSource::new(variable, self.value(variable))),
-            Source::File(path) => Box::new(FileSource::new(path.clone())),
-            Source::Command(command) => Box::new(CommandSource::new(command)),
-        };
-        let secret = source
-            .fetch()
+        let secret = sources::fetch(self.inputs, &credential.source)
             .map_err(|error| Failure::because(format!("the credential `{name}` is not available"), &error))?;
         let stand_in = match &credential.like {
             None => mint::like_secret(&self.key, &self.inputs.workspace, &name, &secret),
@@ -105,7 +98,7 @@ impl Gathering<'_> {
     fn known_in_environment(&mut self) {
         for service in Catalogue::builtin().services() {
             for variable in &service.env {
-                let Some(value) = self.value(variable).filter(|value| !value.is_empty()) else { continue };
+                let Some(value) = self.inputs.value(variable).filter(|value| !value.is_empty()) else { continue };
                 if self.variables.contains_key(variable) || self.inputs.pass.contains(variable) {
                     continue;
                 }
@@ -186,11 +179,6 @@ impl Gathering<'_> {
                 dropped.join(", ")
             ));
         }
-    }
-
-    fn value(&self, variable: &str) -> Option<Vec<u8>> {
-        use std::os::unix::ffi::OsStrExt;
-        self.inputs.environment.get(std::ffi::OsStr::new(variable)).map(|value| value.as_bytes().to_vec())
     }
 }
 

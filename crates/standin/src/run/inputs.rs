@@ -76,6 +76,12 @@ impl Inputs {
         self.environment.get(OsStr::new(name)).and_then(|value| value.to_str())
     }
 
+    /// A variable as it is.
+    pub(crate) fn value(&self, name: &str) -> Option<Vec<u8>> {
+        use std::os::unix::ffi::OsStrExt;
+        self.environment.get(OsStr::new(name)).map(|value| value.as_bytes().to_vec())
+    }
+
     /// The command for people.
     pub(crate) fn command_line(&self) -> String {
         self.command.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join(" ")

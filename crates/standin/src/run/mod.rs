@@ -4,7 +4,9 @@ mod credentials;
 mod environment;
 mod inputs;
 mod serve;
+mod sources;
 mod terminal;
+mod upstream;
 mod view;
 
 use crate::cli::RunArguments;
@@ -13,7 +15,7 @@ use inputs::Inputs;
 use standin_audit::{AuditLog, SessionStart, SessionSummary};
 use standin_ca::SessionCa;
 use standin_model::SessionId;
-use standin_net::{Trust, Upstreams};
+use standin_net::Upstreams;
 use standin_proxy::{Session, SessionParts};
 use standin_sandbox::{LaunchError, plan};
 use std::io::{IsTerminal, Read};
@@ -30,6 +32,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     for line in &lent.notes {
         exit::say(line);
     }
+    let upstreams = upstream::upstreams(&inputs)?;
     let ca =
         SessionCa::generate(SystemTime::now()).map_err(|e| Failure::because("cannot make the session's CA", &e))?;
     let spec = view::spec(&inputs, &lent, &ca, &id)?;
@@ -38,7 +41,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     let start = SessionStart { id: id.clone(), command: inputs.command_line(), workspace: inputs.workspace.clone() };
     let log = AuditLog::start(inputs.state.clone(), start).map_err(|e| Failure::because("cannot keep records", &e))?;
     // From here on something is running; whatever happens, the log is finished.
-    let ended = launch_and_serve(&inputs, id, lent, ca, &log, &plan, &program, spec.terminal);
+    let ended = launch_and_serve(&inputs, id, lent, upstreams, ca, &log, &plan, &program, spec.terminal);
     let summary =
         log.finish(ended.as_ref().ok().copied()).map_err(|e| Failure::because("the records are incomplete", &e))?;
     let code = ended?;
@@ -51,6 +54,7 @@ fn launch_and_serve(
     inputs: &Inputs,
     id: SessionId,
     lent: credentials::Lent,
+    upstreams: Upstreams,
     ca: SessionCa,
     log: &AuditLog,
     plan: &plan::Plan,
@@ -59,7 +63,6 @@ fn launch_and_serve(
 ) -> Result<i32, Failure> {
     let serving = serve::Serving::prepare()?;
     let prepared = standin_sandbox::launch(plan, program).map_err(|error| cannot_launch(&error))?;
-    let upstreams = Upstreams::new(Trust::Host);
     let parts = SessionParts {
         policy: lent.policy,
         vault: lent.vault,

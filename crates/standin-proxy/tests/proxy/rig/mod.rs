@@ -4,7 +4,7 @@ mod http;
 mod origin;
 mod wire;
 
-pub use self::http::{Asker, Bytes, V, body, collect, empty, ended, full, get, text};
+pub use self::http::{Asker, Body, Bytes, V, body, collect, empty, ended, full, get, text};
 pub use self::origin::{Origin, Seen};
 pub use self::wire::Wire;
 
@@ -15,7 +15,7 @@ use standin_model::{
     AddressBlocks, CredentialName, GrantRule, Host, HostPattern, Methods, Name, PathPattern, Ports, RequestRule,
     SessionCaps, SessionId, Slot,
 };
-use standin_net::{LookUp, Resolver, Trust, Upstreams};
+use standin_net::{LookUp, Parent, Resolver, Trust, Upstreams};
 use standin_policy::{Policy, PolicyBuilder};
 use standin_proxy::{Session, SessionParts};
 use standin_secret::{Secret, StandIn};
@@ -52,6 +52,10 @@ pub struct Setup {
     pub slots: Vec<Slot>,
     /// How long an origin may say nothing, if not as long as usual.
     pub patience: Option<Duration>,
+    /// A proxy behind which the host sits.
+    pub parent: Option<Parent>,
+    /// Whether the host's roots are believed besides the origin's.
+    pub believes_host: bool,
 }
 
 impl Default for Setup {
@@ -63,6 +67,8 @@ impl Default for Setup {
             caps: SessionCaps::default(),
             slots: vec![],
             patience: None,
+            parent: None,
+            believes_host: false,
         }
     }
 }
@@ -100,10 +106,14 @@ impl World {
         let looked_up = Arc::default();
         let resolver =
             Scripted { answers: Mutex::new(setup.answers.clone().into()), looked_up: Arc::clone(&looked_up) };
-        let trust = Trust::Roots(vec![origin.root()]);
+        let root = vec![origin.root()];
+        let trust = if setup.believes_host { Trust::HostAnd(root) } else { Trust::Roots(root) };
         let mut upstreams = Upstreams::with_resolver(trust, Box::new(resolver));
         if let Some(patience) = setup.patience {
             upstreams = upstreams.with_patience(patience);
+        }
+        if let Some(parent) = setup.parent {
+            upstreams = upstreams.with_parent(parent);
         }
         let session = Session::new(
             id,
