@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// How lines begin that may hold a secret, misspelt or not.
-const SECRETIVE: &[&str] = &["source", "pas", "proxy"];
+const SECRETIVE: &[&str] = &["source", "pas", "proxy", "key", "client_cert"];
 
 /// What is wrong with a configuration, where, and what was probably meant.
 #[derive(Debug, PartialEq, Eq)]

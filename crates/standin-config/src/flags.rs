@@ -37,7 +37,8 @@ pub fn parse_secret(text: &str) -> Result<Credential, FlagError> {
     Ok(Credential {
         name: name.to_owned(),
         service: None,
-        source,
+        source: Some(source),
+        client_certificate: None,
         env: vec![name.to_owned()],
         like: None,
         grants: grants.collect::<Result<_, _>>()?,
@@ -73,7 +74,7 @@ mod tests {
         assert!(parse_allow("[2001:db8::1]").is_ok());
         assert_eq!(parse_allow("a.example:0"), Err(FlagError::Port("0".into())));
         let secret = parse_secret("TOKEN=cmd:pass show me@work@a.example,b.example").unwrap();
-        assert_eq!(secret.source, Source::Command("pass show me@work".into()));
+        assert_eq!(secret.source, Some(Source::Command("pass show me@work".into())));
         assert_eq!(secret.grants.len(), 2);
         for wrong in ["TOKEN", "TOKEN=env:X", "TOKEN=X@a.example", "=env:X@a.example"] {
             assert_eq!(parse_secret(wrong), Err(FlagError::SecretForm), "{wrong}");

@@ -57,14 +57,25 @@ pub struct Credential {
     pub name: String,
     /// The service of the catalogue that it belongs to.
     pub service: Option<String>,
-    /// Where the real value lives.
-    pub source: Source,
+    /// Where the real value lives, if there is one beside the client certificate.
+    pub source: Option<Source>,
+    /// Who we are to the origins of its grants.
+    pub client_certificate: Option<ClientCertificate>,
     /// The variables under which the agent sees the stand-in.
     pub env: Vec<String>,
     /// The shape of the stand-in, as a pattern.
     pub like: Option<String>,
     /// Where it may go.
     pub grants: Vec<GrantRule>,
+}
+
+/// A client certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The file of the certificate and its chain, in PEM.
+    pub cert: PathBuf,
+    /// Where its key lives, in PEM.
+    pub key: Source,
 }
 
 /// Where a real value lives.

@@ -1,6 +1,6 @@
 //! From text to a typed configuration.
 
-use crate::{Config, ConfigError, Credential, Parent, Source, Upstream};
+use crate::{ClientCertificate, Config, ConfigError, Credential, Parent, Source, Upstream};
 use serde::Deserialize;
 use standin_model::{
     AddressBlocks, Bypass, Caps, GrantRule, HostPattern, Methods, ParentProxy, PathPattern, Ports, RequestRule,
@@ -37,6 +37,9 @@ const KEYS: &[&str] = &[
     "password",
     "no_proxy",
     "roots",
+    "client_certificate",
+    "cert",
+    "key",
 ];
 /// How alike a key must be to be suggested (Jaro-Winkler, 0 to 1).
 const ALIKE: f64 = 0.75;
@@ -86,12 +89,20 @@ struct RawUpstream {
 struct RawCredential {
     name: Option<Spanned<String>>,
     service: Option<String>,
-    source: Spanned<String>,
+    source: Option<Spanned<String>>,
+    client_certificate: Option<RawCertificate>,
     #[serde(default)]
     env: Vec<String>,
     like: Option<String>,
     #[serde(default)]
     grant: Vec<Spanned<RawGrant>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCertificate {
+    cert: PathBuf,
+    key: Spanned<String>,
 }
 
 #[derive(Deserialize)]
@@ -161,6 +172,10 @@ impl File<'_> {
             let hint = "add [[credential.grant]] with `hosts = [\"api.example.com\"]`".to_owned();
             return Err(self.error(span, format!("the credential `{name}` is granted to no host"), Some(hint)));
         }
+        if raw.source.is_none() && raw.client_certificate.is_none() {
+            let hint = "add `source = \"env:NAME\"`, or a `client_certificate`".to_owned();
+            return Err(self.error(span, format!("the credential `{name}` comes from nowhere"), Some(hint)));
+        }
         let grants = raw.grant.into_iter().enumerate().map(|(n, grant)| {
             let grant = grant.into_inner();
             let slots = self.each(grant.slots.unwrap_or_default(), Slot::parse)?;
@@ -175,12 +190,18 @@ impl File<'_> {
         });
         Ok(Credential {
             grants: grants.collect::<Result<_, _>>()?,
-            source: self.source(&raw.source)?,
+            source: raw.source.as_ref().map(|source| self.source(source)).transpose()?,
+            client_certificate: raw.client_certificate.map(|raw| self.certificate(raw)).transpose()?,
             name,
             service: raw.service,
             env: raw.env,
             like: raw.like,
         })
+    }
+
+    fn certificate(&self, raw: RawCertificate) -> Result<ClientCertificate, ConfigError> {
+        let directory = self.path.parent().unwrap_or(Path::new(""));
+        Ok(ClientCertificate { cert: directory.join(raw.cert), key: self.source(&raw.key)? })
     }
 
     fn upstream(&self, raw: RawUpstream) -> Result<Upstream, ConfigError> {
@@ -332,6 +353,12 @@ mod tests {
             service = "github"
             source  = "file:token"
 
+            [[credential]]
+            name    = "corp"
+            client_certificate = { cert = "me.pem", key = "cmd:pass show key" }
+            [[credential.grant]]
+            hosts   = ["corp.example.com"]
+
             [[allow]]
             hosts   = ["docs.rs", "*.rust-lang.org"]
             methods = ["GET", "HEAD"]
@@ -350,10 +377,16 @@ mod tests {
             Path::new("/etc/standin/config.toml"),
         )
         .unwrap_or_else(|error| panic!("{error}"));
-        let [internal, github] = config.credentials.as_slice() else { panic!("two credentials") };
+        let [internal, github, corp] = config.credentials.as_slice() else { panic!("three credentials") };
+        let certificate =
+            ClientCertificate { cert: "/etc/standin/me.pem".into(), key: Source::Command("pass show key".into()) };
+        assert_eq!((&corp.source, &corp.client_certificate), (&None, &Some(certificate)));
         assert_eq!(internal.grants[0].rule.methods, Methods::only(["GET", "POST"]));
         assert_eq!(internal.grants[0].rule.label, "internal.grant[1]");
-        assert_eq!((github.name.as_str(), &github.source), ("github", &Source::File("/etc/standin/token".into())));
+        assert_eq!(
+            (github.name.as_str(), &github.source),
+            ("github", &Some(Source::File("/etc/standin/token".into())))
+        );
         assert_eq!(config.allow[0].hosts.len(), 2);
         assert_eq!((config.caps.session.bytes_out, config.caps.each_host.requests), (Some(100_000_000), Some(5000)));
         let (proxy, _) = ParentProxy::parse("http://me@proxy.example.com:3128").unwrap();
@@ -384,6 +417,20 @@ mod tests {
             "[[credential]]\nname = \"a\"\nsource = \"env:A\"\n",
             "the credential `a` is granted to no host\n --> config.toml:1:1\n  |\n1 | [[credential]]\n  | ^^^^^^^^^^^^^^\n  = hint: add [[credential.grant]] with `hosts = [\"api.example.com\"]`",
         );
+    }
+
+    #[test]
+    fn client_certificates() {
+        let grant = "[[credential.grant]]\nhosts = [\"a.example\"]\n";
+        check(
+            &format!("[[credential]]\nname = \"a\"\n{grant}"),
+            "the credential `a` comes from nowhere\n --> config.toml:1:1\n  |\n1 | [[credential]]\n  | ^^^^^^^^^^^^^^\n  = hint: add `source = \"env:NAME\"`, or a `client_certificate`",
+        );
+        let text = format!(
+            "[[credential]]\nname = \"a\"\nclient_certificate = {{ cert = \"a\", key = \"topsecret\" }}\n{grant}"
+        );
+        let error = parse(&text, Path::new("c")).unwrap_err().to_string();
+        assert!(error.contains("is not a source") && !error.contains("topsecret"), "{error}");
     }
 
     #[test]

@@ -3,11 +3,11 @@
 use crate::parent::Parent;
 use crate::resolve::PinnedPeer;
 use crate::trust::{ClientConfigs, TrustError};
-use crate::upstreams::Need;
+use crate::upstreams::{Need, Way};
 use rustix::net::sockopt;
 use rustls::pki_types::ServerName;
 use standin_model::limits::{DIAL_DEADLINE, TCP_PROBE_INTERVAL, TCP_PROBES};
-use standin_model::{Authority, Host, Scheme};
+use standin_model::{Authority, CredentialName, Host, Scheme};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -78,17 +78,16 @@ pub enum DialError {
 /// Dials a pinned peer, and nothing else.
 pub(crate) async fn dial(
     peer: &PinnedPeer,
-    scheme: Scheme,
-    need: Need,
+    Way { scheme, need, who }: Way<'_>,
     configs: &ClientConfigs,
     parent: Option<&Parent>,
 ) -> Result<Dialled, DialError> {
     let authority = peer.authority();
     let reach = async {
-        match reach(peer, scheme, need != Need::Any, configs, parent).await {
+        match reach(peer, scheme, need != Need::Any, who, configs, parent).await {
             // An origin may speak HTTP/2 only (RFC 7301 §3.2); a request can be translated, a WebSocket cannot.
             Err(DialError::Tls { source, .. }) if need == Need::Http1 && speaks_no_http1(&source) => {
-                reach(peer, scheme, false, configs, parent).await
+                reach(peer, scheme, false, who, configs, parent).await
             }
             reached => reached,
         }
@@ -100,6 +99,7 @@ async fn reach(
     peer: &PinnedPeer,
     scheme: Scheme,
     http1: bool,
+    who: Option<&CredentialName>,
     configs: &ClientConfigs,
     parent: Option<&Parent>,
 ) -> Result<Dialled, DialError> {
@@ -112,7 +112,7 @@ async fn reach(
     if scheme == Scheme::Http {
         return Ok(Dialled { io: UpstreamIo::Clear(socket), address, http2: false });
     }
-    let tls = TlsConnector::from(configs.get(http1).await?)
+    let tls = TlsConnector::from(configs.get(http1, who).await?)
         .connect(server_name(&authority.host), socket)
         .await
         .map_err(|source| DialError::Tls { authority: authority.clone(), source })?;

@@ -8,6 +8,7 @@
 //! host's trust store, as any client on the host would.
 
 mod dial;
+mod identity;
 mod parent;
 mod patience;
 mod pool;
@@ -17,8 +18,9 @@ mod upstreams;
 pub mod vet;
 
 pub use dial::DialError;
+pub use identity::{Identity, IdentityError};
 pub use parent::Parent;
 pub use pool::Lease;
 pub use resolve::{LookUp, MayResolve, PinnedPeer, ResolveError, Resolver, SystemResolver};
 pub use trust::{Trust, TrustError};
-pub use upstreams::{Need, SendError, Sent, Upstreams};
+pub use upstreams::{Need, SendError, Sent, Upstreams, Way};

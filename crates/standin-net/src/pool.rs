@@ -4,8 +4,8 @@ use crate::resolve::PinnedPeer;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::client::conn::{http1, http2};
-use standin_model::Scheme;
 use standin_model::limits::{H2_UPSTREAM_STREAMS, POOL_IDLE, POOL_IDLE_PER_AUTHORITY};
+use standin_model::{CredentialName, Scheme};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,8 +17,8 @@ use std::time::Instant;
 pub(crate) type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
 /// What connections are shared by: the thread, since a wake-up across threads costs more than a connection saves, the
-/// pinned peer (name *and* addresses), and whether TLS protects them.
-type Key = (ThreadId, PinnedPeer, Scheme);
+/// pinned peer (name *and* addresses), whether TLS protects them, and who we are in it.
+type Key = (ThreadId, PinnedPeer, Scheme, Option<CredentialName>);
 
 /// A way to send one request.
 pub(crate) enum Sender {
@@ -80,9 +80,9 @@ pub(crate) enum Speaks {
 
 impl Pool {
     /// The connections to this peer.
-    pub(crate) fn place(&self, peer: &PinnedPeer, scheme: Scheme) -> Arc<Place> {
+    pub(crate) fn place(&self, peer: &PinnedPeer, scheme: Scheme, who: Option<&CredentialName>) -> Arc<Place> {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(places.entry((std::thread::current().id(), peer.clone(), scheme)).or_default())
+        Arc::clone(places.entry((std::thread::current().id(), peer.clone(), scheme, who.cloned())).or_default())
     }
 }
 

@@ -1,8 +1,13 @@
 //! Whom we believe upstream: the host's trust store.
 
+use crate::identity::Identity;
+use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
+use standin_model::CredentialName;
+use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
 
@@ -33,10 +38,16 @@ pub enum TrustError {
 /// TLS settings per protocol need; made on first use, since reading 150 roots takes milliseconds.
 pub(crate) struct ClientConfigs {
     trust: Arc<Trust>,
-    made: OnceCell<Result<Configs, TrustError>>,
+    identities: Arc<HashMap<CredentialName, Identity>>,
+    made: OnceCell<Result<Made, TrustError>>,
 }
 
-#[derive(Clone)]
+struct Made {
+    plain: Configs,
+    /// With a client certificate each, and sessions of their own to resume.
+    identified: HashMap<CredentialName, Configs>,
+}
+
 struct Configs {
     any: Arc<ClientConfig>,
     http1: Arc<ClientConfig>,
@@ -44,12 +55,23 @@ struct Configs {
 
 impl ClientConfigs {
     pub(crate) fn new(trust: Trust) -> Self {
-        Self { trust: Arc::new(trust), made: OnceCell::new() }
+        Self { trust: Arc::new(trust), identities: Arc::default(), made: OnceCell::new() }
     }
 
-    /// The settings; with `http1` HTTP/2 is not offered.
-    pub(crate) async fn get(&self, http1: bool) -> Result<Arc<ClientConfig>, TrustError> {
-        let configs = self.made().await.as_ref().map_err(Clone::clone)?;
+    /// Adds client certificates, before anything is made.
+    pub(crate) fn with_identities(self, identities: HashMap<CredentialName, Identity>) -> Self {
+        Self { identities: Arc::new(identities), ..self }
+    }
+
+    /// Whether this credential has a client certificate.
+    pub(crate) fn identifies(&self, credential: &CredentialName) -> bool {
+        self.identities.contains_key(credential)
+    }
+
+    /// The settings; with `http1` HTTP/2 is not offered, with `who` a client certificate is.
+    pub(crate) async fn get(&self, http1: bool, who: Option<&CredentialName>) -> Result<Arc<ClientConfig>, TrustError> {
+        let made = self.made().await.as_ref().map_err(Clone::clone)?;
+        let configs = who.and_then(|who| made.identified.get(who)).unwrap_or(&made.plain);
         Ok(Arc::clone(if http1 { &configs.http1 } else { &configs.any }))
     }
 
@@ -58,11 +80,11 @@ impl ClientConfigs {
         self.made().await;
     }
 
-    async fn made(&self) -> &Result<Configs, TrustError> {
+    async fn made(&self) -> &Result<Made, TrustError> {
         let make = || async {
-            let trust = Arc::clone(&self.trust);
+            let (trust, identities) = (Arc::clone(&self.trust), Arc::clone(&self.identities));
             // Reads hundreds of files, so not on a thread that serves connections.
-            tokio::task::spawn_blocking(move || make(&trust)).await.unwrap_or(Err(TrustError::Panicked))
+            tokio::task::spawn_blocking(move || make(&trust, &identities)).await.unwrap_or(Err(TrustError::Panicked))
         };
         self.made.get_or_init(make).await
     }
@@ -74,7 +96,7 @@ fn host(more: &[CertificateDer<'static>]) -> (Vec<CertificateDer<'static>>, Stri
     ([loaded.certs.as_slice(), more].concat(), problems)
 }
 
-fn make(trust: &Trust) -> Result<Configs, TrustError> {
+fn make(trust: &Trust, identities: &HashMap<CredentialName, Identity>) -> Result<Made, TrustError> {
     let (roots, problems) = match trust {
         Trust::Host => host(&[]),
         Trust::HostAnd(more) => host(more),
@@ -91,7 +113,19 @@ fn make(trust: &Trust) -> Result<Configs, TrustError> {
         .with_root_certificates(store)
         .with_no_client_auth();
     any.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let mut http1 = any.clone();
-    http1.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Configs { any: Arc::new(any), http1: Arc::new(http1) })
+    let identified = identities.iter().map(|(name, identity)| {
+        let mut any = any.clone();
+        any.client_auth_cert_resolver = Arc::<SingleCertAndKey>::clone(&identity.0);
+        any.resumption = Resumption::default(); // a session that knows who we are is not resumed for anybody else
+        (name.clone(), Configs::new(any))
+    });
+    Ok(Made { identified: identified.collect(), plain: Configs::new(any) })
+}
+
+impl Configs {
+    fn new(any: ClientConfig) -> Self {
+        let mut http1 = any.clone();
+        http1.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self { any: Arc::new(any), http1: Arc::new(http1) }
+    }
 }

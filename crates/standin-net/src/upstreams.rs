@@ -1,6 +1,7 @@
 //! Resolving and sending: the two verbs of this crate.
 
 use crate::dial::{DialError, UpstreamIo, dial};
+use crate::identity::Identity;
 use crate::parent::Parent;
 use crate::patience::Progress;
 use crate::pool::{Body, Lease, Place, Pool, Pooled, Sender, Speaks};
@@ -13,11 +14,12 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use standin_model::Scheme;
 use standin_model::limits::{
     H2_PING_DEADLINE, H2_PING_INTERVAL, H2_STREAM_WINDOW, H2_UPSTREAM_CONNECTION_WINDOW, MAX_HEAD_BYTES, MAX_HEADERS,
     RESPONSE_HEAD_DEADLINE,
 };
+use standin_model::{CredentialName, Scheme};
+use std::collections::HashMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -42,6 +44,17 @@ pub enum Need {
     Http1,
     /// HTTP/1.1, on a connection that nothing else uses: a WebSocket begins so.
     Http1Alone,
+}
+
+/// How an exchange goes out.
+#[derive(Clone, Copy, Debug)]
+pub struct Way<'a> {
+    /// Whether TLS protects it.
+    pub scheme: Scheme,
+    /// Which protocol it can use.
+    pub need: Need,
+    /// The credential whose client certificate is shown, if the origin asks for one.
+    pub who: Option<&'a CredentialName>,
 }
 
 /// An answer's head, and where it came from.
@@ -107,6 +120,17 @@ impl Upstreams {
         Self { parent: Some(parent), ..self }
     }
 
+    /// Shows these client certificates to origins that ask, for exchanges of their credentials only.
+    #[must_use]
+    pub fn with_identities(self, identities: HashMap<CredentialName, Identity>) -> Self {
+        Self { configs: self.configs.with_identities(identities), ..self }
+    }
+
+    /// Whether a credential has a client certificate.
+    pub fn identifies(&self, credential: &CredentialName) -> bool {
+        self.configs.identifies(credential)
+    }
+
     /// Looks an admitted destination up and vets its addresses. The first time the host's trust store is read
     /// meanwhile: a command that connects nowhere does not pay for it.
     pub async fn resolve(&self, permit: &impl MayResolve) -> Result<PinnedPeer, ResolveError> {
@@ -124,27 +148,23 @@ impl Upstreams {
     ///
     /// A request is sent again only if a pooled connection turns out to be closed before a byte of it was written: then
     /// hyper gives it back, its body untouched. So no origin sees a request twice, whatever its method.
-    pub async fn send<B>(
-        &self,
-        peer: &PinnedPeer,
-        scheme: Scheme,
-        request: Request<B>,
-        need: Need,
-    ) -> Result<Sent, SendError>
+    pub async fn send<B>(&self, peer: &PinnedPeer, mut way: Way<'_>, request: Request<B>) -> Result<Sent, SendError>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let progress = Progress::default();
         let mut request = request.map(|body| progress.watch(body.map_err(Into::into).boxed_unsync()).boxed_unsync());
-        let place = self.pool.place(peer, scheme);
-        let need = if need == Need::Http1 && place.speaks() == Speaks::OnlyHttp2 { Need::Any } else { need };
+        let place = self.pool.place(peer, way.scheme, way.who);
+        if way.need == Need::Http1 && place.speaks() == Speaks::OnlyHttp2 {
+            way.need = Need::Any;
+        }
         loop {
-            let pooled = if need == Need::Http1Alone { None } else { place.take(need == Need::Http1) };
+            let pooled = if way.need == Need::Http1Alone { None } else { place.take(way.need == Need::Http1) };
             let reused = pooled.is_some();
             let Pooled { sender, address } = match pooled {
                 Some(pooled) => pooled,
-                None => self.connect(peer, scheme, need, &place).await?,
+                None => self.connect(peer, way, &place).await?,
             };
             let exchanged = tokio::select! {
                 exchanged = exchange(sender, request, address, &place) => exchanged,
@@ -160,23 +180,23 @@ impl Upstreams {
         }
     }
 
-    async fn connect(&self, peer: &PinnedPeer, scheme: Scheme, need: Need, place: &Place) -> Result<Pooled, SendError> {
+    async fn connect(&self, peer: &PinnedPeer, way: Way<'_>, place: &Place) -> Result<Pooled, SendError> {
         // Until it is known that the origin has no HTTP/2, the first connection is waited for: it may be enough for all.
-        if need == Need::Any && scheme == Scheme::Https && place.speaks() != Speaks::OnlyHttp1 {
+        if way.need == Need::Any && way.scheme == Scheme::Https && place.speaks() != Speaks::OnlyHttp1 {
             let first = place.first.lock().await;
             if let Some(pooled) = place.take(false) {
                 return Ok(pooled);
             }
-            let pooled = self.dial(peer, scheme, need, place).await;
+            let pooled = self.dial(peer, way, place).await;
             drop(first);
             return pooled;
         }
-        self.dial(peer, scheme, need, place).await
+        self.dial(peer, way, place).await
     }
 
-    async fn dial(&self, peer: &PinnedPeer, scheme: Scheme, need: Need, place: &Place) -> Result<Pooled, SendError> {
-        let dialled = dial(peer, scheme, need, &self.configs, self.parent.as_ref()).await?;
-        match (need, dialled.http2) {
+    async fn dial(&self, peer: &PinnedPeer, way: Way<'_>, place: &Place) -> Result<Pooled, SendError> {
+        let dialled = dial(peer, way, &self.configs, self.parent.as_ref()).await?;
+        match (way.need, dialled.http2) {
             (Need::Any, false) => place.learn(Speaks::OnlyHttp1),
             (Need::Any, true) => place.learn(Speaks::Unknown), // it may have learnt HTTP/2 since
             (Need::Http1, true) => place.learn(Speaks::OnlyHttp2),

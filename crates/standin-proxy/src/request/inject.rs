@@ -23,6 +23,8 @@ pub(super) struct Outbound {
     pub(super) client: Version,
     /// What may follow the body.
     pub(super) trailers: TrailerRule,
+    /// The credential whose client certificate may be shown.
+    pub(super) identity: Option<CredentialName>,
     credentials: Vec<CredentialName>,
 }
 
@@ -77,10 +79,12 @@ pub(super) fn inject(tunnel: &Tunnel, permit: &Permit, bound: BoundRequest) -> R
         // What comes back must be readable to be scrubbed.
         head.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
+    let identity = identity(tunnel, permit);
+    used.extend(identity.clone().filter(|name| !used.contains(name)));
     head.uri = outbound_uri(tunnel, &target)?;
     let client = std::mem::replace(&mut head.version, Version::HTTP_11);
     let trailers = TrailerRule { session: Arc::clone(&tunnel.session), granted_host: permit.granted_host() };
-    Ok(Outbound { request: Request::from_parts(head, body), upgrade, client, trailers, credentials: used })
+    Ok(Outbound { request: Request::from_parts(head, body), upgrade, client, trailers, identity, credentials: used })
 }
 
 impl TrailerRule {
@@ -156,6 +160,14 @@ impl FrameRule {
         }
         Ok(text)
     }
+}
+
+/// The credential whose client certificate is lent to this request: by a grant of it, and in TLS. There is no stand-in
+/// for a certificate; the grant's hosts, methods and paths are what holds it.
+fn identity(tunnel: &Tunnel, permit: &Permit) -> Option<CredentialName> {
+    let Session { policy, upstreams, .. } = &*tunnel.session;
+    let mut lent = permit.grants().iter().map(|id| &policy.grant(*id).credential);
+    lent.find(|name| tunnel.scheme == Scheme::Https && upstreams.identifies(name)).cloned()
 }
 
 /// The grant that lends this credential to this slot of this request, or the reason why none does.

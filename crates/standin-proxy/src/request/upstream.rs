@@ -8,7 +8,7 @@ use crate::exchange::Exchange;
 use crate::fault::Refusal;
 use http::{Response, Version};
 use hyper::body::Incoming;
-use standin_net::{Lease, Need, SendError};
+use standin_net::{Lease, Need, SendError, Way};
 use std::net::SocketAddr;
 
 /// What came back, before scrubbing.
@@ -37,10 +37,11 @@ pub(super) async fn send(
     };
     let head = outbound.request.method() == http::Method::HEAD;
     let broken = Broken::default();
-    let Outbound { request, trailers, .. } = outbound;
+    let Outbound { request, trailers, identity, .. } = outbound;
     let spending = tunnel.session.usage.spending(&tunnel.destination.authority.host);
     let request = request.map(|body| Upload::new(body, trailers, spending, exchange.request_side(), broken.clone()));
-    let sent = tunnel.session.upstreams.send(&tunnel.peer, tunnel.scheme, request, need).await.map_err(|error| {
+    let way = Way { scheme: tunnel.scheme, need, who: identity.as_ref() };
+    let sent = tunnel.session.upstreams.send(&tunnel.peer, way, request).await.map_err(|error| {
         broken.refusal().unwrap_or_else(|| match error {
             SendError::Silent { .. } => {
                 Refusal::silent("the origin took the request and did not begin to answer", &error)

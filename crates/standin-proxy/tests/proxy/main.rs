@@ -11,6 +11,7 @@ mod caps;
 mod credentials;
 mod framing;
 mod hangup;
+mod identity;
 mod informational;
 mod ingress;
 mod parent;

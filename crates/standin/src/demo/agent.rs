@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use standin_model::{AddressBlocks, Authority, Host, Scheme};
-use standin_net::{MayResolve, Need, Trust, Upstreams};
+use standin_net::{MayResolve, Need, Trust, Upstreams, Way};
 use standin_policy::catalogue::Catalogue;
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs, UdpSocket};
@@ -98,7 +98,8 @@ async fn request(
         request = request.header("authorization", key);
     }
     let request = request.body(Full::from(Bytes::from(body.to_owned()))).map_err(|e| fault(&e))?;
-    let sent = upstreams.send(&peer, Scheme::Https, request, Need::Any).await.map_err(|e| fault(&e))?;
+    let way = Way { scheme: Scheme::Https, need: Need::Any, who: None };
+    let sent = upstreams.send(&peer, way, request).await.map_err(|e| fault(&e))?;
     let status = sent.response.status().as_u16().to_string();
     let text = sent.response.into_body().collect().await.map_err(|e| fault(&e))?.to_bytes();
     let text = String::from_utf8_lossy(&text).trim().replace(['\n', '\t'], " ");

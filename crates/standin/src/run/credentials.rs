@@ -1,16 +1,19 @@
 //! Which credentials are lent, as what, and to whom: from the configuration, then from the environment.
 
+use super::identity;
 use super::inputs::Inputs;
 use super::sources;
 use crate::exit::Failure;
+use standin_config::Source;
 use standin_model::CredentialName;
+use standin_net::Identity;
 use standin_policy::catalogue::{Catalogue, Service};
 use standin_policy::secret_shape::looks_like_secret;
 use standin_policy::{Policy, PolicyBuilder};
 use standin_secret::{Secret, StandIn};
 use standin_vault::key::StandInKey;
 use standin_vault::{Credential, SessionVault, mint};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// What a session lends.
@@ -19,6 +22,8 @@ pub(crate) struct Lent {
     pub(crate) vault: SessionVault,
     /// The variables under which the command sees stand-ins.
     pub(crate) variables: BTreeMap<String, StandIn>,
+    /// The client certificates.
+    pub(crate) identities: HashMap<CredentialName, Identity>,
     /// What the user should know.
     pub(crate) notes: Vec<String>,
 }
@@ -30,6 +35,7 @@ struct Gathering<'a> {
     credentials: Vec<Credential>,
     variables: BTreeMap<String, StandIn>,
     services: BTreeSet<String>,
+    identities: HashMap<CredentialName, Identity>,
     notes: Vec<String>,
 }
 
@@ -43,6 +49,7 @@ pub(crate) fn gather(inputs: &Inputs) -> Result<Lent, Failure> {
         credentials: Vec::new(),
         variables: BTreeMap::new(),
         services: BTreeSet::new(),
+        identities: HashMap::new(),
         notes: Vec::new(),
     };
     for credential in &inputs.config.credentials {
@@ -57,8 +64,8 @@ pub(crate) fn gather(inputs: &Inputs) -> Result<Lent, Failure> {
     for registry in Catalogue::builtin().registries() {
         gathering.service_rules(registry);
     }
-    let Gathering { policy, credentials, variables, notes, .. } = gathering;
-    Ok(Lent { policy: policy.build(), vault: SessionVault::new(credentials), variables, notes })
+    let Gathering { policy, credentials, variables, identities, notes, .. } = gathering;
+    Ok(Lent { policy: policy.build(), vault: SessionVault::new(credentials), variables, identities, notes })
 }
 
 impl Gathering<'_> {
@@ -72,20 +79,40 @@ impl Gathering<'_> {
                 Failure::new(format!("there is no service `{id}`")).hint(format!("known: {}", known.join(", ")))
             })?),
         };
-        let secret = sources::fetch(self.inputs, &credential.source)
+        for grant in &credential.grants {
+            self.policy.grant(name.clone(), grant.clone());
+        }
+        if let Some(service) = service {
+            self.grant_service(service, &name);
+        }
+        if let Some(certificate) = &credential.client_certificate {
+            let identity = identity::read(self.inputs, &name, certificate)?;
+            self.identities.insert(name.clone(), identity);
+        }
+        match &credential.source {
+            Some(source) => self.lend_from(source, credential, service, name),
+            None => Ok(()),
+        }
+    }
+
+    /// Lends what a source holds, as a stand-in.
+    fn lend_from(
+        &mut self,
+        source: &Source,
+        credential: &standin_config::Credential,
+        service: Option<&Service>,
+        name: CredentialName,
+    ) -> Result<(), Failure> {
+        let secret = sources::fetch(self.inputs, source)
             .map_err(|error| Failure::because(format!("the credential `{name}` is not available"), &error))?;
         let stand_in = match &credential.like {
             None => mint::like_secret(&self.key, &self.inputs.workspace, &name, &secret),
             Some(pattern) => mint::like_pattern(&self.key, &self.inputs.workspace, &name, pattern)
                 .map_err(|error| Failure::because(format!("the credential `{name}`"), &error))?,
         };
-        for grant in &credential.grants {
-            self.policy.grant(name.clone(), grant.clone());
-        }
         let mut variables = credential.env.clone();
         if let Some(service) = service {
             refuse_admin(service, &name, &secret)?;
-            self.grant_service(service, &name);
             if variables.is_empty() {
                 variables.extend(service.env.first().cloned());
             }

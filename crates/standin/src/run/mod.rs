@@ -2,6 +2,7 @@
 
 mod credentials;
 mod environment;
+mod identity;
 mod inputs;
 mod serve;
 mod sources;
@@ -28,11 +29,11 @@ pub(crate) use inputs::state_directory;
 pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     let inputs = Inputs::gather(arguments)?;
     let id = session_id()?;
-    let lent = credentials::gather(&inputs)?;
+    let mut lent = credentials::gather(&inputs)?;
     for line in &lent.notes {
         exit::say(line);
     }
-    let upstreams = upstream::upstreams(&inputs)?;
+    let upstreams = upstream::upstreams(&inputs)?.with_identities(std::mem::take(&mut lent.identities));
     let ca =
         SessionCa::generate(SystemTime::now()).map_err(|e| Failure::because("cannot make the session's CA", &e))?;
     let spec = view::spec(&inputs, &lent, &ca, &id)?;

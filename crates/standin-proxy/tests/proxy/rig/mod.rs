@@ -15,7 +15,7 @@ use standin_model::{
     AddressBlocks, CredentialName, GrantRule, Host, HostPattern, Methods, Name, PathPattern, Ports, RequestRule,
     SessionCaps, SessionId, Slot,
 };
-use standin_net::{LookUp, Parent, Resolver, Trust, Upstreams};
+use standin_net::{Identity, LookUp, Parent, Resolver, Trust, Upstreams};
 use standin_policy::{Policy, PolicyBuilder};
 use standin_proxy::{Session, SessionParts};
 use standin_secret::{Secret, StandIn};
@@ -35,6 +35,8 @@ pub const STAND_IN: &str = "sk-Fake9aLbKcJdIeHfGgFhEiDjCkBlAm1";
 pub const API: &str = "api.test";
 /// A host that is allowed, without a grant.
 pub const OPEN: &str = "open.test";
+/// A host at which the credential is granted for `/granted`, and everything else is allowed without it.
+pub const BOTH: &str = "both.test";
 /// A test that waits longer than this hangs: nothing here takes a second.
 const HUNG: Duration = Duration::from_secs(30);
 
@@ -56,6 +58,8 @@ pub struct Setup {
     pub parent: Option<Parent>,
     /// Whether the host's roots are believed besides the origin's.
     pub believes_host: bool,
+    /// The client certificate of the credential.
+    pub identity: Option<Identity>,
 }
 
 impl Default for Setup {
@@ -69,6 +73,7 @@ impl Default for Setup {
             patience: None,
             parent: None,
             believes_host: false,
+            identity: None,
         }
     }
 }
@@ -112,6 +117,8 @@ impl World {
         if let Some(patience) = setup.patience {
             upstreams = upstreams.with_patience(patience);
         }
+        upstreams =
+            upstreams.with_identities(setup.identity.map(|it| (CredentialName::new("key"), it)).into_iter().collect());
         if let Some(parent) = setup.parent {
             upstreams = upstreams.with_parent(parent);
         }
@@ -281,6 +288,8 @@ fn policy(port: u16, addresses: &[IpNet], slots: Vec<Slot>) -> Policy {
     };
     let mut builder = PolicyBuilder::default();
     builder.grant(CredentialName::new("key"), GrantRule { rule: rule("api", &[API], &[]), slots });
+    builder.grant(CredentialName::new("key"), GrantRule { rule: rule("both", &[BOTH], &["/granted"]), slots: vec![] });
+    builder.allow(rule("both-open", &[BOTH], &[]));
     builder.allow(rule("open", &[OPEN], &[]));
     builder.deny(rule("closed", &[API, OPEN], &["/closed"]));
     builder.build()

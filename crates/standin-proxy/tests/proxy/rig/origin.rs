@@ -7,6 +7,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::CertificateDer;
+use rustls::server::WebPkiClientVerifier;
 use standin_ca::SessionCa;
 use standin_model::Host;
 use std::sync::Arc;
@@ -85,6 +86,27 @@ impl Origin {
         let (seen, requests) = mpsc::channel(1);
         serve(wire, version, seen);
         requests
+    }
+
+    /// The proxy's next connection, and the certificate it showed when it was asked for one that this root signed.
+    pub async fn accept_identified(&self, root: &CertificateDer<'static>) -> (Wire, Option<CertificateDer<'static>>) {
+        let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), self.socket().await);
+        let start = acceptor.await.unwrap();
+        let host = Host::parse(start.client_hello().server_name().unwrap()).unwrap();
+        let usual = self.ca.server_config(&host, V::H1.alpn_list()).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(root.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier.allow_unauthenticated().build().unwrap())
+            .with_cert_resolver(Arc::clone(&usual.cert_resolver));
+        config.alpn_protocols.clone_from(&usual.alpn_protocols);
+        let io = start.into_stream(Arc::new(config)).await.unwrap();
+        let shown = io.get_ref().1.peer_certificates().map(|chain| chain[0].clone());
+        (Wire::tls(io.into()), shown)
     }
 
     /// The requests of all of the proxy's connections from now on.
