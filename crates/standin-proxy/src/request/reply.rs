@@ -79,7 +79,15 @@ impl ReplyBody {
             self.source = Source::Ended;
             return Poll::Ready(Ok(()));
         };
-        match ready!(Pin::new(body).poll_frame(cx)) {
+        let polled = match Pin::new(body).poll_frame(cx) {
+            Poll::Ready(polled) => polled,
+            Poll::Pending => {
+                // The origin may be waiting for the client's answer to what is held back.
+                stream.flush(|clean| self.ready.push_back(Frame::data(clean)));
+                return if self.ready.is_empty() { Poll::Pending } else { Poll::Ready(Ok(())) };
+            }
+        };
+        match polled {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => stream.push(data, |clean| self.ready.push_back(Frame::data(clean))),
                 Err(frame) => {
