@@ -2,6 +2,7 @@
 
 use super::authorize::Permit;
 use super::bind::{self, BoundRequest};
+use super::readable;
 use super::websocket::Asked;
 use crate::connection::Tunnel;
 use crate::session::Session;
@@ -76,8 +77,7 @@ pub(super) fn inject(tunnel: &Tunnel, permit: &Permit, bound: BoundRequest) -> R
     }
     no_stray_stand_in(tunnel, &head.headers, &target)?;
     if permit.granted_host() {
-        // What comes back must be readable to be scrubbed.
-        head.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        readable::ask(&mut head.headers);
     }
     let identity = identity(tunnel, permit);
     used.extend(identity.clone().filter(|name| !used.contains(name)));

@@ -12,7 +12,9 @@
 mod afterwards;
 mod authorize;
 mod bind;
+mod content;
 mod inject;
+mod readable;
 mod reply;
 mod scrub;
 mod upload;

@@ -1,7 +1,7 @@
 //! The answer on its way to the client. Its body holds the exchange, so the record closes when the body ends.
 
 use super::Afterwards;
-use super::scrub::scrub_headers;
+use super::content::Content;
 use super::websocket::Joined;
 use crate::exchange::Exchange;
 use crate::fault;
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use standin_wire::scrub::{Scrubber, Stream};
+use standin_wire::coding::CodingError;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -18,7 +18,7 @@ use std::task::{Context, Poll, ready};
 pub(super) struct Reply(Kind);
 
 enum Kind {
-    Streaming { response: Response<Incoming>, stream: Stream, scrubber: Scrubber },
+    Streaming { response: Response<Incoming>, content: Content },
     Switching { response: Response<()>, websocket: Joined },
 }
 
@@ -35,14 +35,25 @@ enum Source {
     /// What we say ourselves, whole.
     Ours,
     /// What the origin says, scrubbed.
-    Origin { body: Incoming, stream: Stream, scrubber: Scrubber },
+    Origin { body: Incoming, content: Content },
     /// Everything has been handed over to `ready`.
     Ended,
 }
 
+/// Why an answer ended before its end: it is the origin's fault.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BrokenOff {
+    /// It hung up.
+    #[error("the origin broke off")]
+    Connection(#[from] hyper::Error),
+    /// What it sent is not in the coding it said.
+    #[error("the answer cannot be read")]
+    Coding(#[from] CodingError),
+}
+
 impl Reply {
-    pub(super) fn streaming(response: Response<Incoming>, stream: Stream, scrubber: Scrubber) -> Self {
-        Self(Kind::Streaming { response, stream, scrubber })
+    pub(super) fn streaming(response: Response<Incoming>, content: Content) -> Self {
+        Self(Kind::Streaming { response, content })
     }
 
     pub(super) fn switching(response: Response<()>, websocket: Joined) -> Self {
@@ -52,8 +63,8 @@ impl Reply {
     /// Hands the exchange over to the body (or to the WebSocket that follows).
     pub(super) fn into_response(self, exchange: Exchange, afterwards: &Afterwards) -> Response<ReplyBody> {
         match self.0 {
-            Kind::Streaming { response, stream, scrubber } => response.map(|body| ReplyBody {
-                source: Source::Origin { body, stream, scrubber },
+            Kind::Streaming { response, content } => response.map(|body| ReplyBody {
+                source: Source::Origin { body, content },
                 ready: VecDeque::new(),
                 trailers_came: false,
                 exchange: Some(exchange),
@@ -73,40 +84,33 @@ impl ReplyBody {
         Self { source: Source::Ours, ready, trailers_came: false, exchange }
     }
 
-    /// Takes the next frame from the origin into `ready`.
-    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
-        let Source::Origin { body, stream, scrubber } = &mut self.source else {
+    /// Takes what comes next from the origin into `ready`.
+    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BrokenOff>> {
+        let Source::Origin { body, content } = &mut self.source else {
             self.source = Source::Ended;
             return Poll::Ready(Ok(()));
         };
-        let polled = match Pin::new(body).poll_frame(cx) {
-            Poll::Ready(polled) => polled,
-            Poll::Pending => {
-                // The origin may be waiting for the client's answer to what is held back.
-                stream.flush(|clean| self.ready.push_back(Frame::data(clean)));
-                return if self.ready.is_empty() { Poll::Pending } else { Poll::Ready(Ok(())) };
-            }
+        let mut give = |clean| self.ready.push_back(Frame::data(clean));
+        if content.next(&mut give)? {
+            return Poll::Ready(Ok(()));
+        }
+        let Poll::Ready(polled) = Pin::new(body).poll_frame(cx) else {
+            // The origin may be waiting for the client's answer to what is held back.
+            content.flush(give);
+            return if self.ready.is_empty() { Poll::Pending } else { Poll::Ready(Ok(())) };
         };
-        match polled {
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => stream.push(data, |clean| self.ready.push_back(Frame::data(clean))),
-                Err(frame) => {
-                    stream.finish(|clean| self.ready.push_back(Frame::data(clean)));
-                    if let Ok(mut trailers) = frame.into_trailers() {
-                        self.trailers_came = true;
-                        scrub_headers(scrubber, &mut trailers);
-                        self.ready.push_back(Frame::trailers(trailers));
-                    }
+        match polled.transpose()?.map(Frame::into_data) {
+            Some(Ok(data)) => content.push(data, give),
+            Some(Err(frame)) => {
+                content.finish(give)?;
+                if let Ok(mut trailers) = frame.into_trailers() {
+                    self.trailers_came = true;
+                    content.clean_trailers(&mut trailers);
+                    self.ready.push_back(Frame::trailers(trailers));
                 }
-            },
-            Some(Err(error)) => {
-                if let Some(exchange) = &mut self.exchange {
-                    exchange.broken_off(fault::chain(&error));
-                }
-                return Poll::Ready(Err(error));
             }
             None => {
-                stream.finish(|clean| self.ready.push_back(Frame::data(clean)));
+                content.finish(give)?;
                 self.source = Source::Ended;
             }
         }
@@ -116,9 +120,9 @@ impl ReplyBody {
 
 impl Body for ReplyBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BrokenOff;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let this = &mut *self;
         loop {
             if let Some(frame) = this.ready.pop_front() {
@@ -134,6 +138,9 @@ impl Body for ReplyBody {
                 return Poll::Ready(None);
             }
             if let Err(error) = ready!(this.advance(cx)) {
+                if let Some(exchange) = &mut this.exchange {
+                    exchange.broken_off(fault::chain(&error));
+                }
                 return Poll::Ready(Some(Err(error)));
             }
         }
@@ -143,14 +150,14 @@ impl Body for ReplyBody {
         self.ready.is_empty()
             && match &self.source {
                 Source::Origin { .. } if self.trailers_came => true,
-                Source::Origin { body, stream, .. } => body.is_end_stream() && !stream.holds_back(),
+                Source::Origin { body, content } => body.is_end_stream() && !content.holds_back(),
                 Source::Ours | Source::Ended => true,
             }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
-            Source::Origin { body, scrubber, .. } if scrubber.preserves_length() => body.size_hint(),
+            Source::Origin { body, content } if content.keeps_length() => body.size_hint(),
             Source::Origin { .. } => SizeHint::default(),
             Source::Ours | Source::Ended => {
                 SizeHint::with_exact(self.ready.iter().filter_map(Frame::data_ref).map(|d| d.len() as u64).sum())

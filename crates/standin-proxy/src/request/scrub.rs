@@ -1,13 +1,16 @@
 //! Takes real secrets out of an answer: its headers here, its body while it streams.
 
 use super::authorize::Permit;
-use super::bind::{only_chunked, remove_nominated};
+use super::bind::remove_nominated;
+use super::content::Content;
+use super::readable;
 use super::reply::Reply;
 use super::upstream::UpstreamResponse;
 use crate::connection::Tunnel;
 use crate::fault::Refusal;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode, Version};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 use standin_model::{Denial, DenyReason};
@@ -21,19 +24,18 @@ pub(super) fn scrub(tunnel: &Tunnel, permit: &Permit, answer: UpstreamResponse) 
     let scrubber = &tunnel.session.scrubber;
     let UpstreamResponse { mut response, upgrade, head, .. } = answer;
     let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if permit.granted_host() && !is_readable(response.headers()) {
-        return Err(Refusal::Denied(Denial::new(
-            DenyReason::CannotScrub,
-            "the origin answered in a coding that cannot be searched for secrets, although none was asked for",
-        )));
-    }
+    let empty = head || response.body().is_end_stream();
+    let granted = permit.granted_host();
+    let codings = if granted { readable::codings(&response, empty, scrubber.preserves_length())? } else { Vec::new() };
     write_head_anew(&mut response);
     let headers = response.headers_mut();
     scrub_headers(scrubber, headers);
+    if granted && !switching {
+        readable::keep_honest(headers, !codings.is_empty());
+    }
     if !scrubber.preserves_length() && !head && !switching {
         headers.remove(header::CONTENT_LENGTH);
     }
-    let stream = scrubber.stream();
     match upgrade {
         Some(asked) if switching => {
             let (response, websocket) = asked.join(response, tunnel, permit)?;
@@ -42,7 +44,8 @@ pub(super) fn scrub(tunnel: &Tunnel, permit: &Permit, answer: UpstreamResponse) 
         _ if switching => Err(Refusal::Denied(Denial::new(DenyReason::Malformed, "an upgrade nobody asked for"))),
         declined => {
             declined.map_or(Ok(()), |asked| asked.declined(response.status()))?;
-            Ok(Reply::streaming(response, stream, scrubber.clone()))
+            let codings = if empty { &[] } else { codings.as_slice() };
+            Ok(Reply::streaming(response, Content::new(scrubber, codings, granted)))
         }
     }
 }
@@ -71,14 +74,4 @@ pub(super) fn scrub_headers(scrubber: &standin_wire::scrub::Scrubber, headers: &
             *value = HeaderValue::from_bytes(&clean).unwrap_or_else(|_| HeaderValue::from_static(""));
         }
     }
-}
-
-/// Neither the content nor its transfer is coded (hyper takes chunks apart, and passes what they hold as it is).
-fn is_readable(headers: &HeaderMap) -> bool {
-    let transfer = !headers.contains_key(header::TRANSFER_ENCODING) || only_chunked(headers);
-    transfer
-        && headers
-            .get_all(header::CONTENT_ENCODING)
-            .iter()
-            .all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity"))
 }

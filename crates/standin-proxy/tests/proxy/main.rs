@@ -8,6 +8,7 @@
 
 mod bodies;
 mod caps;
+mod codings;
 mod credentials;
 mod framing;
 mod hangup;
@@ -15,6 +16,7 @@ mod identity;
 mod informational;
 mod ingress;
 mod parent;
+mod partial;
 mod resolve;
 mod rig;
 mod scrub;

@@ -1,0 +1,104 @@
+//! What a host with a grant is asked for, and which of its answers can be searched for secrets: no pieces, no
+//! compression of its own, no coding that we cannot take off.
+//!
+//! `identity` is asked for although more could be read: what is searched has to be unfolded first, which costs more than
+//! the bytes it saves on the way to us; no decoder faces an origin that does as it is asked; and a secret that is packed
+//! together with what the agent chose does not show in the length (CRIME). What comes packed all the same is unpacked,
+//! and given on so: packing it again would cost as much again, for a client a few microseconds away.
+
+use super::bind::only_chunked;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+use standin_model::{Denial, DenyReason};
+use standin_wire::coding::{self, Coding};
+
+/// What would bring back a part of something, or its difference from something else: with it, an echo of the secret
+/// could be fetched in pieces too short to be known. A recipient may ignore a range (RFC 9110 §14.2).
+const PARTIAL: &[&str] = &["range", "if-range", "a-im", "available-dictionary"];
+
+/// Codings of single messages, offered: gRPC's and Connect's.
+const MESSAGE_CODINGS_OFFERED: &[&str] = &["grpc-accept-encoding", "connect-accept-encoding"];
+
+/// Codings of single messages, chosen.
+const MESSAGE_CODINGS: &[&str] = &["grpc-encoding", "connect-content-encoding"];
+
+/// Digests of what the origin sent (RFC 9530, and what it replaces). What the client gets may differ, and nobody knows
+/// before it has been read.
+const DIGESTS: &[&str] = &["content-digest", "repr-digest", "unencoded-digest", "digest", "content-md5"];
+
+/// Asks only for what can be searched.
+pub(super) fn ask(headers: &mut HeaderMap) {
+    const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+    headers.insert(header::ACCEPT_ENCODING, IDENTITY);
+    for name in MESSAGE_CODINGS_OFFERED {
+        if headers.contains_key(*name) {
+            headers.insert(HeaderName::from_static(name), IDENTITY);
+        }
+    }
+    for name in PARTIAL {
+        headers.remove(*name);
+    }
+}
+
+/// The codings to be taken off the body, or why it cannot be searched.
+pub(super) fn codings<B>(response: &Response<B>, empty: bool, lengths_kept: bool) -> Result<Vec<Coding>, Denial> {
+    let refused = |message: &str| Err(Denial::new(DenyReason::CannotScrub, message));
+    let headers = response.headers();
+    if matches!(response.status(), StatusCode::PARTIAL_CONTENT | StatusCode::IM_USED) {
+        return refused(
+            "the origin answered with a part, which cannot be searched for secrets, and none was asked for",
+        );
+    }
+    // hyper takes chunks apart, and passes what they hold as it is.
+    if headers.contains_key(header::TRANSFER_ENCODING) && !only_chunked(headers) {
+        return refused("the origin answered in a transfer coding that was not asked for and cannot be searched");
+    }
+    if MESSAGE_CODINGS.iter().any(|name| headers.get_all(*name).iter().any(|value| value != "identity")) {
+        return refused(
+            "the origin compresses single messages, which cannot be searched for secrets; it may do so because the \
+             client does: switch compression off",
+        );
+    }
+    if is_grpc(headers) && !lengths_kept {
+        return refused("a stand-in of this session is not as long as its secret, so gRPC messages cannot be scrubbed");
+    }
+    match coding::codings(headers.get_all(header::CONTENT_ENCODING).iter().map(HeaderValue::as_bytes)) {
+        Some(codings) => Ok(codings),
+        None if empty => Ok(Vec::new()),
+        None => refused("the origin answered in a coding that cannot be searched for secrets, and none was asked for"),
+    }
+}
+
+/// Lets the head say no more than what holds of the body that the client gets.
+pub(super) fn keep_honest(headers: &mut HeaderMap, decoded: bool) {
+    for name in DIGESTS {
+        headers.remove(*name);
+    }
+    if headers.contains_key(header::ACCEPT_RANGES) {
+        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("none"));
+    }
+    if decoded {
+        headers.remove(header::CONTENT_ENCODING);
+        headers.remove(header::CONTENT_LENGTH);
+        weaken(headers);
+    }
+}
+
+/// A strong tag tells the coded body from the plain one (RFC 9110 §8.8.3.3), so it is not the plain one's. Where nothing
+/// was decoded it stays: a session makes the same of the same body every time, and `If-Match` needs it.
+fn weaken(headers: &mut HeaderMap) {
+    let weak = match headers.get(header::ETAG).map(HeaderValue::as_bytes) {
+        Some(tag) if !tag.starts_with(b"W/") => HeaderValue::from_bytes(&[b"W/", tag].concat()),
+        _ => return,
+    };
+    match weak {
+        Ok(weak) => drop(headers.insert(header::ETAG, weak)),
+        Err(_) => drop(headers.remove(header::ETAG)),
+    }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().get(..16).is_some_and(|v| v.eq_ignore_ascii_case(b"application/grpc")))
+}
