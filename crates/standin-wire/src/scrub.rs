@@ -7,12 +7,13 @@
 //! The automaton holds the secrets it looks for; it lives as long as the session and is not overwritten on
 //! drop (the aho-corasick crate gives no access), which SPECIFICATION.md says.
 
+mod automata;
 mod stream;
 
 pub use stream::Stream;
 
 use crate::encodings::forms;
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, Match, MatchKind};
+use automata::Automata;
 use std::sync::Arc;
 
 /// Replaces values by others.
@@ -23,7 +24,7 @@ pub struct Scrubber(Option<Arc<Table>>);
 pub struct Tripwire(Option<Table>);
 
 struct Table {
-    automaton: AhoCorasick,
+    automata: Automata,
     patterns: Vec<Vec<u8>>,
     replacements: Vec<Vec<u8>>,
     /// How much of a pattern may pass at the end of a chunk that nothing follows for now.
@@ -56,13 +57,13 @@ impl Scrubber {
     /// The clean form of a header value; `None` if it is clean already.
     pub fn scrub_header(&self, value: &[u8]) -> Option<Vec<u8>> {
         let table = self.0.as_ref()?;
-        table.automaton.find(value)?;
+        table.automata.find(value)?;
         let mut clean = Vec::with_capacity(value.len());
         let mut at = 0;
-        for found in table.automaton.find_iter(value) {
-            clean.extend_from_slice(&value[at..found.start()]);
-            clean.extend_from_slice(&table.replacements[found.pattern().as_usize()]);
-            at = found.end();
+        for found in table.automata.find_iter(value) {
+            clean.extend_from_slice(&value[at..found.start]);
+            clean.extend_from_slice(&table.replacements[found.pattern]);
+            at = found.end;
         }
         clean.extend_from_slice(&value[at..]);
         Some(clean)
@@ -78,14 +79,13 @@ impl Tripwire {
     /// The number of the first value found.
     pub fn find(&self, text: &[u8]) -> Option<usize> {
         let table = self.0.as_ref()?;
-        table.automaton.find(text).map(|found| table.owner[found.pattern().as_usize()])
+        table.automata.find(text).map(|found| table.owner[found.pattern])
     }
 
     /// The numbers of the values found, in the order in which they stand.
     pub fn find_all<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
         let table = self.0.as_ref().into_iter();
-        table
-            .flat_map(move |table| table.automaton.find_iter(text).map(|found| table.owner[found.pattern().as_usize()]))
+        table.flat_map(move |table| table.automata.find_iter(text).map(|found| table.owner[found.pattern]))
     }
 
     /// How many bytes of a stream must be looked at again with those that follow, so that no value is missed.
@@ -118,17 +118,14 @@ impl Table {
         if patterns.is_empty() {
             return None;
         }
-        let automaton = AhoCorasickBuilder::new()
-            .match_kind(MatchKind::LeftmostLongest)
-            .build(&patterns)
-            .expect("a session's patterns are far below the automaton's 2^31 states");
+        let automata = Automata::new(&patterns);
         let let_go = patterns.iter().zip(&replacements).map(|(p, r)| stream::let_go(p, r)).collect();
         let longest = patterns.iter().map(Vec::len).max().unwrap_or_default();
         let mut by_first = vec![Vec::new(); 256];
         for (number, pattern) in (0u32..).zip(&patterns) {
             by_first[usize::from(pattern[0])].push(number);
         }
-        Some(Self { automaton, patterns, replacements, let_go, owner, longest, plain, by_first })
+        Some(Self { automata, patterns, replacements, let_go, owner, longest, plain, by_first })
     }
 
     fn in_name(&self, name: &str) -> bool {
@@ -136,10 +133,6 @@ impl Table {
         self.plain
             .iter()
             .any(|value| name.as_bytes().windows(value.len()).any(|window| window.eq_ignore_ascii_case(value)))
-    }
-
-    fn find_at(&self, text: &[u8], at: usize) -> Option<Match> {
-        self.automaton.find(aho_corasick::Input::new(text).range(at..))
     }
 
     /// Where the longest tail of `text[from..]` begins that is a proper prefix of a pattern; the end if none is.

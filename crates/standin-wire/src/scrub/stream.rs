@@ -86,23 +86,24 @@ impl Table {
                 out(text.slice(from..to));
             }
         };
+        let mut search = self.automata.search(text);
         let mut at = 0;
         loop {
             let open = if last { text.len() } else { self.open_tail(text, at) };
             // A match that begins before the open tail is certain; one at or behind its beginning may yet
             // turn out to be a part of a longer or earlier one.
-            let Some(found) = self.find_at(text, at).filter(|found| found.start() < open) else {
+            let Some(found) = search.from(at).filter(|found| found.start < open) else {
                 emit(at, open, out);
                 return open;
             };
-            emit(at, found.start(), out);
-            let replacement = &self.replacements[found.pattern().as_usize()];
+            emit(at, found.start, out);
+            let replacement = &self.replacements[found.pattern];
             // What has gone stands for the same part of the replacement, character for character.
-            let rest = replacement.get(gone.saturating_sub(found.start())..).unwrap_or_default();
+            let rest = replacement.get(gone.saturating_sub(found.start)..).unwrap_or_default();
             if !rest.is_empty() {
                 out(Bytes::copy_from_slice(rest));
             }
-            at = found.end();
+            at = found.end;
         }
     }
 
@@ -110,7 +111,7 @@ impl Table {
     /// because a longer one begins alike, may not.
     fn may_go(&self, tail: &[u8]) -> bool {
         let little = |part| self.beginning_with(part).all(|number| part.len() <= self.let_go[number]);
-        (0..tail.len()).all(|start| little(&tail[start..])) && self.find_at(tail, 0).is_none()
+        (0..tail.len()).all(|start| little(&tail[start..])) && self.automata.find(tail).is_none()
     }
 }
 

@@ -197,8 +197,8 @@ proptest! {
     /// Patterns over a tiny alphabet, with stand-ins that share some of their beginning, cut and flushed anywhere.
     #[test]
     fn flushing_shows_little_and_holds_up_nothing(
-        secrets in prop::collection::vec(("[ab]{1,60}", 0usize..5), 1..4),
-        text in prop::collection::vec(prop_oneof![Just(None), (0usize..4, 1usize..61).prop_map(Some)], 0..12),
+        secrets in prop::collection::vec(("[ab]{1,60}", 0usize..5), 1..12),
+        text in prop::collection::vec(prop_oneof![Just(None), (0usize..12, 1usize..61).prop_map(Some)], 0..12),
         filler in "[abc]{12}",
         cuts in prop::collection::vec((0usize..200, any::<bool>()), 0..20),
     ) {
