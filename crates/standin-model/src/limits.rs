@@ -98,6 +98,13 @@ pub const TCP_PROBES: u32 = 4;
 /// the usual SDKs give up after ten: theirs comes first, and this is for clients that never do.
 pub const RESPONSE_HEAD_DEADLINE: Duration = Duration::from_secs(15 * 60);
 
+/// Answers in content codings that one session may have open at once. Package managers fetch some 50 at a time; each
+/// may take a window of 16 MiB, though it usually takes a hundredth of that.
+pub const MAX_DECODERS: usize = 256;
+
+/// Coded bytes of an answer that may wait, while what they decode to so far may be the beginning of a secret.
+pub const MAX_WATCHED_BYTES: usize = 256 * 1024;
+
 /// Longest path with query kept in a record, in bytes; what is longer is cut and marked.
 pub const MAX_RECORDED_TARGET: usize = 2_048;
 

@@ -4,7 +4,7 @@ use crate::dns::FakeAddresses;
 use crate::usage::Usage;
 use standin_audit::AuditSink;
 use standin_ca::SessionCa;
-use standin_model::{ExchangeId, Principal, SessionCaps, SessionId};
+use standin_model::{ExchangeId, Principal, SessionCaps, SessionId, limits};
 use standin_net::Upstreams;
 use standin_policy::Policy;
 use standin_vault::SessionVault;
@@ -12,6 +12,7 @@ use standin_wire::scrub::{Scrubber, Tripwire};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Semaphore;
 
 /// One sandboxed run, as the data plane sees it. Built by the binary, shared by all connections.
 pub struct Session {
@@ -37,6 +38,8 @@ pub struct Session {
     pub gateway: Vec<IpAddr>,
     /// What has been used of the session's caps.
     pub(crate) usage: Arc<Usage>,
+    /// Bounds the decoders that run at once.
+    pub(crate) decoders: Arc<Semaphore>,
     exchanges: AtomicU64,
 }
 
@@ -89,6 +92,7 @@ impl Session {
             names: FakeAddresses::default(),
             gateway: parts.gateway,
             usage: Usage::new(parts.caps),
+            decoders: Arc::new(Semaphore::new(limits::MAX_DECODERS)),
             exchanges: AtomicU64::new(1),
         })
     }

@@ -44,6 +44,11 @@ impl Scrubber {
         Self(Table::build(pairs).map(Arc::new))
     }
 
+    /// Whether there is nothing to look for.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Whether a body keeps its length whatever is found in it.
     pub fn preserves_length(&self) -> bool {
         self.0.as_ref().is_none_or(|t| t.patterns.iter().zip(&t.replacements).all(|(p, r)| p.len() == r.len()))

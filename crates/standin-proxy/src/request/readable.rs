@@ -44,7 +44,7 @@ pub(super) fn ask(headers: &mut HeaderMap) {
 pub(super) fn codings<B>(response: &Response<B>, empty: bool, lengths_kept: bool) -> Result<Vec<Coding>, Denial> {
     let refused = |message: &str| Err(Denial::new(DenyReason::CannotScrub, message));
     let headers = response.headers();
-    if matches!(response.status(), StatusCode::PARTIAL_CONTENT | StatusCode::IM_USED) {
+    if is_partial(response.status()) {
         return refused(
             "the origin answered with a part, which cannot be searched for secrets, and none was asked for",
         );
@@ -62,11 +62,19 @@ pub(super) fn codings<B>(response: &Response<B>, empty: bool, lengths_kept: bool
     if is_grpc(headers) && !lengths_kept {
         return refused("a stand-in of this session is not as long as its secret, so gRPC messages cannot be scrubbed");
     }
-    match coding::codings(headers.get_all(header::CONTENT_ENCODING).iter().map(HeaderValue::as_bytes)) {
+    match of_content(headers) {
         Some(codings) => Ok(codings),
         None if empty => Ok(Vec::new()),
         None => refused("the origin answered in a coding that cannot be searched for secrets, and none was asked for"),
     }
+}
+
+/// The same for a host without a grant, where what cannot be searched passes: nobody there should know a secret.
+pub(super) fn codings_elsewhere<B>(response: &Response<B>) -> Vec<Coding> {
+    if is_partial(response.status()) {
+        return Vec::new();
+    }
+    of_content(response.headers()).unwrap_or_default()
 }
 
 /// Lets the head say no more than what holds of the body that the client gets.
@@ -95,6 +103,15 @@ fn weaken(headers: &mut HeaderMap) {
         Ok(weak) => drop(headers.insert(header::ETAG, weak)),
         Err(_) => drop(headers.remove(header::ETAG)),
     }
+}
+
+/// A range (RFC 9110 §15.3.7) or a difference (RFC 3229 §10.4.1).
+fn is_partial(status: StatusCode) -> bool {
+    matches!(status, StatusCode::PARTIAL_CONTENT | StatusCode::IM_USED)
+}
+
+fn of_content(headers: &HeaderMap) -> Option<Vec<Coding>> {
+    coding::codings(headers.get_all(header::CONTENT_ENCODING).iter().map(HeaderValue::as_bytes))
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

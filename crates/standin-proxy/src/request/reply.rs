@@ -1,15 +1,15 @@
 //! The answer on its way to the client. Its body holds the exchange, so the record closes when the body ends.
 
 use super::Afterwards;
-use super::content::Content;
+use super::content::{Content, ContentError};
 use super::websocket::Joined;
 use crate::exchange::Exchange;
-use crate::fault;
+use crate::fault::{self, Refusal};
 use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use standin_wire::coding::CodingError;
+use standin_model::{Denial, DenyReason};
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -35,7 +35,7 @@ enum Source {
     /// What we say ourselves, whole.
     Ours,
     /// What the origin says, scrubbed.
-    Origin { body: Incoming, content: Content },
+    Origin { body: Incoming, content: Box<Content> },
     /// Everything has been handed over to `ready`.
     Ended,
 }
@@ -46,9 +46,20 @@ pub(crate) enum BrokenOff {
     /// It hung up.
     #[error("the origin broke off")]
     Connection(#[from] hyper::Error),
-    /// What it sent is not in the coding it said.
-    #[error("the answer cannot be read")]
-    Coding(#[from] CodingError),
+    /// What it sent may not go on.
+    #[error("the answer may not go on")]
+    Content(#[from] ContentError),
+}
+
+impl BrokenOff {
+    fn record(&self, exchange: &mut Exchange) {
+        match self {
+            Self::Content(secret @ ContentError::Secret) => {
+                exchange.refused(&Refusal::Denied(Denial::new(DenyReason::CannotScrub, secret.to_string())));
+            }
+            other => exchange.broken_off(fault::chain(other)),
+        }
+    }
 }
 
 impl Reply {
@@ -64,7 +75,7 @@ impl Reply {
     pub(super) fn into_response(self, exchange: Exchange, afterwards: &Afterwards) -> Response<ReplyBody> {
         match self.0 {
             Kind::Streaming { response, content } => response.map(|body| ReplyBody {
-                source: Source::Origin { body, content },
+                source: Source::Origin { body, content: Box::new(content) },
                 ready: VecDeque::new(),
                 trailers_came: false,
                 exchange: Some(exchange),
@@ -90,10 +101,17 @@ impl ReplyBody {
             self.source = Source::Ended;
             return Poll::Ready(Ok(()));
         };
-        let mut give = |clean| self.ready.push_back(Frame::data(clean));
-        if content.next(&mut give)? {
+        if content.next(|clean| self.ready.push_back(Frame::data(clean)))? {
+            if self.ready.is_empty() {
+                cx.waker().wake_by_ref(); // much can be decoded to nothing: let others have their turn
+                return Poll::Pending;
+            }
             return Poll::Ready(Ok(()));
         }
+        if !self.ready.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let give = |clean| self.ready.push_back(Frame::data(clean));
         let Poll::Ready(polled) = Pin::new(body).poll_frame(cx) else {
             // The origin may be waiting for the client's answer to what is held back.
             content.flush(give);
@@ -139,7 +157,7 @@ impl Body for ReplyBody {
             }
             if let Err(error) = ready!(this.advance(cx)) {
                 if let Some(exchange) = &mut this.exchange {
-                    exchange.broken_off(fault::chain(&error));
+                    error.record(exchange);
                 }
                 return Poll::Ready(Some(Err(error)));
             }

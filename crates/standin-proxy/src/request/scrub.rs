@@ -14,6 +14,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 use standin_model::{Denial, DenyReason};
+use std::sync::Arc;
 
 /// Hop-by-hop fields, and those that would lead the client to a protocol we do not judge (RFC 7838, HTTP/3).
 const NOT_RETURNED: &[&str] =
@@ -26,7 +27,11 @@ pub(super) fn scrub(tunnel: &Tunnel, permit: &Permit, answer: UpstreamResponse) 
     let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let empty = head || response.body().is_end_stream();
     let granted = permit.granted_host();
-    let codings = if granted { readable::codings(&response, empty, scrubber.preserves_length())? } else { Vec::new() };
+    let codings = if granted {
+        readable::codings(&response, empty, scrubber.preserves_length())?
+    } else {
+        readable::codings_elsewhere(&response)
+    };
     write_head_anew(&mut response);
     let headers = response.headers_mut();
     scrub_headers(scrubber, headers);
@@ -44,10 +49,19 @@ pub(super) fn scrub(tunnel: &Tunnel, permit: &Permit, answer: UpstreamResponse) 
         _ if switching => Err(Refusal::Denied(Denial::new(DenyReason::Malformed, "an upgrade nobody asked for"))),
         declined => {
             declined.map_or(Ok(()), |asked| asked.declined(response.status()))?;
-            let codings = if empty { &[] } else { codings.as_slice() };
-            Ok(Reply::streaming(response, Content::new(scrubber, codings, granted)))
+            let content = if empty || codings.is_empty() || scrubber.is_empty() {
+                Content::plain(scrubber, granted)
+            } else {
+                let place = Arc::clone(&tunnel.session.decoders).try_acquire_owned().map_err(|_| too_many())?;
+                Content::coded(scrubber, granted, &codings, place)
+            };
+            Ok(Reply::streaming(response, content))
         }
     }
+}
+
+fn too_many() -> Denial {
+    Denial::new(DenyReason::CannotScrub, "too many answers in content codings are open at once; ask again later")
 }
 
 /// The head is ours from here on: our version, our words for the status, no field of the hop behind us.

@@ -154,6 +154,8 @@ pairings! {
     events_in_a_coding_are_not_delayed
     the_head_says_what_holds_of_what_arrives
     what_is_not_in_its_coding_is_an_error
+    elsewhere_codings_pass_to_the_byte
+    elsewhere_a_secret_in_a_coding_ends_the_answer
 }
 
 mod run {
@@ -289,6 +291,134 @@ mod run {
             }
         }
     }
+
+    /// From a host without a grant what was asked for arrives as it was sent: whoever downloads has digests, and resumes.
+    pub async fn elsewhere_codings_pass_to_the_byte(client: V, server: V) {
+        let events = ["data: a\n\n".to_owned(), format!("data: {}\n\n", &SECRET[..10]), ": ping\n\n".to_owned()];
+        let parts: Vec<_> = events.iter().map(String::as_bytes).collect();
+        for (coding, encoder) in CODINGS {
+            let world = World::new().await;
+            let mut asker = world.asker(OPEN, client).await;
+            let answered = asker.ask(get("/events"));
+            let mut origin = world.origin.accept_requests(server).await;
+            let (mut download, response_body) = body();
+            let response = Response::builder()
+                .header("content-encoding", *coding)
+                .header("etag", "\"a\"")
+                .header("content-digest", "sha-256=:AAAA:")
+                .body(response_body)
+                .unwrap();
+            origin.recv().await.unwrap().answer(response);
+            let response = answered.await.unwrap().unwrap();
+            for (name, value) in
+                [("content-encoding", *coding), ("etag", "\"a\""), ("content-digest", "sha-256=:AAAA:")]
+            {
+                assert_eq!(response.headers()[name], value);
+            }
+            let mut arriving = response.into_body();
+            let mut total = 0;
+            // In lock step: a chunk is not held up by what its end may be the beginning of.
+            for chunk in encoder(&parts) {
+                total += chunk.len();
+                download.send_data(chunk.clone().into()).await.unwrap();
+                let mut got = Vec::new();
+                while got.len() < chunk.len() {
+                    got.extend(arriving.frame().await.unwrap().unwrap().into_data().unwrap());
+                }
+                assert!(got == chunk, "{coding}");
+            }
+            drop(download);
+            ended(arriving).await;
+            drop(asker);
+            world.finish(&[&format!("{} GET /events 200 completed in {total}", client.name())]).await;
+        }
+    }
+
+    /// A secret cannot be taken out of what must not change, so the answer ends before it.
+    pub async fn elsewhere_a_secret_in_a_coding_ends_the_answer(client: V, server: V) {
+        let parts = ["data: a\n\n".to_owned(), format!("data: {SECRET}\n\n"), "data: b\n\n".repeat(99)];
+        let parts: Vec<_> = parts.iter().map(String::as_bytes).collect();
+        for (coding, encoder) in &CODINGS[1..] {
+            let chunks = encoder(&parts);
+            let coded = chunks.concat();
+            for size in [1, 2, 3, 7, coded.len()] {
+                let world = World::new().await;
+                let mut asker = world.asker(OPEN, client).await;
+                let answered = asker.ask(get("/"));
+                let mut origin = world.origin.accept_requests(server).await;
+                let (mut download, response_body) = body();
+                let response = Response::builder().header("content-encoding", *coding).body(response_body).unwrap();
+                origin.recv().await.unwrap().answer(response);
+                let mut got = Vec::new();
+                let sending = async {
+                    for chunk in coded.chunks(size) {
+                        if download.send_data(Bytes::copy_from_slice(chunk)).await.is_err() {
+                            break;
+                        }
+                    }
+                    drop(download);
+                };
+                let receiving = async {
+                    let Ok(response) = answered.await.unwrap() else { return };
+                    let mut body = response.into_body();
+                    while let Some(frame) = body.frame().await {
+                        let Ok(frame) = frame else { return };
+                        got.extend(frame.into_data().unwrap());
+                    }
+                    panic!("{coding} by {size}: a clean end");
+                };
+                tokio::join!(sending, receiving);
+                assert!(got.len() < chunks[0].len() + chunks[1].len(), "{coding} by {size}: {} bytes", got.len());
+                assert!(!holds_secret(&got), "{coding} by {size}: {}", got.escape_ascii());
+                // What a client makes of it.
+                let decoded = match *coding {
+                    "gzip" => {
+                        let mut decoder = flate2::write::GzDecoder::new(vec![]);
+                        decoder.write_all(&got).unwrap();
+                        decoder.flush().unwrap();
+                        decoder.get_ref().clone()
+                    }
+                    "br" => {
+                        let mut decoder = brotli::DecompressorWriter::new(vec![], 4096);
+                        decoder.write_all(&got).unwrap();
+                        decoder.flush().unwrap();
+                        decoder.get_ref().clone()
+                    }
+                    _ => vec![],
+                };
+                assert!(!holds_secret(&decoded), "{coding} by {size}: {}", decoded.escape_ascii());
+                drop(asker);
+                world.finish(&[&format!("{} GET / 200 scrub.unsupported_coding", client.name())]).await;
+            }
+        }
+    }
+}
+
+/// Where the coding is a lie, or holds a secret beside its content, the bytes are searched as they are.
+#[tokio::test]
+async fn coded_bytes_from_elsewhere_are_searched_too() {
+    within(async {
+        let commented = |comment: &str| {
+            let builder = flate2::GzBuilder::new().comment(comment);
+            let mut writer = builder.write(vec![], fast());
+            writer.write_all(b"hello").unwrap();
+            writer.finish().unwrap()
+        };
+        let plain = |value: &str| format!("this is not gzip but {value}, plainly").into_bytes();
+        for (told, arrives) in [(commented(SECRET), commented(STAND_IN)), (plain(SECRET), plain(STAND_IN))] {
+            let world = World::new().await;
+            let mut asker = world.asker(OPEN, V::H1).await;
+            let answered = asker.ask(get("/"));
+            let mut origin = world.origin.accept_requests(V::H1).await;
+            let response = Response::builder().header("content-encoding", "gzip").body(full(told)).unwrap();
+            origin.recv().await.unwrap().answer(response);
+            let got = answered.await.unwrap().unwrap().into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(got.escape_ascii().to_string(), arrives.escape_ascii().to_string());
+            drop(asker);
+            world.finish(&[&format!("h1 GET / 200 completed in {}", arrives.len())]).await;
+        }
+    })
+    .await;
 }
 
 /// What cannot be read cannot be searched: at a host with a grant it is refused, elsewhere it passes.

@@ -17,12 +17,21 @@ pub struct Stream {
     held: Bytes,
     /// How much of it has been given out all the same.
     gone: usize,
+    found: bool,
+}
+
+/// What has become of a text.
+struct Rewritten {
+    /// Where the part begins that must wait for more.
+    kept: usize,
+    /// Whether a value stood in the rest.
+    found: bool,
 }
 
 impl Scrubber {
     /// Begins with a new body.
     pub fn stream(&self) -> Stream {
-        Stream { table: self.0.clone(), held: Bytes::new(), gone: 0 }
+        Stream { table: self.0.clone(), held: Bytes::new(), gone: 0, found: false }
     }
 }
 
@@ -40,7 +49,8 @@ impl Stream {
             joined.extend_from_slice(&chunk);
             joined.freeze()
         };
-        let kept = table.rewrite(&text, self.gone, false, &mut out);
+        let Rewritten { kept, found } = table.rewrite(&text, self.gone, false, &mut out);
+        self.found |= found;
         self.gone = self.gone.saturating_sub(kept);
         self.held = text.slice(kept..);
     }
@@ -66,8 +76,13 @@ impl Stream {
         if let Some(table) = &self.table
             && !held.is_empty()
         {
-            table.rewrite(&held, gone, true, &mut out);
+            self.found |= table.rewrite(&held, gone, true, &mut out).found;
         }
+    }
+
+    /// Whether a value has been replaced in this body.
+    pub fn found(&self) -> bool {
+        self.found
     }
 
     /// Whether something is held back.
@@ -77,9 +92,8 @@ impl Stream {
 }
 
 impl Table {
-    /// Gives out the clean form of `text`, the first `gone` bytes of which have been given out as they are, and returns
-    /// where the part begins that must wait for more.
-    fn rewrite(&self, text: &Bytes, gone: usize, last: bool, out: &mut impl FnMut(Bytes)) -> usize {
+    /// Gives out the clean form of `text`, the first `gone` bytes of which have been given out as they are.
+    fn rewrite(&self, text: &Bytes, gone: usize, last: bool, out: &mut impl FnMut(Bytes)) -> Rewritten {
         let emit = |from: usize, to: usize, out: &mut dyn FnMut(Bytes)| {
             let from = from.max(gone);
             if from < to {
@@ -94,7 +108,7 @@ impl Table {
             // turn out to be a part of a longer or earlier one.
             let Some(found) = search.from(at).filter(|found| found.start < open) else {
                 emit(at, open, out);
-                return open;
+                return Rewritten { kept: open, found: at > 0 };
             };
             emit(at, found.start, out);
             let replacement = &self.replacements[found.pattern];
