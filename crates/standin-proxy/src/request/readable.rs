@@ -19,7 +19,7 @@ const PARTIAL: &[&str] = &["range", "if-range", "a-im", "available-dictionary"];
 /// Codings of single messages, offered: gRPC's and Connect's.
 const MESSAGE_CODINGS_OFFERED: &[&str] = &["grpc-accept-encoding", "connect-accept-encoding"];
 
-/// Codings of single messages, chosen.
+/// Codings of single messages, chosen. Without one of them no message may be compressed (gRPC over HTTP2, "Compression").
 const MESSAGE_CODINGS: &[&str] = &["grpc-encoding", "connect-content-encoding"];
 
 /// Digests of what the origin sent (RFC 9530, and what it replaces). What the client gets may differ, and nobody knows

@@ -2,7 +2,7 @@
 
 use crate::bodies::pairings;
 use crate::rig::{
-    API, Bytes, OPEN, SECRET, STAND_IN, V, World, body, collect, ended, full, get, holds_secret, text, within,
+    API, Bytes, OPEN, SECRET, STAND_IN, Setup, V, World, body, collect, ended, full, get, holds_secret, text, within,
 };
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -417,6 +417,81 @@ async fn coded_bytes_from_elsewhere_are_searched_too() {
             drop(asker);
             world.finish(&[&format!("h1 GET / 200 completed in {}", arrives.len())]).await;
         }
+    })
+    .await;
+}
+
+/// A gRPC message says how long it is before it is read, so it can be rewritten only in its length.
+#[tokio::test]
+async fn grpc_needs_stand_ins_as_long_as_their_secrets() {
+    within(async {
+        for (stand_in, status) in [(STAND_IN, 200), ("sk-standin-of-another-length", 502)] {
+            let world = World::with(Setup { stand_in, ..Setup::default() }).await;
+            let mut asker = world.asker(API, V::H2).await;
+            let answered = asker.ask(get("/"));
+            let mut origin = world.origin.accept_requests(V::H2).await;
+            let response =
+                Response::builder().header("content-type", "application/grpc+proto").body(full("x")).unwrap();
+            origin.recv().await.unwrap().answer(response);
+            assert_eq!(answered.await.unwrap().unwrap().status(), status);
+            drop(asker);
+            world.end().await;
+        }
+    })
+    .await;
+}
+
+/// A digest may come behind the body (RFC 9530 §2), and is no truer there.
+#[tokio::test]
+async fn digests_in_trailers_are_dropped_where_bodies_are_rewritten() {
+    within(async {
+        for (host, kept) in [(API, false), (OPEN, true)] {
+            let world = World::new().await;
+            let mut asker = world.asker(host, V::H2).await;
+            let answered = asker.ask(Request::get("/").header("te", "trailers").body(crate::rig::empty()).unwrap());
+            let mut origin = world.origin.accept_requests(V::H2).await;
+            let (mut download, response_body) = body();
+            origin.recv().await.unwrap().answer(Response::new(response_body));
+            download.send_data("x".into()).await.unwrap();
+            let mut trailers = http::HeaderMap::new();
+            trailers.insert("repr-digest", "sha-256=:AAAA:".parse().unwrap());
+            trailers.insert("x-end", "1".parse().unwrap());
+            download.send_trailers(trailers).await.unwrap();
+            drop(download);
+            let (_, trailers) = collect(answered.await.unwrap().unwrap().into_body()).await.unwrap();
+            assert_eq!((trailers.contains_key("repr-digest"), trailers.contains_key("x-end")), (kept, true));
+            drop(asker);
+            world.finish(&["h2 GET / 200 completed in 1"]).await;
+        }
+    })
+    .await;
+}
+
+/// A decoder may take a large window, so there is an end to how many run at once.
+#[tokio::test]
+async fn decoders_are_bounded() {
+    within(async {
+        let world = World::new().await;
+        let mut open = Vec::new();
+        for (host, asked) in [(API, 128), (OPEN, 129)] {
+            let mut asker = world.asker(host, V::H2).await;
+            let mut origin = None;
+            for _ in 0..asked {
+                let answered = asker.ask(get("/"));
+                if origin.is_none() {
+                    origin = Some(world.origin.accept_requests(V::H2).await);
+                }
+                let (download, response_body) = body();
+                let response = Response::builder().header("content-encoding", "br").body(response_body).unwrap();
+                origin.as_mut().unwrap().recv().await.unwrap().answer(response);
+                let response = answered.await.unwrap().unwrap();
+                let passes = open.len() < 256;
+                assert_eq!(response.status(), if passes { 200 } else { 502 }, "{}", open.len());
+                open.push((response, download));
+            }
+        }
+        drop(open);
+        world.end().await;
     })
     .await;
 }
