@@ -102,8 +102,9 @@ pub const RESPONSE_HEAD_DEADLINE: Duration = Duration::from_secs(15 * 60);
 /// may take a window of 16 MiB, though it usually takes a hundredth of that.
 pub const MAX_DECODERS: usize = 256;
 
-/// Coded bytes of an answer that may wait, while what they decode to so far may be the beginning of a secret.
-pub const MAX_WATCHED_BYTES: usize = 256 * 1024;
+/// Coded chunks of an answer that may wait, while what they decode to so far may be the beginning of a secret. One or two
+/// do; only who means to fill our memory sends many that decode to nothing.
+pub const MAX_WATCHED_CHUNKS: usize = 64;
 
 /// Longest path with query kept in a record, in bytes; what is longer is cut and marked.
 pub const MAX_RECORDED_TARGET: usize = 2_048;

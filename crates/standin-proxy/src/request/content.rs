@@ -9,7 +9,7 @@ use super::readable;
 use super::scrub::scrub_headers;
 use bytes::Bytes;
 use http::HeaderMap;
-use standin_model::limits::MAX_WATCHED_BYTES;
+use standin_model::limits::MAX_WATCHED_CHUNKS;
 use standin_wire::coding::{Coding, CodingError, Decoder};
 use standin_wire::scrub::{Scrubber, Stream};
 use std::collections::VecDeque;
@@ -41,6 +41,9 @@ pub(crate) enum ContentError {
     /// It holds a secret that cannot be taken out.
     #[error("a host without a grant sent a real secret in a content coding")]
     Secret,
+    /// It keeps us waiting for what decides whether it does.
+    #[error("a host without a grant sent what may be a real secret, and then what decodes to nothing")]
+    TooLong,
 }
 
 impl Content {
@@ -87,9 +90,11 @@ impl Content {
                     return Ok(true);
                 };
                 let more = piece.map(|piece| seen.push(piece, drop)).is_some();
-                let much = waiting.iter().map(Bytes::len).sum::<usize>() > MAX_WATCHED_BYTES;
-                if seen.found() || (!more && seen.holds_back() && much) {
+                if seen.found() {
                     return Err(ContentError::Secret);
+                }
+                if waiting.len() > MAX_WATCHED_CHUNKS {
+                    return Err(ContentError::TooLong);
                 }
                 if !more && !seen.holds_back() {
                     pass(waiting, &mut self.stream, out);

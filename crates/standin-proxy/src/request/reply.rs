@@ -54,10 +54,10 @@ pub(crate) enum BrokenOff {
 impl BrokenOff {
     fn record(&self, exchange: &mut Exchange) {
         match self {
-            Self::Content(secret @ ContentError::Secret) => {
-                exchange.refused(&Refusal::Denied(Denial::new(DenyReason::CannotScrub, secret.to_string())));
+            Self::Connection(_) | Self::Content(ContentError::Coding(_)) => exchange.broken_off(fault::chain(self)),
+            Self::Content(found) => {
+                exchange.refused(&Refusal::Denied(Denial::new(DenyReason::CannotScrub, found.to_string())));
             }
-            other => exchange.broken_off(fault::chain(other)),
         }
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn scrub(tunnel: &Tunnel, permit: &Permit, answer: UpstreamResponse) 
     if granted && !switching {
         readable::keep_honest(headers, !codings.is_empty());
     }
-    if !scrubber.preserves_length() && !head && !switching {
+    if !scrubber.preserves_length() && !switching {
         headers.remove(header::CONTENT_LENGTH);
     }
     match upgrade {

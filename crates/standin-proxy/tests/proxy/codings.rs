@@ -394,6 +394,28 @@ mod run {
     }
 }
 
+/// A beginning that waits, and then chunk after chunk that decodes to nothing: the answer ends, nothing is gathered.
+#[tokio::test]
+async fn what_decodes_to_nothing_is_not_gathered() {
+    within(async {
+        let world = World::new().await;
+        let mut asker = world.asker(OPEN, V::H1).await;
+        let answered = asker.ask(get("/"));
+        let mut origin = world.origin.accept_requests(V::H1).await;
+        let (mut download, response_body) = body();
+        let response = Response::builder().header("content-encoding", "gzip").body(response_body).unwrap();
+        origin.recv().await.unwrap().answer(response);
+        let receiving = tokio::spawn(async move { collect(answered.await.unwrap().unwrap().into_body()).await });
+        download.send_data(gzip(&[&SECRET.as_bytes()[..20]]).remove(0).into()).await.unwrap();
+        // An empty stored block (RFC 1951 §3.2.4), as often as it is taken.
+        while download.send_data(Bytes::from_static(&[0, 0, 0, 0xff, 0xff])).await.is_ok() {}
+        assert!(receiving.await.unwrap().is_err());
+        drop(asker);
+        world.finish(&["h1 GET / 200 scrub.unsupported_coding"]).await;
+    })
+    .await;
+}
+
 /// Where the coding is a lie, or holds a secret beside its content, the bytes are searched as they are.
 #[tokio::test]
 async fn coded_bytes_from_elsewhere_are_searched_too() {

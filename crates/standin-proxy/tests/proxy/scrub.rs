@@ -106,7 +106,7 @@ async fn a_body_in_single_bytes_is_clean() {
     .await;
 }
 
-/// A stand-in of another length changes the length of the answer, so none is promised.
+/// A stand-in of another length changes the length of the answer, so none is promised, to `HEAD` neither.
 #[tokio::test]
 async fn lengths_follow_the_stand_in() {
     within(async {
@@ -120,8 +120,20 @@ async fn lengths_follow_the_stand_in() {
             let response = answered.await.unwrap().unwrap();
             assert!(!response.headers().contains_key("content-length"));
             assert_eq!(collect(response.into_body()).await.unwrap().0, format!("<{stand_in}>"));
+            let answered = asker.ask(Request::head("/").body(crate::rig::empty()).unwrap());
+            let response =
+                Response::builder().header("content-length", SECRET.len() + 2).body(crate::rig::empty()).unwrap();
+            origin.recv().await.unwrap().answer(response);
+            let response = answered.await.unwrap().unwrap();
+            assert!(!response.headers().contains_key("content-length"));
+            collect(response.into_body()).await.unwrap();
             drop(asker);
-            world.finish(&[&format!("{} GET / 200 completed in {}", client.name(), stand_in.len() + 2)]).await;
+            world
+                .finish(&[
+                    &format!("{} GET / 200 completed in {}", client.name(), stand_in.len() + 2),
+                    &format!("{} HEAD / 200 completed", client.name()),
+                ])
+                .await;
         }
     })
     .await;
