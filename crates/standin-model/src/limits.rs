@@ -106,7 +106,7 @@ pub const MAX_DECODERS: usize = 256;
 /// do; only who means to fill our memory sends many that decode to nothing.
 pub const MAX_WATCHED_CHUNKS: usize = 64;
 
-/// Longest path with query kept in a record, in bytes; what is longer is cut and marked.
+/// Longest path with query, method or detail kept in a record, in bytes; what is longer is cut and marked.
 pub const MAX_RECORDED_TARGET: usize = 2_048;
 
 /// Output of a `cmd:` source, in bytes, and the most a secret may have.

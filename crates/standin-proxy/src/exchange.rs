@@ -281,6 +281,10 @@ impl Drop for Open {
         if let Some((ticket, mut record)) = open {
             record.duration_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
             record.bytes_out = *self.sent.get_mut();
+            // A client writes both, and a hundred thousand of its records would fill the caller's disk.
+            for text in [&mut record.method, &mut record.detail].into_iter().flatten() {
+                *text = cut(text);
+            }
             if let (Some(parent), Some(peer)) = (&self.parent, record.peer) {
                 // The address is the parent's; the one it chose for the name is not known here (THREATS 26).
                 let via = format!("through the parent proxy {parent} at {peer}, which resolved the name");
@@ -305,15 +309,14 @@ fn deny(record: &mut Record, denial: &Denial) {
 
 /// Path and query as the agent sent them (with stand-ins), cut to the limit.
 fn recorded_target(uri: &http::Uri) -> String {
-    let target = uri.path_and_query().map_or("", |target| target.as_str());
-    if target.len() <= MAX_RECORDED_TARGET {
-        return target.to_owned();
+    cut(uri.path_and_query().map_or("", |target| target.as_str()))
+}
+
+fn cut(text: &str) -> String {
+    if text.len() <= MAX_RECORDED_TARGET {
+        return text.to_owned();
     }
-    let mut end = MAX_RECORDED_TARGET;
-    while !target.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}…", &target[..end])
+    format!("{}…", &text[..text.floor_char_boundary(MAX_RECORDED_TARGET)])
 }
 
 fn unix_micros() -> i64 {

@@ -55,6 +55,14 @@ fn a_home_behind_a_link_is_a_home() {
 }
 
 #[test]
+fn a_directory_is_not_passed_on_as_a_stream() {
+    let caller = Caller::new();
+    let directory = std::fs::File::open(caller.path("home")).unwrap();
+    let (seen, said) = outcome(caller.standin(&["/bin/ls", "/proc/self/fd/0/"]).stdin(directory));
+    assert!(seen.is_empty() && said.contains("stdin is a directory"), "{seen} {said}");
+}
+
+#[test]
 fn nobody_inside_writes_our_own_files() {
     let caller = Caller::new();
     let home = caller.path("home");

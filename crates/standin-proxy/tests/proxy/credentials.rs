@@ -115,6 +115,25 @@ async fn no_field_names_another_method_or_path() {
     .await;
 }
 
+/// The client writes method and path, and a refusal repeats them; a record keeps no more than it may.
+#[tokio::test]
+async fn records_are_short() {
+    within(async {
+        let world = World::new().await;
+        let mut client = world.client(OPEN).await;
+        let (method, host) = ("M".repeat(50_000), world.authority(OPEN));
+        client.send(format!("{method} /closed HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        assert!(client.head().await.starts_with("HTTP/1.1 403 "));
+        client.cut();
+        let rows = world.end().await;
+        let [row] = rows.as_slice() else { panic!("{rows:?}") };
+        assert_eq!(row.outcome, "denied");
+        let lengths = [&row.method, &row.detail].map(|text| text.as_ref().unwrap().len());
+        assert!(lengths.iter().all(|length| (2_048..3_000).contains(length)), "{lengths:?}");
+    })
+    .await;
+}
+
 pairings! {
     trailers_do_not_carry_credentials
     trailers_say_nothing_that_is_too_late

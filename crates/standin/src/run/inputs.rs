@@ -28,6 +28,7 @@ pub(crate) struct Inputs {
 impl Inputs {
     /// Reads everything.
     pub(crate) fn gather(arguments: &RunArguments) -> Result<Self, Failure> {
+        no_directory_is_inherited()?;
         let environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
         let home = home(&environment)?;
         let workspace = match &arguments.workspace {
@@ -141,6 +142,21 @@ fn keeps_out_of_our_own(shown: &Path, own: [&PathBuf; 2]) -> Result<(), Failure>
             Err(Failure::new(format!("{} holds {}, which the sandbox must not write", shown.display(), path.display()))
                 .hint("change into a project's directory, or name one with --workspace"))
         }
+        None => Ok(()),
+    }
+}
+
+/// Through a directory of the host that came as stdin the command could reach what lies below and above it: list it, change
+/// modes, connect to sockets.
+fn no_directory_is_inherited() -> Result<(), Failure> {
+    let streams = [
+        ("stdin", rustix::fs::fstat(std::io::stdin())),
+        ("stdout", rustix::fs::fstat(std::io::stdout())),
+        ("stderr", rustix::fs::fstat(std::io::stderr())),
+    ];
+    let is_directory = |stat: &rustix::fs::Stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir();
+    match streams.iter().find(|(_, stat)| stat.as_ref().is_ok_and(is_directory)) {
+        Some((name, _)) => Err(Failure::new(format!("{name} is a directory, which would lead out of the sandbox"))),
         None => Ok(()),
     }
 }
