@@ -293,4 +293,19 @@ mod tests {
         assert_eq!(catalogue.by_env("GH_TOKEN").unwrap().id, "github");
         assert_eq!(catalogue.by_agent("claude").unwrap().id, "anthropic");
     }
+
+    /// The proxy of Go's modules would fetch from any host that its path names.
+    #[test]
+    fn the_module_proxy_is_asked_for_known_hosts_only() {
+        let go = Catalogue::builtin().service("go").unwrap();
+        let host = standin_model::Host::parse(&go.allow[0].hosts[0].to_string()).unwrap();
+        for (path, allowed) in [
+            ("/github.com/a/b/@v/list", true),
+            ("/golang.org/toolchain/@v/v0.0.1-go1.25.0.linux-amd64.zip", true),
+            ("/attacker.example/stolen/@v/list", false),
+            ("/github.com.attacker.example/x/@v/list", false),
+        ] {
+            assert_eq!(go.allow[0].admits_request(&host, 443, "GET", path), allowed, "{path}");
+        }
+    }
 }
