@@ -5,8 +5,14 @@
 
 use std::io;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// Shorter than every deadline that is set for each request. A timer that is due before all others wakes the runtime
+/// through the kernel, even from its own thread; beside this one none is.
+const PULSE: Duration = Duration::from_secs(5);
 
 /// Threads that run tasks until they are stopped.
 pub struct Workers(Vec<Worker>);
@@ -55,10 +61,22 @@ impl Worker {
         let handle = runtime.handle().clone();
         let (end, ended) = oneshot::channel();
         let thread = std::thread::Builder::new().name("proxy".to_owned()).spawn(move || {
-            runtime.block_on(ended).ok(); // a dropped sender is an end too
+            runtime.block_on(until(ended));
             // Look-ups that hang in the system's resolver are not waited for.
             runtime.shutdown_background();
         })?;
         Ok(Self { handle, end, thread })
+    }
+}
+
+/// Waits for the end; a dropped sender is an end too.
+async fn until(mut ended: oneshot::Receiver<()>) {
+    let mut pulse = interval(PULSE);
+    pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = &mut ended => return,
+            _ = pulse.tick() => {}
+        }
     }
 }

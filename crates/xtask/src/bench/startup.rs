@@ -17,7 +17,7 @@ pub(super) struct Startup {
 /// Runs each in turn, `rounds` times.
 pub(super) fn measure(standin: &Path, rounds: usize) -> Result<Vec<Startup>, Failure> {
     progress("start-up");
-    let directory = tempfile::tempdir()?;
+    let (workspace, state) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
     let bwrap =
         "bwrap --ro-bind / / --dev /dev --proc /proc --tmpfs /tmp --unshare-all --die-with-parent /usr/bin/true";
@@ -34,11 +34,11 @@ pub(super) fn measure(standin: &Path, rounds: usize) -> Result<Vec<Startup>, Fai
             let begun = Instant::now();
             let ended = Command::new(&command[0])
                 .args(&command[1..])
-                .current_dir(directory.path())
+                .current_dir(workspace.path())
                 .env_clear()
                 .env("PATH", "/usr/local/bin:/usr/bin:/bin")
                 .env("HOME", "/nonexistent")
-                .env("XDG_STATE_HOME", directory.path())
+                .env("XDG_STATE_HOME", state.path())
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
