@@ -90,11 +90,14 @@ fn decode_segment(segment: &str) -> Result<String, PathError> {
         let byte = escape_at(bytes, at).ok_or(PathError::Escape)?;
         match byte {
             0..=0x1f | 0x7f | b'\\' => return Err(PathError::Escape),
-            b'%' if hides_separator(&bytes[at + 3..]) => return Err(PathError::Double),
             b if is_unreserved(b) => out.push(char::from(b)),
             b => out.extend(format!("%{b:02X}").chars()),
         }
         at += 3;
+    }
+    // Looked for in what is sent: `%25%32%66` becomes `%252f` only here.
+    if out.match_indices("%25").any(|(at, escape)| hides_separator(&out.as_bytes()[at + escape.len()..])) {
+        return Err(PathError::Double);
     }
     let hidden = |part: &str| matches!(part, "" | "." | "..");
     let before_parameters = out.split(';').next().unwrap_or_default();
@@ -190,6 +193,9 @@ mod tests {
         check("/a%zz", "error: it has a forbidden escape");
         check("/a%252fb", "error: it is escaped twice");
         check("/%252e%252e/b", "error: it is escaped twice");
+        check("/a%25%32%66b", "error: it is escaped twice");
+        check("/a%252%65b", "error: it is escaped twice");
+        check("/a%25%31%62b", "error: it is escaped twice");
     }
 
     proptest::proptest! {
