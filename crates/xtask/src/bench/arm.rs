@@ -50,13 +50,13 @@ pub(super) struct Arm {
 impl Arm {
     /// Lets the load do its work; gives what came of it and the CPU time that the proxy took.
     pub(super) fn measure(&mut self, work: Work) -> Result<(Outcome, Duration), Failure> {
-        let before = self.usage()?;
+        let before = self.cpu_time()?;
         writeln!(self.input, "{}", serde_json::to_string(&work)?)?;
         self.input.flush()?;
         let mut line = String::new();
         self.output.read_line(&mut line)?;
         let outcome = serde_json::from_str(&line).map_err(|_| format!("{}: {work:?} failed, see above", self.name))?;
-        Ok((outcome, self.usage()?.saturating_sub(before)))
+        Ok((outcome, self.cpu_time()?.saturating_sub(before)))
     }
 
     /// Resident memory of the proxy now and at its highest, in KiB.
@@ -64,8 +64,8 @@ impl Arm {
         Ok(self.pid().map_or(Ok((0, 0)), process::memory)?)
     }
 
-    fn usage(&self) -> Result<Duration, Failure> {
-        Ok(self.pid().map(process::usage).transpose()?.map_or(Duration::ZERO, |usage| usage.cpu))
+    fn cpu_time(&self) -> Result<Duration, Failure> {
+        Ok(self.pid().map_or(Ok(Duration::ZERO), process::cpu_time)?)
     }
 
     /// The proxy's process. Standin's is the one that was started to run the load.
