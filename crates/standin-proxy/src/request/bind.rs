@@ -1,5 +1,6 @@
 //! The request belongs to its tunnel, and can be read in one way only.
 
+use super::fields;
 use super::websocket::Asked;
 use crate::connection::Tunnel;
 use http::header::{self, HeaderMap, HeaderName};
@@ -9,26 +10,34 @@ use standin_model::{Authority, Denial, DenyReason};
 use standin_wire::path::{self, Target};
 
 /// Fields that belong to one hop (RFC 9110 §7.6.1) or would make the origin see another method (THREATS 34), path or host.
-const NOT_FORWARDED: &[&str] = &[
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "transfer-encoding",
-    "upgrade",
-    "http2-settings",
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-    "x-original-url",
-    "x-rewrite-url",
-    "x-forwarded-host",
-    "x-forwarded-path",
-    "x-forwarded-prefix",
-    "x-forwarded-uri",
-    "x-host",
-];
+fn is_not_forwarded(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+            | "x-http-method-override"
+            | "x-http-method"
+            | "x-method-override"
+            | "x-original-url"
+            | "x-rewrite-url"
+            | "x-forwarded-host"
+            | "x-forwarded-path"
+            | "x-forwarded-prefix"
+            | "x-forwarded-uri"
+            | "x-host"
+    )
+}
+
+/// Fields that say how a message is framed, where it goes or what it asks; behind the body they are too late.
+fn is_too_late(name: &str) -> bool {
+    matches!(name, "host" | "content-length" | "content-encoding" | "content-type" | "te" | "trailer" | "expect")
+}
 
 /// A request whose authority equals the tunnel's destination and whose path is in normal form.
 pub(super) struct BoundRequest {
@@ -117,37 +126,21 @@ pub(super) fn remove_nominated(headers: &mut HeaderMap) {
     }
 }
 
-/// Fields that say how a message is framed, where it goes or what it asks; behind the body they are too late.
+/// Leaves out of a request's trailers what must not be there.
 pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
-    const TOO_LATE: &[&str] =
-        &["host", "content-length", "content-encoding", "content-type", "te", "trailer", "expect"];
     remove_nominated(trailers);
-    remove_disguised(trailers);
-    for name in NOT_FORWARDED.iter().chain(TOO_LATE) {
-        trailers.remove(*name);
-    }
+    fields::remove(trailers, |name| is_not_forwarded(name) || is_disguised(name) || is_too_late(name));
 }
 
 /// Servers of the CGI tradition take `X_HTTP_Method_Override` for the field with hyphens (RFC 3875 §4.1.18).
-fn remove_disguised(headers: &mut HeaderMap) {
-    const FRAMING: &[&str] = &["host", "content-length"];
-    let means = |name: &str| {
-        let meant = name.replace('_', "-");
-        NOT_FORWARDED.iter().chain(FRAMING).any(|known| *known == meant)
-    };
-    let disguised: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().contains('_') && means(name.as_str())).cloned().collect();
-    for name in disguised {
-        headers.remove(name);
-    }
+fn is_disguised(name: &str) -> bool {
+    let is_meant = |name: &str| is_not_forwarded(name) || matches!(name, "host" | "content-length");
+    name.contains('_') && is_meant(&name.replace('_', "-"))
 }
 
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
     remove_nominated(headers);
-    remove_disguised(headers);
-    for name in NOT_FORWARDED {
-        headers.remove(*name);
-    }
+    fields::remove(headers, |name| is_not_forwarded(name) || is_disguised(name));
     let trailers = headers.get(header::TE).is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
     if !trailers {
         headers.remove(header::TE);

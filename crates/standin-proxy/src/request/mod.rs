@@ -13,6 +13,7 @@ mod afterwards;
 mod authorize;
 mod bind;
 mod content;
+mod fields;
 mod inject;
 mod readable;
 mod reply;

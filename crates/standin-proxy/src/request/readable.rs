@@ -7,6 +7,7 @@
 //! and given on so: packing it again would cost as much again, for a client a few microseconds away.
 
 use super::bind::only_chunked;
+use super::fields;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use standin_model::{Denial, DenyReason};
@@ -14,7 +15,9 @@ use standin_wire::coding::{self, Coding};
 
 /// What would bring back a part of something, or its difference from something else: with it, an echo of the secret
 /// could be fetched in pieces too short to be known. A recipient may ignore a range (RFC 9110 §14.2).
-const PARTIAL: &[&str] = &["range", "if-range", "a-im", "available-dictionary"];
+fn asks_for_a_part(name: &str) -> bool {
+    matches!(name, "range" | "if-range" | "a-im" | "available-dictionary")
+}
 
 /// Codings of single messages, offered: gRPC's and Connect's.
 const MESSAGE_CODINGS_OFFERED: &[&str] = &["grpc-accept-encoding", "connect-accept-encoding"];
@@ -24,7 +27,9 @@ const MESSAGE_CODINGS: &[&str] = &["grpc-encoding", "connect-content-encoding"];
 
 /// Digests of what the origin sent (RFC 9530, and what it replaces). What the client gets may differ, and nobody knows
 /// before it has been read.
-const DIGESTS: &[&str] = &["content-digest", "repr-digest", "unencoded-digest", "digest", "content-md5"];
+fn is_digest(name: &str) -> bool {
+    matches!(name, "content-digest" | "repr-digest" | "unencoded-digest" | "digest" | "content-md5")
+}
 
 /// Asks only for what can be searched.
 pub(super) fn ask(headers: &mut HeaderMap) {
@@ -35,9 +40,7 @@ pub(super) fn ask(headers: &mut HeaderMap) {
             headers.insert(HeaderName::from_static(name), IDENTITY);
         }
     }
-    for name in PARTIAL {
-        headers.remove(*name);
-    }
+    fields::remove(headers, asks_for_a_part);
 }
 
 /// The codings to be taken off the body, or why it cannot be searched.
@@ -79,9 +82,7 @@ pub(super) fn codings_elsewhere<B>(response: &Response<B>) -> Vec<Coding> {
 
 /// Lets the head say no more than what holds of the body that the client gets.
 pub(super) fn keep_honest(headers: &mut HeaderMap, decoded: bool) {
-    for name in DIGESTS {
-        headers.remove(*name);
-    }
+    fields::remove(headers, is_digest);
     if headers.contains_key(header::ACCEPT_RANGES) {
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("none"));
     }

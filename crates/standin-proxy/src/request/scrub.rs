@@ -3,6 +3,7 @@
 use super::authorize::Permit;
 use super::bind::remove_nominated;
 use super::content::Content;
+use super::fields;
 use super::readable;
 use super::reply::Reply;
 use super::upstream::UpstreamResponse;
@@ -17,8 +18,18 @@ use standin_model::{Denial, DenyReason};
 use std::sync::Arc;
 
 /// Hop-by-hop fields, and those that would lead the client to a protocol we do not judge (RFC 7838, HTTP/3).
-const NOT_RETURNED: &[&str] =
-    &["connection", "keep-alive", "proxy-authenticate", "proxy-connection", "transfer-encoding", "upgrade", "alt-svc"];
+fn is_not_returned(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-connection"
+            | "transfer-encoding"
+            | "upgrade"
+            | "alt-svc"
+    )
+}
 
 /// Prepares the answer for the client.
 pub(super) fn scrub(tunnel: &Tunnel, permit: &Permit, answer: UpstreamResponse) -> Result<Reply, Refusal> {
@@ -71,17 +82,12 @@ fn write_head_anew(response: &mut Response<Incoming>) {
     response.extensions_mut().remove::<ReasonPhrase>();
     let headers = response.headers_mut();
     remove_nominated(headers);
-    for name in NOT_RETURNED {
-        headers.remove(*name);
-    }
+    fields::remove(headers, is_not_returned);
 }
 
 /// Replaces secrets in field values. A field whose name holds one is dropped: no client knows such a field.
 pub(super) fn scrub_headers(scrubber: &standin_wire::scrub::Scrubber, headers: &mut HeaderMap) {
-    let tainted: Vec<_> = headers.keys().filter(|name| scrubber.is_in_name(name.as_str())).cloned().collect();
-    for name in tainted {
-        headers.remove(name);
-    }
+    fields::remove(headers, |name| scrubber.is_in_name(name));
     for value in headers.values_mut() {
         if let Some(clean) = scrubber.scrub_header(value.as_bytes()) {
             // Replacing octets by stand-in octets keeps a value valid; if not, it is dropped with its secret.

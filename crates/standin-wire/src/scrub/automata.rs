@@ -5,11 +5,16 @@
 //! the first counts, and of those that begin together the longest.
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, Input, MatchKind};
+use std::cmp::Reverse;
 
 /// Patterns in one automaton: the most that the vector scan takes.
 const GROUP: usize = 64;
 
-pub(super) struct Automata(Vec<AhoCorasick>);
+pub(super) struct Automata {
+    groups: Vec<AhoCorasick>,
+    /// No text that is shorter holds a pattern; most fields of a head are.
+    shortest: usize,
+}
 
 /// Where a pattern stands.
 #[derive(Clone, Copy)]
@@ -29,12 +34,13 @@ impl Automata {
                 .build::<_, &Vec<u8>>(group)
                 .expect("a session's patterns are far below the automaton's 2^31 states")
         };
-        Self(patterns.chunks(GROUP).map(build).collect())
+        let shortest = patterns.iter().map(Vec::len).min().unwrap_or_default();
+        Self { groups: patterns.chunks(GROUP).map(build).collect(), shortest }
     }
 
     /// Goes through a text from left to right.
     pub(super) fn search<'a>(&'a self, text: &'a [u8]) -> Search<'a> {
-        Search { automata: self, text, next: vec![Next::Unknown; self.0.len()] }
+        Search { automata: self, text, next: vec![Next::Unknown; self.groups.len()] }
     }
 
     /// The patterns in a text, none within another.
@@ -45,7 +51,24 @@ impl Automata {
 
     /// The first pattern in a text.
     pub(super) fn find(&self, text: &[u8]) -> Option<Found> {
-        self.search(text).from(0)
+        if text.len() < self.shortest {
+            return None;
+        }
+        let found = (0..self.groups.len()).filter_map(|group| self.find_in_group(group, text, 0));
+        found.min_by_key(Found::rank)
+    }
+
+    fn find_in_group(&self, group: usize, text: &[u8], at: usize) -> Option<Found> {
+        let found = self.groups[group].find(Input::new(text).range(at..))?;
+        let pattern = group * GROUP + found.pattern().as_usize();
+        Some(Found { pattern, start: found.start(), end: found.end() })
+    }
+}
+
+impl Found {
+    /// The first is the least; of those that begin together, the longest.
+    fn rank(&self) -> (usize, Reverse<usize>) {
+        (self.start, Reverse(self.end))
     }
 }
 
@@ -68,20 +91,17 @@ impl Search<'_> {
     /// The first pattern at or after `at`, which never goes back.
     pub(super) fn from(&mut self, at: usize) -> Option<Found> {
         let mut first: Option<Found> = None;
-        for (number, (automaton, next)) in self.automata.0.iter().zip(&mut self.next).enumerate() {
+        for (group, next) in self.next.iter_mut().enumerate() {
             let passed = match next {
                 Next::Unknown => true,
                 Next::At(found) => found.start < at,
                 Next::Never => false,
             };
             if passed {
-                *next = automaton.find(Input::new(self.text).range(at..)).map_or(Next::Never, |found| {
-                    let pattern = number * GROUP + found.pattern().as_usize();
-                    Next::At(Found { pattern, start: found.start(), end: found.end() })
-                });
+                *next = self.automata.find_in_group(group, self.text, at).map_or(Next::Never, Next::At);
             }
             if let Next::At(found) = next
-                && first.is_none_or(|first| (found.start, first.end) < (first.start, found.end))
+                && first.is_none_or(|first| found.rank() < first.rank())
             {
                 first = Some(*found);
             }
