@@ -25,7 +25,7 @@ pub struct Record {
     /// `http` or `https`.
     pub scheme: &'static str,
     /// The host that was dialled.
-    pub host: String,
+    pub host: Arc<str>,
     /// The port that was dialled.
     pub port: u16,
     /// The request's method.

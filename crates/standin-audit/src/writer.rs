@@ -185,7 +185,7 @@ fn insert_record(insert: &mut rusqlite::CachedStatement<'_>, r: &Record) -> rusq
         r.ingress,
         r.protocol,
         r.scheme,
-        r.host,
+        &*r.host,
         r.port,
         r.method,
         r.target,

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// What is known of a request's body while the head of its answer is waited for.
 #[derive(Clone, Default)]
 pub(crate) struct Progress(Arc<State>);
@@ -44,17 +46,20 @@ impl Progress {
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Watched<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for Watched<B>
+where
+    B::Error: Into<BoxError>,
+{
     type Data = Bytes;
-    type Error = B::Error;
+    type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         self.progress.0.client_is_slow.store(polled.is_pending(), Ordering::Relaxed);
         if polled.is_ready() {
             self.progress.0.frames.fetch_add(1, Ordering::Relaxed);
         }
-        polled
+        polled.map_err(Into::into)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 
 /// What the proxy's permit tells: proof that policy admits this destination.
 pub trait MayResolve {
@@ -38,13 +39,14 @@ impl Resolver for SystemResolver {
     }
 }
 
-/// An admitted destination with the vetted addresses it may be dialled at. There is no other way to make one.
+/// An admitted destination with the vetted addresses it may be dialled at. There is no other way to make one, and it
+/// costs nothing to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PinnedPeer {
-    authority: Authority,
-    addresses: Vec<SocketAddr>,
+    authority: Arc<Authority>,
+    addresses: Arc<[SocketAddr]>,
     /// The proxy that the addresses are of, if they are not the destination's.
-    parent: Option<Authority>,
+    parent: Option<Arc<Authority>>,
 }
 
 /// Why a destination has no address to dial.
@@ -84,7 +86,7 @@ impl PinnedPeer {
 
     /// The parent proxy that is dialled in its place, and that looks it up.
     pub fn parent(&self) -> Option<&Authority> {
-        self.parent.as_ref()
+        self.parent.as_deref()
     }
 
     /// Where it may be dialled.
@@ -122,7 +124,7 @@ pub(crate) async fn resolve(resolver: &dyn Resolver, permit: &impl MayResolve) -
         }
     }
     match (addresses.is_empty(), refused) {
-        (false, _) => Ok(PinnedPeer { authority: authority.clone(), addresses, parent: None }),
+        (false, _) => Ok(PinnedPeer { authority: Arc::new(authority.clone()), addresses: addresses.into(), parent: None }),
         (true, Some((address, reason))) => Err(ResolveError::Refused { host: authority.host.clone(), address, reason }),
         (true, None) => Err(ResolveError::NoAddress(authority.host.clone())),
     }
@@ -149,7 +151,11 @@ pub(crate) async fn resolve_through(
     if addresses.is_empty() {
         return Err(ResolveError::NoAddress(parent.host.clone()));
     }
-    Ok(PinnedPeer { authority: authority.clone(), addresses, parent: Some(parent.clone()) })
+    Ok(PinnedPeer {
+        authority: Arc::new(authority.clone()),
+        addresses: addresses.into(),
+        parent: Some(Arc::new(parent.clone())),
+    })
 }
 
 async fn look_up(resolver: &dyn Resolver, authority: &Authority) -> Result<Vec<SocketAddr>, ResolveError> {

@@ -150,11 +150,11 @@ impl Upstreams {
     /// hyper gives it back, its body untouched. So no origin sees a request twice, whatever its method.
     pub async fn send<B>(&self, peer: &PinnedPeer, mut way: Way<'_>, request: Request<B>) -> Result<Sent, SendError>
     where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let progress = Progress::default();
-        let mut request = request.map(|body| progress.watch(body.map_err(Into::into).boxed_unsync()).boxed_unsync());
+        let mut request = request.map(|body| progress.watch(body).boxed_unsync());
         let place = self.pool.place(peer, way.scheme, way.who);
         if way.need == Need::Http1 && place.speaks() == Speaks::OnlyHttp2 {
             way.need = Need::Any;

@@ -133,7 +133,7 @@ impl Exchange {
             },
             protocol: "raw",
             scheme: Scheme::Https.as_str(),
-            host: destination.authority.host.to_string(),
+            host: Arc::clone(&destination.host),
             port: destination.authority.port,
             method: None,
             target: None,

@@ -63,7 +63,7 @@ async fn connect(
     let upgrade = hyper::upgrade::on(&mut request);
     afterwards.set(async move {
         match upgrade.await {
-            Ok(io) => carry(session, Destination { authority, ingress: Ingress::Connect }, TokioIo::new(io)).await,
+            Ok(io) => carry(session, Destination::new(authority, Ingress::Connect), TokioIo::new(io)).await,
             Err(error) => tracing::debug!(%error, "a CONNECT client went away"),
         }
     });
@@ -81,7 +81,7 @@ async fn absolute(session: &Arc<Session>, afterwards: &Afterwards, request: Requ
         Ok(authority) => authority,
         Err(error) => return malformed(session, Ingress::Absolute, error).await,
     };
-    let destination = Destination { authority, ingress: Ingress::Absolute };
+    let destination = Destination::new(authority, Ingress::Absolute);
     match admit_one(session, &destination, Scheme::Http).await {
         Ok(tunnel) => match request::serve(&tunnel, afterwards, request).await {
             Ok(response) => response,
@@ -98,7 +98,7 @@ async fn malformed(session: &Session, ingress: Ingress, error: AuthorityError) -
 
 /// What a record says of a client that named no destination.
 pub(super) fn nowhere(ingress: Ingress) -> Destination {
-    Destination { authority: Authority::new(Host::from(Ipv4Addr::UNSPECIFIED), 0), ingress }
+    Destination::new(Authority::new(Host::from(Ipv4Addr::UNSPECIFIED), 0), ingress)
 }
 
 pub(super) async fn refused(session: &Session, destination: &Destination, refusal: &Refusal) -> Response<ReplyBody> {

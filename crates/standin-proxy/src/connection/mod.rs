@@ -42,7 +42,7 @@ pub(crate) async fn serve(session: Arc<Session>, socket: TcpStream, dialled: Soc
         return to_us(session, socket).await;
     }
     let host = session.names.host_behind(dialled.ip());
-    let destination = Destination { authority: Authority::new(host, dialled.port()), ingress: Ingress::Transparent };
+    let destination = Destination::new(Authority::new(host, dialled.port()), Ingress::Transparent);
     carry(session, destination, socket).await;
 }
 

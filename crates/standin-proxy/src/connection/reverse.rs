@@ -31,7 +31,7 @@ pub(super) async fn serve(
         Ok(unwrapped) => unwrapped,
         Err(denial) => return refused(session, &nowhere(Ingress::Reverse), &denial.into()).await,
     };
-    let destination = Destination { authority, ingress: Ingress::Reverse };
+    let destination = Destination::new(authority, Ingress::Reverse);
     match admit_one(session, &destination, Scheme::Https).await {
         Ok(tunnel) => match request::serve(&tunnel, afterwards, request).await {
             Ok(response) => response,

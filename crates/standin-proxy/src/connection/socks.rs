@@ -41,7 +41,7 @@ pub(super) async fn serve(session: Arc<Session>, socket: TcpStream) {
         Ok(Authority { host, port }) => {
             let authority = Authority::new(session.names.named(host), port);
             let io = Sniffed::new(client.ahead.freeze(), client.socket);
-            carry(session, Destination { authority, ingress: Ingress::Socks5 }, io).await;
+            carry(session, Destination::new(authority, Ingress::Socks5), io).await;
         }
         Err(error) => record(&session, &error).await,
     }

@@ -2,6 +2,7 @@
 
 use super::TunnelPermit;
 use crate::session::{Ingress, Session};
+use http::uri;
 use standin_model::{Authority, Scheme};
 use standin_net::PinnedPeer;
 use std::sync::Arc;
@@ -13,6 +14,15 @@ pub(crate) struct Destination {
     pub(crate) authority: Authority,
     /// How it was dialled.
     pub(crate) ingress: Ingress,
+    /// The host as records spell it.
+    pub(crate) host: Arc<str>,
+}
+
+impl Destination {
+    pub(super) fn new(authority: Authority, ingress: Ingress) -> Self {
+        let host = authority.host.to_string().into();
+        Self { authority, ingress, host }
+    }
 }
 
 /// An admitted connection. It can only be made from a permit and a pinned peer.
@@ -23,6 +33,8 @@ pub(crate) struct Tunnel {
     pub(crate) destination: Destination,
     /// Whether the origin gets the request in TLS: as the client speaks, or always in reverse mode.
     pub(crate) scheme: Scheme,
+    /// The destination as our requests to the origin spell it, and as most clients do.
+    pub(crate) spelling: uri::Authority,
     /// The only addresses its requests may be sent to.
     pub(crate) peer: PinnedPeer,
     _permit: TunnelPermit,
@@ -36,6 +48,14 @@ impl Tunnel {
         scheme: Scheme,
         peer: PinnedPeer,
     ) -> Self {
-        Self { session, destination, scheme, peer, _permit: permit }
+        let spelling = spelling(&destination, scheme);
+        Self { session, destination, scheme, spelling, peer, _permit: permit }
     }
+}
+
+/// `host`, or `host:port` where the port is not the scheme's (RFC 9110 §4.2).
+fn spelling(destination: &Destination, scheme: Scheme) -> uri::Authority {
+    let Destination { authority, host, .. } = destination;
+    let spelt = if authority.port == scheme.default_port() { host.to_string() } else { authority.to_string() };
+    spelt.try_into().expect("a host and a port are an authority")
 }

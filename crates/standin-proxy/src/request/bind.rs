@@ -75,7 +75,8 @@ fn authority_agrees(tunnel: &Tunnel, request: &Request<Incoming>) -> Result<(), 
             format!("this connection was made to {destination}; the request names another host"),
         )
     };
-    let same = |text: &str| Authority::parse(text, default_port).as_ref() == Ok(destination);
+    let usual = tunnel.spelling.as_str();
+    let same = |text: &str| text == usual || Authority::parse(text, default_port).as_ref() == Ok(destination);
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() {

@@ -7,6 +7,7 @@ use super::websocket::Asked;
 use crate::connection::Tunnel;
 use crate::session::Session;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::{self, PathAndQuery};
 use http::{Request, Uri, Version};
 use hyper::body::Incoming;
 use standin_model::{CredentialName, Denial, DenyReason, Scheme, Slot};
@@ -258,13 +259,11 @@ fn no_stray_stand_in(tunnel: &Tunnel, headers: &HeaderMap, target: &Target) -> R
 }
 
 fn outbound_uri(tunnel: &Tunnel, target: &Target) -> Result<Uri, Denial> {
-    let authority = &tunnel.destination.authority;
-    let host =
-        if authority.port == tunnel.scheme.default_port() { authority.host.to_string() } else { authority.to_string() };
-    Uri::builder()
-        .scheme(tunnel.scheme.as_str())
-        .authority(host)
-        .path_and_query(target.to_string())
-        .build()
-        .map_err(|_| Denial::new(DenyReason::Malformed, "the path cannot be sent"))
+    let broken = |_| Denial::new(DenyReason::Malformed, "the path cannot be sent");
+    let path = PathAndQuery::from_maybe_shared(target.to_string()).map_err(broken)?;
+    let mut parts = uri::Parts::default();
+    parts.scheme = Some(if tunnel.scheme == Scheme::Https { uri::Scheme::HTTPS } else { uri::Scheme::HTTP });
+    parts.authority = Some(tunnel.spelling.clone());
+    parts.path_and_query = Some(path);
+    Ok(Uri::from_parts(parts).expect("it has all of its parts"))
 }
