@@ -108,8 +108,11 @@ impl AuditReader {
 
     /// The records of a session, in the order in which they began.
     pub fn records(&self, session: &str) -> Result<Vec<RecordRow>, ReadError> {
-        let mut query = self.0.prepare("SELECT * FROM record WHERE session = ? ORDER BY id")?;
-        let rows = query.query_map([session], record_row)?;
+        let number =
+            self.0.query_row("SELECT number FROM session WHERE id = ?", [session], |row| row.get(0)).optional()?;
+        let Some(keys) = number.map(schema::keys) else { return Ok(Vec::new()) };
+        let mut query = self.0.prepare("SELECT * FROM record WHERE key >= ? AND key < ? ORDER BY key")?;
+        let rows = query.query_map([keys.start, keys.end], record_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }
@@ -128,7 +131,7 @@ fn session_row(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
 fn record_row(row: &Row<'_>) -> rusqlite::Result<RecordRow> {
     let credentials: String = row.get("credentials")?;
     Ok(RecordRow {
-        id: row.get("id")?,
+        id: schema::number(row.get("key")?),
         kind: row.get("kind")?,
         started_us: row.get("started_us")?,
         duration_us: row.get("duration_us")?,

@@ -6,22 +6,22 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Written to `user_version`; a file of a newer version is not touched.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// How long one process waits while another commits.
 const BUSY: Duration = Duration::from_secs(10);
 
 const TABLES: &str = "
 CREATE TABLE session (
-    id TEXT PRIMARY KEY,
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
     started_us INTEGER NOT NULL,
     ended_us INTEGER,
     command TEXT NOT NULL,
     workspace TEXT NOT NULL,
     exit_code INTEGER
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE TABLE record (
-    session TEXT NOT NULL REFERENCES session(id),
-    id INTEGER NOT NULL,
+    key INTEGER PRIMARY KEY,
     kind TEXT NOT NULL,
     started_us INTEGER NOT NULL,
     duration_us INTEGER NOT NULL,
@@ -41,10 +41,43 @@ CREATE TABLE record (
     bytes_in INTEGER NOT NULL,
     peer TEXT,
     outcome TEXT NOT NULL,
-    detail TEXT,
-    PRIMARY KEY (session, id)
-) STRICT, WITHOUT ROWID;
+    detail TEXT
+) STRICT;
 ";
+
+/// From version 1, whose keys were texts.
+const UPGRADE: &str = "
+ALTER TABLE session RENAME TO old_session;
+ALTER TABLE record RENAME TO old_record;
+{TABLES}
+INSERT INTO session (id, started_us, ended_us, command, workspace, exit_code)
+    SELECT * FROM old_session ORDER BY started_us;
+INSERT INTO record
+    SELECT (number << {SHIFT}) | old_record.id, kind, old_record.started_us, duration_us, ingress, protocol, scheme, host,
+        port, method, target, verdict, reason, rule, credentials, status, bytes_out, bytes_in, peer, outcome, detail
+    FROM old_record JOIN session ON session.id = old_record.session;
+DROP TABLE old_record;
+DROP TABLE old_session;
+";
+
+/// The bits of a record's key that number it within its session; above them stands the session's number. So the records
+/// of a session lie together and in order, and a new one goes to the end, which costs a fifth less than a key of text.
+const SHIFT: u32 = 40;
+
+/// The key of a session's record.
+pub(crate) fn key(session: i64, record: i64) -> i64 {
+    (session << SHIFT) | record
+}
+
+/// The keys of a session's records.
+pub(crate) fn keys(session: i64) -> std::ops::Range<i64> {
+    key(session, 0)..key(session + 1, 0)
+}
+
+/// A record's number in its session.
+pub(crate) fn number(key: i64) -> i64 {
+    key & ((1 << SHIFT) - 1)
+}
 
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +105,14 @@ pub enum SchemaError {
         path: PathBuf,
         /// What SQLite said.
         source: rusqlite::Error,
+    },
+    /// An earlier Standin wrote it, and no session has run since.
+    #[error(
+        "{path} was written by an earlier version of Standin; run Standin once (`standin run -- true`) to take it over"
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
     },
     /// A newer Standin wrote it.
     #[error("{path} was written by a newer version of Standin (schema {found}, this one knows {VERSION})")]
@@ -112,9 +153,10 @@ pub(crate) fn open_for_writing(directory: &Path) -> Result<Connection, SchemaErr
         db.pragma_update(None, "journal_mode", "WAL")?;
         db.pragma_update(None, "synchronous", "NORMAL")?;
         let found = version(&db)?;
-        if found == 0 {
+        if found < VERSION {
             let change = db.transaction()?;
-            change.execute_batch(TABLES)?;
+            let upgrade = UPGRADE.replace("{TABLES}", TABLES).replace("{SHIFT}", &SHIFT.to_string());
+            change.execute_batch(if found == 0 { TABLES } else { &upgrade })?;
             change.pragma_update(None, "user_version", VERSION)?;
             change.commit()?;
         }
@@ -139,6 +181,7 @@ pub(crate) fn open_for_reading(directory: &Path) -> Result<Connection, SchemaErr
     };
     match open() {
         Ok((_, found)) if found > VERSION => Err(SchemaError::Newer { path, found }),
+        Ok((_, found)) if found < VERSION => Err(SchemaError::Older { path }),
         Ok((db, _)) => Ok(db),
         Err(source) => Err(SchemaError::Sqlite { path, source }),
     }

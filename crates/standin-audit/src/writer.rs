@@ -128,17 +128,18 @@ fn write_session(
         params![session.id.as_str(), now_us(), session.command, session.workspace.display().to_string()],
     )
     .map_err(AuditError::Write)?;
+    let number = db.last_insert_rowid();
     let mut summary = SessionSummary::default();
     let mut batch = Vec::with_capacity(AUDIT_BATCH);
     // `blocking_recv_many` waits for the first record and takes what has gathered: one transaction each time, and then
     // a pause in which the next ones gather, which `finish` cuts short.
     while queue.blocking_recv_many(&mut batch, AUDIT_BATCH) > 0 {
-        let end = write_batch(&mut db, &batch, &mut summary).map_err(AuditError::Write)?;
+        let end = write_batch(&mut db, number, &batch, &mut summary).map_err(AuditError::Write)?;
         batch.clear();
         if let Some(End(exit_code)) = end {
             db.execute(
-                "UPDATE session SET ended_us = ?, exit_code = ? WHERE id = ?",
-                params![now_us(), exit_code, session.id.as_str()],
+                "UPDATE session SET ended_us = ?, exit_code = ? WHERE number = ?",
+                params![now_us(), exit_code, number],
             )
             .map_err(AuditError::Write)?;
             break;
@@ -152,18 +153,23 @@ fn write_session(
 struct End(Option<i32>);
 
 /// Commits a batch; gives the session's end if it was in it.
-fn write_batch(db: &mut Connection, batch: &[Message], summary: &mut SessionSummary) -> rusqlite::Result<Option<End>> {
+fn write_batch(
+    db: &mut Connection,
+    session: i64,
+    batch: &[Message],
+    summary: &mut SessionSummary,
+) -> rusqlite::Result<Option<End>> {
     let mut end = None;
     let transaction = db.transaction()?;
     {
         let mut insert = transaction.prepare_cached(
             "INSERT INTO record VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
-             ?18, ?19, ?20, ?21, ?22)",
+             ?18, ?19, ?20, ?21)",
         )?;
         for message in batch {
             match message {
                 Message::Record(record) => {
-                    insert_record(&mut insert, record)?;
+                    insert_record(&mut insert, session, record)?;
                     summary.add(record);
                 }
                 Message::End { exit_code } => end = Some(End(*exit_code)),
@@ -174,11 +180,10 @@ fn write_batch(db: &mut Connection, batch: &[Message], summary: &mut SessionSumm
     Ok(end)
 }
 
-fn insert_record(insert: &mut rusqlite::CachedStatement<'_>, r: &Record) -> rusqlite::Result<usize> {
+fn insert_record(insert: &mut rusqlite::CachedStatement<'_>, session: i64, r: &Record) -> rusqlite::Result<usize> {
     let credentials: Vec<&str> = r.credentials.iter().map(CredentialName::as_str).collect();
     insert.execute(params![
-        r.session.as_str(),
-        signed(r.id.0),
+        schema::key(session, signed(r.id.0)),
         r.kind.as_str(),
         r.started_us,
         signed(r.duration_us),

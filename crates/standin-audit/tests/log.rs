@@ -96,3 +96,24 @@ fn only_the_owner_can_read_it() {
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&state), mode(&state.join("audit.db"))), (0o700, 0o600));
 }
+
+/// What an earlier version wrote stays readable, beside what this one writes.
+#[test]
+fn an_earlier_log_is_taken_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let old = rusqlite::Connection::open(directory.path().join("audit.db")).unwrap();
+    old.execute_batch(include_str!("version-1.sql")).unwrap();
+    drop(old);
+    let error = AuditReader::open(directory.path()).err().map(|error| error.to_string());
+    assert!(error.is_some_and(|text| text.contains("run Standin once")), "an earlier log is not misread");
+    start(directory.path(), "s3").finish(Some(0)).unwrap();
+    let reader = AuditReader::open(directory.path()).unwrap();
+    let ids: Vec<_> = reader.sessions(9).unwrap().into_iter().map(|session| session.id).collect();
+    assert_eq!(ids, ["s3", "s2", "s1"]);
+    let records = reader.records("s1").unwrap();
+    assert_eq!(
+        records.iter().map(|r| (r.id, r.host.as_str())).collect::<Vec<_>>(),
+        [(1, "one.example"), (2, "two.example")]
+    );
+    assert_eq!(reader.records("s2").unwrap()[0].detail.as_deref(), Some("gone"));
+}

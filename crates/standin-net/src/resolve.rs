@@ -124,7 +124,9 @@ pub(crate) async fn resolve(resolver: &dyn Resolver, permit: &impl MayResolve) -
         }
     }
     match (addresses.is_empty(), refused) {
-        (false, _) => Ok(PinnedPeer { authority: Arc::new(authority.clone()), addresses: addresses.into(), parent: None }),
+        (false, _) => {
+            Ok(PinnedPeer { authority: Arc::new(authority.clone()), addresses: addresses.into(), parent: None })
+        }
         (true, Some((address, reason))) => Err(ResolveError::Refused { host: authority.host.clone(), address, reason }),
         (true, None) => Err(ResolveError::NoAddress(authority.host.clone())),
     }
