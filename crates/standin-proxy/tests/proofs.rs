@@ -38,7 +38,7 @@ const DETOURS: &[Detour] = &[
         what: "a peer that was neither looked up nor vetted",
         file: "connection/mod.rs",
         honest: "let tunnel = Tunnel::new(Arc::clone(&session), destination, permit, scheme, peer);",
-        instead: "let peer = PinnedPeer { authority: peer.authority().clone(), addresses: vec![], parent: None };
+        instead: "let peer = PinnedPeer { authority: Arc::new(peer.authority().clone()), addresses: Arc::default(), parent: None };
                  let tunnel = Tunnel::new(Arc::clone(&session), destination, permit, scheme, peer);",
         error: ("E0451", "fields `authority`, `addresses` and `parent` of struct `PinnedPeer` are private"),
     },
