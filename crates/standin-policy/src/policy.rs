@@ -78,6 +78,8 @@ pub enum RequestVerdict {
         rule: Arc<str>,
         /// Every grant that admits it.
         grants: Vec<GrantId>,
+        /// Whether credentials are granted at this host and port, or meant to be: foreign ones are refused there.
+        granted_host: bool,
     },
     /// It may not.
     Deny(Denial),
@@ -96,6 +98,12 @@ enum Effect {
     Lend(GrantId),
     /// Allowed, and no credential passes: one is meant to be lent here.
     Reserve,
+}
+
+impl Entry {
+    fn holds_grant(&self, host: &Host, port: u16) -> bool {
+        matches!(self.effect, Effect::Lend(_) | Effect::Reserve) && self.rule.admits_connection(host, port)
+    }
 }
 
 impl PolicyBuilder {
@@ -179,12 +187,13 @@ impl Policy {
         }
         let (mut rule, mut grants) = (None, Vec::new());
         let mut spellings = None;
-        for entry in self.about(host).filter(|entry| entry.effect == Effect::Deny) {
+        let about: Vec<&Entry> = self.about(host).collect();
+        for entry in about.iter().filter(|entry| entry.effect == Effect::Deny) {
             if entry.rule.denies_request(host, port, method, spellings.get_or_insert_with(|| Spellings::of(path))) {
                 return RequestVerdict::Deny(self.refuse_request(facts, Some(&entry.label)));
             }
         }
-        for entry in self.about(host).filter(|entry| entry.rule.admits_request(host, port, method, path)) {
+        for entry in about.iter().filter(|entry| entry.rule.admits_request(host, port, method, path)) {
             match entry.effect {
                 Effect::Deny => continue, // asked above
                 Effect::Allow | Effect::Reserve => {}
@@ -192,17 +201,11 @@ impl Policy {
             }
             rule.get_or_insert_with(|| Arc::clone(&entry.label));
         }
+        let granted_host = about.iter().any(|entry| entry.holds_grant(host, port));
         match rule {
-            Some(rule) => RequestVerdict::Allow { rule, grants },
+            Some(rule) => RequestVerdict::Allow { rule, grants, granted_host },
             None => RequestVerdict::Deny(self.refuse_request(facts, None)),
         }
-    }
-
-    /// Whether credentials are granted at this host and port, or meant to be: foreign ones are refused there.
-    pub fn holds_grant(&self, host: &Host, port: u16) -> bool {
-        self.about(host).any(|entry| {
-            matches!(entry.effect, Effect::Lend(_) | Effect::Reserve) && entry.rule.admits_connection(host, port)
-        })
     }
 
     /// The host that a name stands for: that of a credential, or of its service.
@@ -327,7 +330,7 @@ mod tests {
     fn request(method: &str, host: &str, path: &str) -> String {
         let host = Host::parse(host).unwrap();
         match policy().request(&RequestFacts { host: &host, port: 443, scheme: Scheme::Https, method, path }) {
-            RequestVerdict::Allow { rule, grants } => format!("{rule} with {} grants", grants.len()),
+            RequestVerdict::Allow { rule, grants, .. } => format!("{rule} with {} grants", grants.len()),
             RequestVerdict::Deny(denial) => denial.to_string(),
         }
     }
@@ -389,8 +392,8 @@ mod tests {
         builder.reserve(rule("own", &["own.example"], &[], &[]));
         let (policy, host) = (builder.build(), Host::parse("own.example").unwrap());
         let facts = RequestFacts { host: &host, port: 443, scheme: Scheme::Https, method: "GET", path: "/" };
-        assert!(matches!(policy.request(&facts), RequestVerdict::Allow { grants, .. } if grants.is_empty()));
-        assert!(policy.holds_grant(&host, 443));
+        let verdict = policy.request(&facts);
+        assert!(matches!(verdict, RequestVerdict::Allow { grants, granted_host: true, .. } if grants.is_empty()));
     }
 
     #[test]

@@ -13,11 +13,6 @@ use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
 use std::io;
 
-/// An exchange allocates some fifty times, and its record is freed on another thread than it was made on: both are dear
-/// with the system's allocator.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() {
     // Before anything else, and while there is one thread: the same program is the sandbox's first process, and
     // the demonstration's.

@@ -25,9 +25,9 @@ pub(super) fn request(tunnel: &Tunnel, bound: &BoundRequest) -> Result<Permit, D
         path: &bound.target.path,
     };
     match policy.request(&facts) {
-        RequestVerdict::Allow { rule, grants } => {
+        RequestVerdict::Allow { rule, grants, granted_host } => {
             tunnel.session.usage.request(&authority.host)?;
-            Ok(Permit { rule, grants, granted_host: policy.holds_grant(&authority.host, authority.port) })
+            Ok(Permit { rule, grants, granted_host })
         }
         RequestVerdict::Deny(denial) => Err(denial),
     }
