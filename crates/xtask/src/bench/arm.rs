@@ -1,7 +1,7 @@
 //! An arm: one way from a load to the origin, and the process in between.
 
 use super::load::{Outcome, Work};
-use super::{HOST, MITMPROXY, ORIGIN, RELAY, TOKEN, TOKEN_VARIABLE, process, progress};
+use super::{HOST, MITMPROXY, NO_SECRET, ORIGIN, RELAY, TOKEN, TOKEN_VARIABLE, process, progress};
 use crate::Failure;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -72,7 +72,7 @@ impl Arm {
     fn pid(&self) -> Option<u32> {
         match (&self.proxy, self.name) {
             (Some(proxy), _) => Some(proxy.0.id()),
-            (None, "Standin") => Some(self.load.0.id()),
+            (None, "Standin" | NO_SECRET) => Some(self.load.0.id()),
             (None, _) => None,
         }
     }
@@ -82,7 +82,13 @@ impl Arm {
 pub(super) fn start_all(directory: &Path, standin: &Path, mitmproxy: Option<&Path>) -> Result<Vec<Arm>, Failure> {
     let mut direct = ourselves("__load")?;
     direct.arg(ORIGIN).env(TOKEN_VARIABLE, TOKEN).env("SSL_CERT_FILE", certificate(directory));
-    let mut arms = vec![arm("direct", direct, None)?, relayed(directory)?, inside(directory, standin)?];
+    let secret = format!("{TOKEN_VARIABLE}=env:{TOKEN_VARIABLE}@{HOST}");
+    let mut arms = vec![
+        arm("direct", direct, None)?,
+        relayed(directory)?,
+        inside("Standin", &["--secret", &secret], directory, standin)?,
+        inside(NO_SECRET, &["--allow", HOST, "--env", TOKEN_VARIABLE], directory, standin)?,
+    ];
     if let Some(program) = mitmproxy {
         arms.push(through_mitmproxy(directory, program)?);
     }
@@ -99,14 +105,16 @@ fn relayed(directory: &Path) -> Result<Arm, Failure> {
     arm("relay", load, Some(relay))
 }
 
-/// The load in the sandbox: its token is a stand-in, and nothing is set up.
-fn inside(directory: &Path, standin: &Path) -> Result<Arm, Failure> {
+/// The load in the sandbox: its token is a stand-in (or, to compare, its own), and nothing is set up.
+fn inside(name: &'static str, flags: &[&str], directory: &Path, standin: &Path) -> Result<Arm, Failure> {
     let program = std::env::current_exe()?;
     let workspace = directory.join("workspace");
-    std::fs::create_dir(&workspace)?;
+    std::fs::create_dir_all(&workspace)?;
     let mut command = Command::new(standin);
     command
-        .args(["run", "--secret", &format!("{TOKEN_VARIABLE}=env:{TOKEN_VARIABLE}@{HOST}"), "--ro"])
+        .arg("run")
+        .args(flags)
+        .arg("--ro")
         .arg(program.parent().ok_or("this program lies in no directory")?)
         .arg("--")
         .arg(&program)
@@ -118,7 +126,7 @@ fn inside(directory: &Path, standin: &Path) -> Result<Arm, Failure> {
         .env("XDG_STATE_HOME", directory.join("state"))
         .env("SSL_CERT_FILE", certificate(directory))
         .env(TOKEN_VARIABLE, TOKEN);
-    arm("Standin", command, None)
+    arm(name, command, None)
 }
 
 /// The same swap by the usual add-on, with bodies streamed, which is the best it can do.

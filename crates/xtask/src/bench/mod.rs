@@ -33,6 +33,8 @@ const RELAY: &str = "93.184.216.20:443";
 const MITMPROXY: &str = "127.0.0.1:8080";
 /// What the origin wants to see.
 const TOKEN: &str = "tok-bench-0123456789abcdefghijkl";
+/// Standin in a session without a secret: nothing is swapped and nothing is looked for in what comes back.
+const NO_SECRET: &str = "Standin, no secret";
 /// Where a load finds its token, and the origin's or proxy's certificate.
 const TOKEN_VARIABLE: &str = "BENCH_TOKEN";
 
