@@ -32,8 +32,9 @@ pub fn parse_secret(text: &str) -> Result<Credential, FlagError> {
     let (name, rest) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or(FlagError::SecretForm)?;
     let (source, hosts) = rest.rsplit_once('@').ok_or(FlagError::SecretForm)?;
     let source = Source::parse(source, None).ok_or(FlagError::SecretForm)?;
+    let label = format!("--secret {name}");
     let grants =
-        hosts.split(',').map(|host| Ok(GrantRule { rule: rule(format!("--secret {name}"), host)?, slots: vec![] }));
+        hosts.split(',').map(|host| Ok(GrantRule { rule: rule(label.clone(), host)?, slots: vec![], always: false }));
     Ok(Credential {
         name: name.to_owned(),
         service: None,

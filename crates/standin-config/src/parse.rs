@@ -26,6 +26,7 @@ const KEYS: &[&str] = &[
     "methods",
     "paths",
     "slots",
+    "always",
     "addresses",
     "caps",
     "requests",
@@ -114,6 +115,7 @@ struct RawGrant {
     paths: Option<Vec<Spanned<String>>>,
     addresses: Option<Vec<Spanned<String>>>,
     slots: Option<Vec<Spanned<String>>>,
+    always: Option<Spanned<bool>>,
 }
 
 #[derive(Deserialize)]
@@ -176,18 +178,10 @@ impl File<'_> {
             let hint = "add `source = \"env:NAME\"`, or a `client_certificate`".to_owned();
             return Err(self.error(span, format!("the credential `{name}` comes from nowhere"), Some(hint)));
         }
-        let grants = raw.grant.into_iter().enumerate().map(|(n, grant)| {
-            let grant = grant.into_inner();
-            let slots = self.each(grant.slots.unwrap_or_default(), Slot::parse)?;
-            let rule = RawRule {
-                hosts: grant.hosts,
-                ports: grant.ports,
-                methods: grant.methods,
-                paths: grant.paths,
-                addresses: grant.addresses,
-            };
-            Ok(GrantRule { rule: self.rule(format!("{name}.grant[{}]", n + 1), rule)?, slots })
-        });
+        let sourced = raw.source.is_some();
+        let grants = raw.grant.into_iter().enumerate();
+        let grants =
+            grants.map(|(n, grant)| self.grant(format!("{name}.grant[{}]", n + 1), grant.into_inner(), sourced));
         Ok(Credential {
             grants: grants.collect::<Result<_, _>>()?,
             source: raw.source.as_ref().map(|source| self.source(source)).transpose()?,
@@ -197,6 +191,36 @@ impl File<'_> {
             env: raw.env,
             like: raw.like,
         })
+    }
+
+    /// A grant of a credential, which has a value of its own or only a client certificate.
+    fn grant(&self, label: String, grant: RawGrant, sourced: bool) -> Result<GrantRule, ConfigError> {
+        let slots = self.each(grant.slots.unwrap_or_default(), Slot::parse)?;
+        let always = grant.always.as_ref().is_some_and(|always| *always.get_ref());
+        if always {
+            let span = grant.always.map(|always| always.span()).unwrap_or_default();
+            let one = matches!(slots.as_slice(), [slot] if slot.can_be_filled());
+            if !one {
+                let hint = "name it: `slots = [\"header:x-api-key\"]`, or `query:NAME`".to_owned();
+                return Err(self.error(
+                    span,
+                    "`always` needs exactly one slot, a header or a query".into(),
+                    Some(hint),
+                ));
+            }
+            if !sourced {
+                let hint = "add `source = \"env:NAME\"` to the credential, or leave `always` out".to_owned();
+                return Err(self.error(span, "`always`, and no `source` of what it puts there".into(), Some(hint)));
+            }
+        }
+        let rule = RawRule {
+            hosts: grant.hosts,
+            ports: grant.ports,
+            methods: grant.methods,
+            paths: grant.paths,
+            addresses: grant.addresses,
+        };
+        Ok(GrantRule { rule: self.rule(label, rule)?, slots, always })
     }
 
     fn certificate(&self, raw: RawCertificate) -> Result<ClientCertificate, ConfigError> {
@@ -347,7 +371,11 @@ mod tests {
             methods = ["GET", "post"]
             paths   = ["/v1/**"]
             slots   = ["header:authorization"]
+            always  = true
             addresses = ["10.0.0.0/8"]
+            [[credential.grant]]
+            hosts   = ["login.example.com"]
+            slots   = ["cookie:sid", "path:/bot{}", "form:client_secret", "json:/client/secret"]
 
             [[credential]]
             service = "github"
@@ -383,6 +411,9 @@ mod tests {
         assert_eq!((&corp.source, &corp.client_certificate), (&None, &Some(certificate)));
         assert_eq!(internal.grants[0].rule.methods, Methods::only(["GET", "POST"]));
         assert_eq!(internal.grants[0].rule.label, "internal.grant[1]");
+        assert_eq!(internal.grants.iter().map(|grant| grant.always).collect::<Vec<_>>(), [true, false]);
+        let slots: Vec<_> = internal.grants[1].slots.iter().map(ToString::to_string).collect();
+        assert_eq!(slots, ["cookie:sid", "path:/bot{}", "form:client_secret", "json:/client/secret"]);
         assert_eq!(
             (github.name.as_str(), &github.source),
             ("github", &Some(Source::File("/etc/standin/token".into())))
@@ -416,6 +447,45 @@ mod tests {
         check(
             "[[credential]]\nname = \"a\"\nsource = \"env:A\"\n",
             "the credential `a` is granted to no host\n --> config.toml:1:1\n  |\n1 | [[credential]]\n  | ^^^^^^^^^^^^^^\n  = hint: add [[credential.grant]] with `hosts = [\"api.example.com\"]`",
+        );
+    }
+
+    #[test]
+    fn always_needs_one_place() {
+        let grant = |slots: &str| {
+            format!(
+                "[[credential]]\nname = \"a\"\nsource = \"env:A\"\n[[credential.grant]]\nhosts = [\"a.example\"]\n{slots}"
+            )
+        };
+        check(
+            &grant("always = true\n"),
+            "`always` needs exactly one slot, a header or a query\n --> config.toml:6:10\n  |\n6 | always = true\n  |          ^^^^\n  = hint: name it: `slots = [\"header:x-api-key\"]`, or `query:NAME`",
+        );
+        for slots in [
+            "[]",
+            "[\"header:a\", \"header:b\"]",
+            "[\"header:cookie\"]",
+            "[\"cookie:a\"]",
+            "[\"path:/bot{}\"]",
+            "[\"form:a\"]",
+            "[\"json:/a\"]",
+            "[\"websocket\"]",
+        ] {
+            let error = parse(&grant(&format!("slots = {slots}\nalways = true\n")), Path::new("c")).unwrap_err();
+            assert!(error.to_string().starts_with("`always` needs exactly one slot"), "{slots}: {error}");
+        }
+        for slots in ["header:authorization", "query:key"] {
+            assert!(
+                parse(&grant(&format!("slots = [\"{slots}\"]\nalways = true\n")), Path::new("c")).is_ok(),
+                "{slots}"
+            );
+        }
+        let text = "[[credential]]\nname = \"a\"\nclient_certificate = { cert = \"a\", key = \"env:A\" }\n[[credential.grant]]\nhosts = [\"a.example\"]\nslots = [\"header:a\"]\nalways = true\n";
+        let error = parse(text, Path::new("c")).unwrap_err().to_string();
+        assert!(error.starts_with("`always`, and no `source`"), "{error}");
+        check(
+            &grant("slots = [\"path:/x\"]\n"),
+            "`path:/x` is not understood: a path slot is the beginning of a path, up to the place of the credential, which is written `{}`: `path:/bot{}`, `path:/hooks/*/{}` (`*` is any one segment)\n --> config.toml:6:10\n  |\n6 | slots = [\"path:/x\"]\n  |          ^^^^^^^^^",
         );
     }
 

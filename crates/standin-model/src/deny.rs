@@ -60,6 +60,12 @@ reasons! {
     WrongDestination = "credential.wrong_destination", 403;
     /// A stand-in outside the slots of its grant.
     WrongSlot = "credential.wrong_slot", 403;
+    /// A slot that can be read in two ways: it is there twice, or in a body that is not what its type says.
+    AmbiguousSlot = "credential.ambiguous_slot", 400;
+    /// A body with a slot in it, in a coding or charset that is not read.
+    UnreadableBody = "credential.unreadable_body", 415;
+    /// A body with a slot in it that is larger than what is gathered.
+    BodyTooLarge = "credential.body_too_large", 413;
     /// A stand-in on a connection without TLS.
     Cleartext = "credential.cleartext", 403;
     /// The source of the real credential failed.

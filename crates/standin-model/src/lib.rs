@@ -26,5 +26,5 @@ pub use id::{CredentialName, ExchangeId, Principal, SessionId};
 pub use parent::{Bypass, ParentError, ParentProtocol, ParentProxy};
 pub use pattern::{HostPattern, PathPattern, PatternError};
 pub use rule::{AddressBlocks, GrantRule, Methods, Ports, RequestRule};
-pub use slot::{Slot, SlotError};
+pub use slot::{JsonPointer, PathSlot, Slot, SlotError};
 pub use spelling::Spellings;

@@ -68,6 +68,13 @@ pub const WEBSOCKET_CHUNK: usize = 64 * 1024;
 /// subscription messages have a few hundred.
 pub const MAX_WEBSOCKET_INJECTION: usize = 1024 * 1024;
 
+/// Longest body in which a stand-in is exchanged, in bytes. It is gathered whole first, so that nothing has gone out when it
+/// turns out to be ambiguous. Token requests have a kilobyte; some APIs take their key beside a few images.
+pub const MAX_BODY_INJECTION: usize = 8 * 1024 * 1024;
+
+/// Bytes of such bodies that one session may hold at once; the next body is refused.
+pub const MAX_GATHERED_BYTES: usize = 64 * 1024 * 1024;
+
 /// Time from the first close of a WebSocket until the other side has closed too (RFC 6455 §7.1.1). What is under way
 /// passes meanwhile.
 pub const WEBSOCKET_CLOSE_DEADLINE: Duration = Duration::from_secs(10);

@@ -31,6 +31,8 @@ pub struct GrantRule {
     pub rule: RequestRule,
     /// The slots in which the stand-in is exchanged; an empty list means every auth slot.
     pub slots: Vec<Slot>,
+    /// Whether the credential is also put where nothing stood: into the one slot that there is then.
+    pub always: bool,
 }
 
 /// The ports of a rule.

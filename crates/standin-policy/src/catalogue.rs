@@ -181,14 +181,14 @@ impl Service {
                 .map_err(|source| CatalogueError::Pattern { id: id.to_owned(), source })
         };
         let grants =
-            rules("use", raw.grant)?.into_iter().map(|rule| GrantRule { rule, slots: slots.clone() }).collect();
+            rules("use", raw.grant)?.into_iter().map(|rule| GrantRule { rule, slots: slots.clone(), always: false });
         Ok(Self {
             id: id.to_owned(),
             name: raw.name,
             env: raw.env,
             agents: raw.agents,
             never: raw.never,
-            grants,
+            grants: grants.collect(),
             allow: rules("public", raw.allow)?,
             deny: rules("deny", raw.deny)?,
             registry: raw.registry,

@@ -39,6 +39,8 @@ pub struct Grant {
     pub credential: CredentialName,
     /// The slots in which it is exchanged; empty means every auth slot.
     pub slots: Vec<Slot>,
+    /// Whether it is also put where nothing stood.
+    pub always: bool,
 }
 
 /// The answer about a connection.
@@ -80,6 +82,9 @@ pub enum RequestVerdict {
         grants: Vec<GrantId>,
         /// Whether credentials are granted at this host and port, or meant to be: foreign ones are refused there.
         granted_host: bool,
+        /// Every grant at this host and port, whatever its methods and paths: in a slot that one of them names nothing but
+        /// a stand-in stands there.
+        at_host: Vec<GrantId>,
     },
     /// It may not.
     Deny(Denial),
@@ -127,7 +132,7 @@ impl PolicyBuilder {
     pub fn grant(&mut self, credential: CredentialName, grant: GrantRule) {
         let id = GrantId(self.0.grants.len());
         self.name(credential.as_str(), &grant.rule);
-        self.0.grants.push(Grant { credential, slots: grant.slots });
+        self.0.grants.push(Grant { credential, slots: grant.slots, always: grant.always });
         self.add(grant.rule, Effect::Lend(id));
     }
 
@@ -202,8 +207,12 @@ impl Policy {
             rule.get_or_insert_with(|| Arc::clone(&entry.label));
         }
         let granted_host = about.iter().any(|entry| entry.holds_grant(host, port));
+        let at_host = about.iter().filter_map(|entry| match entry.effect {
+            Effect::Lend(id) if entry.holds_grant(host, port) => Some(id),
+            _ => None,
+        });
         match rule {
-            Some(rule) => RequestVerdict::Allow { rule, grants, granted_host },
+            Some(rule) => RequestVerdict::Allow { rule, grants, granted_host, at_host: at_host.collect() },
             None => RequestVerdict::Deny(self.refuse_request(facts, None)),
         }
     }
@@ -313,7 +322,7 @@ mod tests {
     fn policy() -> Policy {
         let mut builder = PolicyBuilder::default();
         builder.allow(rule("docs", &["docs.example", "*.docs.example"], &["GET", "HEAD"], &[]));
-        let grant = GrantRule { rule: rule("api", &["api.example"], &[], &["/v1/**"]), slots: vec![] };
+        let grant = GrantRule { rule: rule("api", &["api.example"], &[], &["/v1/**"]), slots: vec![], always: false };
         builder.grant(CredentialName::new("key"), grant);
         builder.deny(rule("api:admin", &["api.example"], &[], &["/v1/admin/**"]));
         builder.allow(rule("wide", &["**.google.internal", "10.0.0.5"], &[], &[]));

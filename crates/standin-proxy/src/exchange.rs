@@ -161,7 +161,14 @@ impl Exchange {
 
     /// These credentials were put in.
     pub(crate) fn injected(&mut self, credentials: &[CredentialName]) {
-        self.record(|record| record.credentials = credentials.to_vec());
+        self.record(|record| {
+            record.credentials.clear();
+            for name in credentials {
+                if !record.credentials.contains(name) {
+                    record.credentials.push(name.clone()); // in two slots, it is one all the same
+                }
+            }
+        });
     }
 
     /// The origin answered.

@@ -40,6 +40,8 @@ pub struct Session {
     pub(crate) usage: Arc<Usage>,
     /// Bounds the decoders that run at once.
     pub(crate) decoders: Arc<Semaphore>,
+    /// Bounds the bodies that are gathered at once, in units of [`crate::request::UNIT`] bytes.
+    pub(crate) gathering: Arc<Semaphore>,
     exchanges: AtomicU64,
 }
 
@@ -93,6 +95,7 @@ impl Session {
             gateway: parts.gateway,
             usage: Usage::new(parts.caps),
             decoders: Arc::new(Semaphore::new(limits::MAX_DECODERS)),
+            gathering: Arc::new(Semaphore::new(limits::MAX_GATHERED_BYTES / crate::request::UNIT)),
             exchanges: AtomicU64::new(1),
         })
     }

@@ -53,10 +53,10 @@ const DETOURS: &[Detour] = &[
         what: "a permit for a request that policy was not asked about",
         file: "request/mod.rs",
         honest: "let permit = authorize::request(tunnel, &bound)?;",
-        instead: "let permit = authorize::Permit { rule: Arc::from(\"\"), grants: vec![], granted_host: false };",
+        instead: "let permit = authorize::Permit { rule: Arc::from(\"\"), grants: vec![], granted_host: false, at_host: vec![] };",
         error: (
             "E0451",
-            "fields `rule`, `grants` and `granted_host` of struct `request::authorize::Permit` are private",
+            "fields `rule`, `grants`, `granted_host` and `at_host` of struct `request::authorize::Permit` are private",
         ),
     },
     Detour {

@@ -49,6 +49,11 @@ impl SessionVault {
         self.by_stand_in.get(text).copied()
     }
 
+    /// The credential that is called so.
+    pub fn by_name(&self, name: &CredentialName) -> Option<CredentialIndex> {
+        self.credentials.iter().position(|credential| credential.name == *name).map(CredentialIndex)
+    }
+
     /// What it is called.
     pub fn name(&self, index: CredentialIndex) -> &CredentialName {
         &self.credentials[index.0].name

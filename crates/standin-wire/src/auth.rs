@@ -1,16 +1,17 @@
 //! Where credentials stand in a request, and how a stand-in there is exchanged.
 //!
 //! A field is read as `Basic user:password` (RFC 7617), as `scheme token` (RFC 9110 §11.4) or as the bare value, `Cookie`
-//! as a list, a parameter as the bare value; a stand-in must be the whole of a part, never a piece of it. What is beside it
-//! must not be another credential: Rails reads `Token token=OTHER; x=OURS` as OTHER.
+//! as a list of cookies, a parameter as the bare value; a stand-in must be the whole of a part, never a piece of it. What is
+//! beside it must not be another credential: Rails reads `Token token=OTHER; x=OURS` as OTHER.
 
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::HeaderMap;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use standin_model::Slot;
 use standin_model::slot::AUTH_HEADERS;
+use std::ops::Range;
 
 /// Clients pad or do not.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -54,25 +55,50 @@ const AUTH_PROTOCOLS: &[&str] = &["openai-insecure-api-key.", "openai-ephemeral-
 /// No authentication scheme is longer (RFC 9110 §11.1 and its registry); keys are.
 const MAX_SCHEME: usize = 16;
 
-/// The places of a request that hold a credential by convention, and those whose value `is_ours`.
+/// What a segment may not hold as it is (RFC 3986 §3.3), and `;`, where some servers' parameters begin.
+const NOT_IN_SEGMENT: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b';')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+/// All but unreserved characters (RFC 3986 §2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The places of a request's head that hold a credential by convention, those that `is_named` as slots, and those whose
+/// value `is_ours`.
 pub fn credentials_in(
     headers: &HeaderMap,
     query: Option<&str>,
     is_ours: impl Fn(&[u8]) -> bool,
+    is_named: impl Fn(&Slot) -> bool,
 ) -> Vec<(Slot, Vec<u8>)> {
     let mut found = Vec::new();
+    let mut look_at = |slot: Slot, value: &[u8], by_convention: bool| {
+        if by_convention || is_ours(value) || is_named(&slot) {
+            found.push((slot, value.to_vec()));
+        }
+    };
     for (name, value) in headers {
-        if is_auth_header(name.as_str())
-            || is_auth_protocol(name.as_str(), value.as_bytes())
-            || is_ours(value.as_bytes())
-        {
-            found.push((Slot::Header(name.as_str().to_owned()), value.as_bytes().to_vec()));
+        let (name, value) = (name.as_str(), value.as_bytes());
+        if name == COOKIE {
+            cookies(value).for_each(|(name, value)| look_at(Slot::Cookie(name), value, false));
+        } else {
+            look_at(Slot::Header(name.to_owned()), value, is_auth_header(name) || is_auth_protocol(name, value));
         }
     }
     for (name, value) in parameters(query.unwrap_or_default()) {
-        if AUTH_PARAMETERS.contains(&name.to_ascii_lowercase().as_str()) || is_ours(value.as_bytes()) {
-            found.push((Slot::Query(name), value.into_bytes()));
-        }
+        let by_convention = AUTH_PARAMETERS.contains(&name.to_ascii_lowercase().as_str());
+        look_at(Slot::Query(name), value.as_bytes(), by_convention);
     }
     found
 }
@@ -81,12 +107,23 @@ pub fn credentials_in(
 pub fn is_credential_slot(slot: &Slot) -> bool {
     match slot {
         // Of a list of protocols only a value that holds a credential was taken for a slot.
-        Slot::Header(name) => name != "cookie" && (is_auth_header(name) || name == PROTOCOLS),
+        Slot::Header(name) => name != COOKIE && (is_auth_header(name) || name == PROTOCOLS),
         Slot::Query(name) => AUTH_PARAMETERS.contains(&name.to_ascii_lowercase().as_str()),
-        Slot::WebSocket => false,
+        Slot::Cookie(_) | Slot::Path(_) | Slot::Form(_) | Slot::Json(_) | Slot::WebSocket => false,
     }
 }
 
+/// Whether some server takes a value in `slot` for one in `named`: `_` for `-` in a field's name, another case in a
+/// parameter's.
+pub fn means(named: &Slot, slot: &Slot) -> bool {
+    match (named, slot) {
+        (Slot::Header(named), Slot::Header(name)) => named.replace('_', "-") == name.replace('_', "-"),
+        (Slot::Query(named), Slot::Query(name)) => named.eq_ignore_ascii_case(name),
+        _ => named == slot,
+    }
+}
+
+const COOKIE: &str = "cookie";
 const PROTOCOLS: &str = "sec-websocket-protocol";
 
 /// Servers of the CGI tradition take `_` for `-` (RFC 3875 §4.1.18).
@@ -101,10 +138,13 @@ fn is_auth_protocol(name: &str, value: &[u8]) -> bool {
 
 /// Whether a grant with these slots covers `slot`. An empty list means every auth header.
 pub fn covers(granted: &[Slot], slot: &Slot) -> bool {
-    if granted.is_empty() {
-        matches!(slot, Slot::Header(name) if AUTH_HEADERS.contains(&name.as_str()))
-    } else {
-        granted.contains(slot)
+    match slot {
+        Slot::Header(name) if granted.is_empty() => AUTH_HEADERS.contains(&name.as_str()),
+        // `header:cookie` means every cookie.
+        Slot::Cookie(_) => {
+            granted.is_empty() || granted.contains(slot) || granted.contains(&Slot::Header(COOKIE.to_owned()))
+        }
+        _ => granted.contains(slot),
     }
 }
 
@@ -114,19 +154,13 @@ pub fn find<T>(slot: &Slot, value: &[u8], lookup: impl Fn(&str) -> Option<T>) ->
     if let Some(known) = lookup(text) {
         return Some(known);
     }
-    let Slot::Header(name) = slot else { return None };
-    if let Some((scheme, rest)) = scheme_of(text) {
-        let rest = rest.trim();
-        if scheme.eq_ignore_ascii_case("basic") {
-            let (user, password) = basic(rest)?;
-            return lookup(&user).or_else(|| lookup(&password));
-        }
-        if let Some(known) = lookup(rest) {
-            return Some(known);
-        }
+    let (Slot::Header(_), Some((scheme, rest))) = (slot, scheme_of(text)) else { return None };
+    let rest = rest.trim();
+    if scheme.eq_ignore_ascii_case("basic") {
+        let (user, password) = basic(rest)?;
+        return lookup(&user).or_else(|| lookup(&password));
     }
-    let mut cookies = text.split(';').filter(|_| name == "cookie").filter_map(|cookie| cookie.split_once('='));
-    cookies.find_map(|(_, value)| lookup(value.trim()))
+    lookup(rest)
 }
 
 /// `scheme rest`. The scheme is a word: in `KEY OURS` the key could be another one.
@@ -141,34 +175,68 @@ pub fn rewrite(slot: &Slot, value: &[u8], stand_in: &str, secret: &[u8]) -> Opti
     if text == stand_in {
         return Some(secret.to_vec());
     }
-    let Slot::Header(name) = slot else { return None };
-    if let Some((scheme, rest)) = scheme_of(text) {
-        if scheme.eq_ignore_ascii_case("basic") {
-            let (user, password) = basic(rest.trim())?;
-            let user = if user == stand_in { secret } else { user.as_bytes() };
-            let password = if password == stand_in { secret } else { password.as_bytes() };
-            let real = BASE64.encode([user, b":", password].concat());
-            return Some(format!("{scheme} {real}").into_bytes());
-        }
-        if rest.trim() == stand_in {
-            return Some([scheme.as_bytes(), b" ", secret].concat());
-        }
+    let (Slot::Header(_), Some((scheme, rest))) = (slot, scheme_of(text)) else { return None };
+    if scheme.eq_ignore_ascii_case("basic") {
+        let (user, password) = basic(rest.trim())?;
+        let user = if user == stand_in { secret } else { user.as_bytes() };
+        let password = if password == stand_in { secret } else { password.as_bytes() };
+        let real = BASE64.encode([user, b":", password].concat());
+        return Some(format!("{scheme} {real}").into_bytes());
     }
-    if name != "cookie" {
-        return None;
+    (rest.trim() == stand_in).then(|| [scheme.as_bytes(), b" ", secret].concat())
+}
+
+/// A line of `Cookie` with the stand-in in the cookie `name` exchanged; everything else stays as it is written. `None` if
+/// it does not stand there.
+pub fn rewrite_cookie(line: &[u8], name: &str, stand_in: &str, secret: &[u8]) -> Option<Vec<u8>> {
+    if name.is_empty() && line.trim_ascii() == stand_in.as_bytes() {
+        return Some(secret.to_vec()); // a line without a cookie: the secret is all of it
     }
     let mut exchanged = false;
-    let cookies: Vec<Vec<u8>> = text
-        .split(';')
-        .map(|cookie| match cookie.split_once('=') {
-            Some((name, value)) if value.trim() == stand_in => {
-                exchanged = true;
-                [name.as_bytes(), b"=", secret].concat()
-            }
-            _ => cookie.as_bytes().to_vec(),
-        })
-        .collect();
-    exchanged.then(|| cookies.join(&b';'))
+    let mut written: Vec<Vec<u8>> = Vec::new();
+    for part in line.split(|b| *b == b';') {
+        let equals =
+            part.iter().position(|b| *b == b'=').filter(|_| cookie(part) == (name.into(), stand_in.as_bytes()));
+        exchanged |= equals.is_some();
+        written.push(equals.map_or_else(|| part.to_vec(), |equals| [&part[..=equals], secret].concat()));
+    }
+    exchanged.then(|| written.join(&b';'))
+}
+
+/// Whether a secret ends where its cookie ends (`cookie-octet`, RFC 6265 §4.1.1).
+pub fn fits_cookie(secret: &[u8]) -> bool {
+    secret.iter().all(|b| b.is_ascii_graphic() && !b"\",;\\".contains(b))
+}
+
+/// The path with what stands at `place` exchanged. `None` if the secret would change the path around it.
+pub fn rewrite_path(path: &str, place: Range<usize>, secret: &[u8]) -> Option<String> {
+    // An escaped slash or an escaped escape means different things to different servers.
+    let fits = |b: &u8| b.is_ascii_graphic() && !b"/\\%".contains(b);
+    let dots = secret.iter().all(|b| *b == b'.');
+    (secret.iter().all(fits) && !dots).then(|| {
+        let real = percent_encode(secret, NOT_IN_SEGMENT);
+        format!("{}{real}{}", &path[..place.start], &path[place.end..])
+    })
+}
+
+/// What a segment of a path, or a part of one, says.
+pub fn decode_path(part: &str) -> Option<String> {
+    Some(percent_decode_str(part).decode_utf8().ok()?.into_owned())
+}
+
+/// What a field that held nothing holds with a secret put in: in `Authorization` a bearer token (RFC 6750), unless the
+/// secret brings its scheme.
+pub fn fill_header(name: &str, secret: &[u8]) -> Vec<u8> {
+    if name == "authorization" && !secret.contains(&b' ') { [b"Bearer ", secret].concat() } else { secret.to_vec() }
+}
+
+/// The query with a secret put into a parameter that was not there.
+pub fn fill_query(query: Option<&str>, name: &str, secret: &[u8]) -> String {
+    let (name, real) = (percent_encode(name.as_bytes(), RESERVED), percent_encode(secret, NON_ALPHANUMERIC));
+    match query {
+        Some(query) if !query.is_empty() => format!("{query}&{name}={real}"),
+        _ => format!("{name}={real}"),
+    }
 }
 
 /// A text with the stand-in exchanged wherever it stands as a word of its own. `None` if the secret would change what
@@ -200,7 +268,7 @@ pub fn rewrite_query(query: &str, name: &str, stand_in: &str, secret: &[u8]) -> 
         .map(|part| match part.split_once('=') {
             Some((n, v)) if decoded(n) == name && decoded(v) == stand_in => {
                 exchanged = true;
-                let real = percent_encoding::percent_encode(secret, percent_encoding::NON_ALPHANUMERIC);
+                let real = percent_encode(secret, NON_ALPHANUMERIC);
                 format!("{n}={real}")
             }
             _ => part.to_owned(),
@@ -212,6 +280,19 @@ pub fn rewrite_query(query: &str, name: &str, stand_in: &str, secret: &[u8]) -> 
 fn parameters(query: &str) -> impl Iterator<Item = (String, String)> {
     // Some servers take `;` for `&`; what they find behind it is found here, too.
     query.split(['&', ';']).filter_map(|part| part.split_once('=')).map(|(name, value)| (decoded(name), decoded(value)))
+}
+
+/// The cookies of one line: names and values. What is no pair is a cookie without a name.
+fn cookies(line: &[u8]) -> impl Iterator<Item = (String, &[u8])> {
+    line.split(|b| *b == b';').map(cookie)
+}
+
+fn cookie(part: &[u8]) -> (String, &[u8]) {
+    let (name, value) = match part.iter().position(|b| *b == b'=') {
+        Some(equals) => (&part[..equals], &part[equals + 1..]),
+        None => (&[][..], part),
+    };
+    (String::from_utf8_lossy(name.trim_ascii()).into_owned(), value.trim_ascii())
 }
 
 fn decoded(text: &str) -> String {
@@ -263,7 +344,6 @@ mod tests {
         check("fake-token-1234", Some("real-token-5678"));
         check("Bearer fake-token-1234", Some("Bearer real-token-5678"));
         check("token  fake-token-1234", Some("token real-token-5678"));
-        check_in("cookie", "a=b; session=fake-token-1234; c=d", Some("a=b; session=real-token-5678; c=d"));
         check("Token token=other; x=fake-token-1234", None);
         check_in("x-api-key", "other; x=fake-token-1234", None);
         check_in("x-api-key", "sk-other fake-token-1234", None);
@@ -285,6 +365,43 @@ mod tests {
     }
 
     #[test]
+    fn cookies_are_exchanged_by_name() {
+        let rewritten = |line: &str, name: &str, secret: &[u8]| {
+            rewrite_cookie(line.as_bytes(), name, FAKE, secret).map(|line| String::from_utf8(line).unwrap())
+        };
+        let line = "a=b; session=fake-token-1234; c=d";
+        assert_eq!(rewritten(line, "session", REAL).as_deref(), Some("a=b; session=real-token-5678; c=d"));
+        assert_eq!(rewritten(line, "a", REAL), None);
+        assert_eq!(rewritten("session=xfake-token-1234", "session", REAL), None);
+        assert_eq!(rewritten("a=fake-token-1234;b=fake-token-1234", "b", b"x").unwrap(), "a=fake-token-1234;b=x");
+        for odd in [&b"a;b"[..], b"a b", b"a,b", b"\"a\"", b"a\\b", b"a\nb", b"\xff"] {
+            assert!(!fits_cookie(odd), "{odd:?}");
+        }
+        assert!(fits_cookie(REAL));
+        assert_eq!(rewritten("fake-token-1234", "", b"a=b; c=d").as_deref(), Some("a=b; c=d"));
+        assert_eq!(rewritten("a=b; fake-token-1234", "", b"a=b; c=d"), None);
+    }
+
+    #[test]
+    fn paths_keep_their_shape() {
+        let rewritten = |secret: &[u8]| rewrite_path("/botX/me", 4..5, secret);
+        assert_eq!(rewritten(b"12:A-b_c.~!$&'()*+,=@").as_deref(), Some("/bot12:A-b_c.~!$&'()*+,=@/me"));
+        assert_eq!(rewritten(b"a;b?c#d").as_deref(), Some("/bota%3Bb%3Fc%23d/me"));
+        for odd in [&b"a/b"[..], b"a\\b", b"a%2fb", b"..", b".", b"", b"a b", b"a\nb", b"\xff"] {
+            assert_eq!(rewritten(odd), None, "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_empty_is_filled() {
+        assert_eq!(fill_header("authorization", b"abc"), b"Bearer abc");
+        assert_eq!(fill_header("authorization", b"Basic abc"), b"Basic abc");
+        assert_eq!(fill_header("x-api-key", b"abc"), b"abc");
+        assert_eq!(fill_query(None, "key", b"a&b"), "key=a%26b");
+        assert_eq!(fill_query(Some("a=1"), "a[b]_c", b"x"), "a=1&a%5Bb%5D_c=x");
+    }
+
+    #[test]
     fn query_parameters() {
         let got = rewrite_query("a=1&key=fake-token-1234&b=%20", "key", FAKE, b"re/al");
         assert_eq!(got.as_deref(), Some("a=1&key=re%2Fal&b=%20"));
@@ -297,10 +414,12 @@ mod tests {
         headers.insert("x-api-key", "k".parse().unwrap());
         headers.insert("x-other", FAKE.parse().unwrap());
         headers.insert("accept", "*/*".parse().unwrap());
-        let found = credentials_in(&headers, Some("sig=s&q=1"), |value| value == FAKE.as_bytes());
+        let named = |slot: &Slot| *slot == Slot::Cookie("sid".into());
+        headers.insert("cookie", format!("a=b; sid=x; c={FAKE}; d={FAKE}x").parse().unwrap());
+        let found = credentials_in(&headers, Some("sig=s&q=1"), |value| value == FAKE.as_bytes(), named);
         let mut slots: Vec<_> = found.iter().map(|(slot, _)| slot.to_string()).collect();
         slots.sort();
-        assert_eq!(slots, ["header:x-api-key", "header:x-other", "query:sig"]);
+        assert_eq!(slots, ["cookie:c", "cookie:sid", "header:x-api-key", "header:x-other", "query:sig"]);
     }
 
     #[test]
@@ -308,7 +427,7 @@ mod tests {
         let foreign = |name: &'static str, value: &'static str, query: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(name, value.parse().unwrap());
-            credentials_in(&headers, Some(query), |_| false).iter().any(|(slot, _)| is_credential_slot(slot))
+            credentials_in(&headers, Some(query), |_| false, |_| false).iter().any(|(slot, _)| is_credential_slot(slot))
         };
         assert!(foreign("private_token", "k", ""));
         assert!(foreign("x_api_key", "k", ""));

@@ -31,8 +31,14 @@ pub(crate) fn forms(value: &[u8]) -> Vec<Vec<u8>> {
         forms.push(escaped(value, |b| b"&<>'\"+`".contains(&b), |b| json_code(b, digits)));
         forms.push(escaped(value, |b| b"&<>".contains(&b), |b| json_code(b, digits)));
     }
-    // As careful JSON encoders write it (RFC 8259 §7).
+    // As careful JSON encoders write it (RFC 8259 §7), and as the others do.
     forms.push(escaped(value, |b| b"/\"\\".contains(&b), |b| vec![b'\\', b]));
+    forms.push(escaped(value, |b| b < 0x20 || b"\"\\".contains(&b), json_short));
+    // As paths are written (RFC 3986 §3.3), by us and by browsers; and as forms are (WHATWG URL §5.2).
+    forms.push(escaped(value, |b| !is_pchar(b) || b == b';', |b| percent(b, UPPER)));
+    forms.push(escaped(value, |b| !is_pchar(b), |b| percent(b, UPPER)));
+    let in_form = |b: u8| b.is_ascii_alphanumeric() || b"*-._".contains(&b);
+    forms.push(escaped(value, |b| !in_form(b), |b| if b == b' ' { vec![b'+'] } else { percent(b, UPPER) }));
     for table in HTML {
         let replaced = |b| table.iter().find(|(from, _)| *from == b).map(|(_, to)| to.as_bytes().to_vec());
         forms.push(escaped(value, |b| replaced(b).is_some(), |b| replaced(b).unwrap_or_default()));
@@ -102,6 +108,22 @@ fn json_code(b: u8, digits: &[u8; 16]) -> Vec<u8> {
     vec![b'\\', b'u', b'0', b'0', digits[usize::from(b >> 4)], digits[usize::from(b & 15)]]
 }
 
+fn json_short(b: u8) -> Vec<u8> {
+    match b {
+        b'"' | b'\\' => vec![b'\\', b],
+        b'\n' => b"\\n".to_vec(),
+        b'\r' => b"\\r".to_vec(),
+        b'\t' => b"\\t".to_vec(),
+        0x08 => b"\\b".to_vec(),
+        0x0c => b"\\f".to_vec(),
+        _ => json_code(b, LOWER),
+    }
+}
+
+fn is_pchar(b: u8) -> bool {
+    is_unreserved(b) || b"!$&'()*+,;=:@".contains(&b)
+}
+
 fn is_unreserved(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b"-._~".contains(&b)
 }
@@ -143,6 +165,8 @@ mod tests {
             r"a-b\u002Bc/d=e\u0026f\u0027g\u0022h",
             r#"a-b+c/d=e\u0026f'g"h"#,
             r#"a-b+c\/d=e&f'g\"h"#,
+            r#"a-b+c/d=e&f'g\"h"#,
+            "a-b+c%2Fd=e&f'g%22h",
             "a-b+c/d=e&amp;f&#x27;g&quot;h",
             "a-b&#43;c/d=e&amp;f&#39;g&#34;h",
             "a-b+c&#x2F;d=e&amp;f&#x27;g&quot;h",

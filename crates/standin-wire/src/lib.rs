@@ -4,6 +4,7 @@
 //! * [`socks`]: what a SOCKS5 client wants;
 //! * [`path`]: one normal form of a request target, judged and sent alike;
 //! * [`auth`]: where credentials stand in a request, and how one is exchanged for another;
+//! * [`body`]: slots in forms and JSON documents;
 //! * [`coding`]: content codings, taken off a body while it streams;
 //! * [`scrub`]: finding and replacing many values in many encodings, in a stream;
 //! * [`websocket`]: frames in, frames out, with a filter between them.
@@ -12,6 +13,7 @@
 //! bytes from a peer.
 
 pub mod auth;
+pub mod body;
 pub mod coding;
 mod encodings;
 pub mod path;

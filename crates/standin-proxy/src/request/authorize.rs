@@ -11,6 +11,7 @@ pub(super) struct Permit {
     rule: Arc<str>,
     grants: Vec<GrantId>,
     granted_host: bool,
+    at_host: Vec<GrantId>,
 }
 
 /// Asks policy about a bound request.
@@ -25,9 +26,9 @@ pub(super) fn request(tunnel: &Tunnel, bound: &BoundRequest) -> Result<Permit, D
         path: &bound.target.path,
     };
     match policy.request(&facts) {
-        RequestVerdict::Allow { rule, grants, granted_host } => {
+        RequestVerdict::Allow { rule, grants, granted_host, at_host } => {
             tunnel.session.usage.request(&authority.host)?;
-            Ok(Permit { rule, grants, granted_host })
+            Ok(Permit { rule, grants, granted_host, at_host })
         }
         RequestVerdict::Deny(denial) => Err(denial),
     }
@@ -42,6 +43,11 @@ impl Permit {
     /// The grants whose credentials this request may carry.
     pub(super) fn grants(&self) -> &[GrantId] {
         &self.grants
+    }
+
+    /// Every grant at this host: what stands in a slot that one of them names has to be ours.
+    pub(super) fn at_host(&self) -> &[GrantId] {
+        &self.at_host
     }
 
     /// Whether any credential is granted at this host: then foreign ones are refused.

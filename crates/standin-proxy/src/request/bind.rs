@@ -1,6 +1,7 @@
 //! The request belongs to its tunnel, and can be read in one way only.
 
 use super::fields;
+use super::upload::RequestBody;
 use super::websocket::Asked;
 use crate::connection::Tunnel;
 use http::header::{self, HeaderMap, HeaderName};
@@ -42,7 +43,7 @@ fn is_too_late(name: &str) -> bool {
 /// A request whose authority equals the tunnel's destination and whose path is in normal form.
 pub(super) struct BoundRequest {
     pub(super) head: request::Parts,
-    pub(super) body: Incoming,
+    pub(super) body: RequestBody,
     /// Normal form: what is judged is what is sent.
     pub(super) target: Target,
     /// The client's side, if this asks for a WebSocket.
@@ -62,7 +63,7 @@ pub(super) fn bind(tunnel: &Tunnel, mut request: Request<Incoming>) -> Result<Bo
     if let Some(asked) = &upgrade {
         asked.pass_on(&mut head.headers);
     }
-    Ok(BoundRequest { head, body, target, upgrade })
+    Ok(BoundRequest { head, body: RequestBody::Streaming(body), target, upgrade })
 }
 
 /// `Host`, `:authority` and the tunnel's destination are one (RFC 9110 §7.4: otherwise 421).

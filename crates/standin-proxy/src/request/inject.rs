@@ -1,15 +1,19 @@
 //! Puts real credentials where stand-ins stood: in granted slots, at granted hosts, over TLS. The one call site of injection.
 
+mod body;
+mod named;
+
 use super::authorize::Permit;
 use super::bind::{self, BoundRequest};
 use super::readable;
+use super::upload::RequestBody;
 use super::websocket::Asked;
 use crate::connection::Tunnel;
 use crate::session::Session;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{self, PathAndQuery};
 use http::{Request, Uri, Version};
-use hyper::body::Incoming;
+use named::Named;
 use standin_model::{CredentialName, Denial, DenyReason, Scheme, Slot};
 use standin_policy::GrantId;
 use standin_vault::CredentialIndex;
@@ -19,7 +23,7 @@ use std::sync::Arc;
 
 /// A request that may go out: every stand-in in it has been exchanged, and no foreign credential is left.
 pub(super) struct Outbound {
-    pub(super) request: Request<Incoming>,
+    pub(super) request: Request<RequestBody>,
     pub(super) upgrade: Option<Asked>,
     /// What the client speaks; the request itself is in the form of HTTP/1.1 until a connection is chosen.
     pub(super) client: Version,
@@ -62,21 +66,31 @@ impl Outbound {
 
 /// Exchanges stand-ins. Takes a [`Permit`], so policy came before.
 pub(super) fn inject(tunnel: &Tunnel, permit: &Permit, bound: BoundRequest) -> Result<Outbound, Denial> {
-    let BoundRequest { mut head, body, mut target, upgrade } = bound;
-    let mut used = Vec::new();
+    let BoundRequest { mut head, mut body, mut target, upgrade } = bound;
+    let mut used: Vec<CredentialName> = Vec::new();
+    let named = Named::at(tunnel, permit);
     let is_ours = |value: &[u8]| tunnel.session.tripwire.find(value).is_some();
-    for (slot, value) in auth::credentials_in(&head.headers, target.query.as_deref(), is_ours) {
-        match auth::find(&slot, &value, |candidate| tunnel.session.vault.by_stand_in(candidate)) {
+    let found = auth::credentials_in(&head.headers, target.query.as_deref(), is_ours, |slot| named.hold(slot));
+    named.are_single(&found)?;
+    for (slot, value) in &found {
+        match auth::find(slot, value, |candidate| tunnel.session.vault.by_stand_in(candidate)) {
             Some(index) => {
-                let name = granted(tunnel, permit, index, &slot)?;
-                exchange(tunnel, index, &slot, &value, &mut head.headers, &mut target)?;
+                let name = granted(tunnel, permit, index, slot)?;
+                exchange(tunnel, index, slot, value, &mut head.headers, &mut target)?;
                 used.push(name);
             }
-            None if permit.granted_host() && auth::is_credential_slot(&slot) => return Err(foreign(tunnel, &slot)),
+            None if permit.granted_host() && (auth::is_credential_slot(slot) || named.hold(slot)) => {
+                return Err(foreign(tunnel, slot));
+            }
             None => {}
         }
     }
+    used.extend(named.exchange_in_path(tunnel, permit, &mut target)?);
     no_stray_stand_in(tunnel, &head.headers, &target)?;
+    if let RequestBody::Whole(whole) = &mut body {
+        used.extend(body::exchange(tunnel, permit, &mut head.headers, whole)?);
+    }
+    used.extend(named::fill(tunnel, permit, &found, &mut head.headers, &mut target)?);
     if permit.granted_host() {
         readable::ask(&mut head.headers);
     }
@@ -204,32 +218,46 @@ fn exchange(
 ) -> Result<(), Denial> {
     let vault = &tunnel.session.vault;
     let (stand_in, secret) = (vault.stand_in(index).as_str(), vault.secret(index).expose());
-    let broken = || Denial::new(DenyReason::SourceFailed, "the real credential cannot stand in a header or a query");
     match slot {
         Slot::Header(name) => {
             let real = auth::rewrite(slot, value, stand_in, secret).ok_or_else(broken)?;
-            let mut real = HeaderValue::from_bytes(&real).map_err(|_| broken())?;
-            real.set_sensitive(true);
-            replace(headers, name, value, &real);
+            replace(headers, name, |line| (line == value).then(|| real.clone()))
+        }
+        Slot::Cookie(name) => {
+            if !name.is_empty() && !auth::fits_cookie(secret) {
+                return Err(broken());
+            }
+            // The stand-in may stand in several lines: HTTP/2 clients send one per cookie (RFC 9113 §8.2.3).
+            replace(headers, "cookie", |line| auth::rewrite_cookie(line, name, stand_in, secret))
         }
         Slot::Query(name) => {
             let query = target.query.as_deref().unwrap_or_default();
             target.query = Some(auth::rewrite_query(query, name, stand_in, secret).ok_or_else(broken)?);
+            Ok(())
         }
-        // Not in a request; FrameRule is about it.
-        Slot::WebSocket => return Err(broken()),
+        // Not found in a head; each has its own place.
+        Slot::Path(_) | Slot::Form(_) | Slot::Json(_) | Slot::WebSocket => Err(broken()),
+    }
+}
+
+/// Writes the lines of a field anew for which there is something else to write, and leaves the others.
+fn replace(headers: &mut HeaderMap, name: &str, anew: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Result<(), Denial> {
+    let Ok(header::Entry::Occupied(mut lines)) = headers.try_entry(name) else { return Err(broken()) };
+    for line in lines.iter_mut() {
+        if let Some(real) = anew(line.as_bytes()) {
+            *line = HeaderValue::from_bytes(&real).map_err(|_| broken())?;
+            line.set_sensitive(true);
+        }
     }
     Ok(())
 }
 
-/// Puts `real` where `value` stood, and leaves the field's other lines: HTTP/2 clients send a line per cookie
-/// (RFC 9113 §8.2.3).
-fn replace(headers: &mut HeaderMap, name: &str, value: &[u8], real: &HeaderValue) {
-    if let Ok(header::Entry::Occupied(mut lines)) = headers.try_entry(name) {
-        for line in lines.iter_mut().filter(|line| line.as_bytes() == value) {
-            *line = real.clone();
-        }
-    }
+fn broken() -> Denial {
+    Denial::new(DenyReason::SourceFailed, "the real credential has characters that cannot stand in this slot")
+}
+
+fn ambiguous(what: &str) -> Denial {
+    Denial::new(DenyReason::AmbiguousSlot, format!("{what}, and which one counts is the server's guess"))
 }
 
 fn foreign(tunnel: &Tunnel, slot: &Slot) -> Denial {

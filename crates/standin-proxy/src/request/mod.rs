@@ -3,6 +3,7 @@
 //! ```text
 //! bind        the request is for this tunnel, and can be read in one way only -> BoundRequest
 //! authorize   method and path against policy                                  -> Permit
+//! gather      the body as a whole, where a grant has a slot in it             -> BoundRequest
 //! inject      stand-in -> secret, in granted slots only                       -> Outbound
 //! upstream    to the pinned addresses, pooled                                 -> UpstreamResponse
 //! scrub       secret -> stand-in, streaming                                   -> Reply
@@ -14,6 +15,7 @@ mod authorize;
 mod bind;
 mod content;
 mod fields;
+mod gather;
 mod inject;
 mod readable;
 mod reply;
@@ -23,6 +25,7 @@ mod upstream;
 mod websocket;
 
 pub(crate) use afterwards::Afterwards;
+pub(crate) use gather::UNIT;
 pub(crate) use reply::ReplyBody;
 pub(crate) use upstream::UpstreamResponse;
 
@@ -114,6 +117,7 @@ async fn run(tunnel: &Tunnel, request: Request<Incoming>, exchange: &mut Exchang
     let bound = bind::bind(tunnel, request)?;
     let permit = authorize::request(tunnel, &bound)?;
     exchange.permitted(permit.rule());
+    let bound = gather::gather(tunnel, &permit, bound).await?;
     let outbound = inject::inject(tunnel, &permit, bound)?;
     exchange.injected(outbound.credentials());
     let mut response = upstream::send(tunnel, outbound, exchange).await?;

@@ -27,7 +27,7 @@ const MESSAGE_CODINGS: &[&str] = &["grpc-encoding", "connect-content-encoding"];
 
 /// Digests of what the origin sent (RFC 9530, and what it replaces). What the client gets may differ, and nobody knows
 /// before it has been read.
-fn is_digest(name: &str) -> bool {
+pub(super) fn is_digest(name: &str) -> bool {
     matches!(name, "content-digest" | "repr-digest" | "unencoded-digest" | "digest" | "content-md5")
 }
 

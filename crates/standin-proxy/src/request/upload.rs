@@ -1,5 +1,6 @@
 //! The request's body on its way out: counted against the cap, its trailers judged, and known to be at fault if it breaks off.
 
+use super::gather::Whole;
 use super::inject::TrailerRule;
 use crate::exchange::RequestSide;
 use crate::fault::{self, Refusal};
@@ -14,9 +15,48 @@ use std::task::{Context, Poll, ready};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// What a request's body is when it goes out.
+pub(super) enum RequestBody {
+    /// It passes while it comes.
+    Streaming(Incoming),
+    /// It is here.
+    Whole(Whole),
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut *self {
+            Self::Streaming(body) => Pin::new(body).poll_frame(cx),
+            Self::Whole(whole) if !whole.data.is_empty() => {
+                Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut whole.data)))))
+            }
+            Self::Whole(whole) => Poll::Ready(whole.trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Streaming(body) => body.is_end_stream(),
+            Self::Whole(whole) => whole.data.is_empty() && whole.trailers.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Streaming(body) => body.size_hint(),
+            // What has trailers has no length that can be told first (RFC 9112 §7.1.2).
+            Self::Whole(whole) if whole.trailers.is_some() => SizeHint::default(),
+            Self::Whole(whole) => SizeHint::with_exact(whole.data.len() as u64),
+        }
+    }
+}
+
 /// The body. Its share of the exchange keeps the record open until nothing more can go out.
 pub(super) struct Upload {
-    body: Incoming,
+    body: RequestBody,
     trailers: TrailerRule,
     spending: Spending,
     exchange: RequestSide,
@@ -40,7 +80,7 @@ impl Broken {
 
 impl Upload {
     pub(super) fn new(
-        body: Incoming,
+        body: RequestBody,
         trailers: TrailerRule,
         spending: Spending,
         exchange: RequestSide,

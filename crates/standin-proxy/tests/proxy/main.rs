@@ -20,6 +20,7 @@ mod partial;
 mod resolve;
 mod rig;
 mod scrub;
+mod slots;
 mod smuggling;
 mod streaming;
 mod upstream;

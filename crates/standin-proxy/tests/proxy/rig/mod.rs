@@ -42,6 +42,8 @@ const HUNG: Duration = Duration::from_secs(30);
 
 /// How a world differs from the usual one.
 pub struct Setup {
+    /// What goes out: begins as [`SECRET`] does, so that it is found.
+    pub secret: &'static str,
     /// What the client holds.
     pub stand_in: &'static str,
     /// The answers of the resolver, one look-up after the other; the last one stays.
@@ -52,6 +54,8 @@ pub struct Setup {
     pub caps: SessionCaps,
     /// The slots of the grant at [`API`]; none means every header for credentials.
     pub slots: Vec<Slot>,
+    /// Whether the grant at [`API`] says `always`.
+    pub always: bool,
     /// How long an origin may say nothing, if not as long as usual.
     pub patience: Option<Duration>,
     /// A proxy behind which the host sits.
@@ -65,11 +69,13 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
+            secret: SECRET,
             stand_in: STAND_IN,
             answers: vec![vec![Ipv4Addr::LOCALHOST.into()]],
             addresses: vec!["127.0.0.0/8".parse().unwrap()],
             caps: SessionCaps::default(),
             slots: vec![],
+            always: false,
             patience: None,
             parent: None,
             believes_host: false,
@@ -125,8 +131,8 @@ impl World {
         let session = Session::new(
             id,
             SessionParts {
-                policy: policy(origin.port(), &setup.addresses, setup.slots),
-                vault: vault(setup.stand_in),
+                policy: policy(origin.port(), &setup.addresses, setup.slots, setup.always),
+                vault: vault(setup.secret, setup.stand_in),
                 ca,
                 upstreams,
                 audit: log.sink(),
@@ -289,7 +295,7 @@ fn brief(row: &RecordRow) -> String {
     words.join(" ")
 }
 
-fn policy(port: u16, addresses: &[IpNet], slots: Vec<Slot>) -> Policy {
+fn policy(port: u16, addresses: &[IpNet], slots: Vec<Slot>, always: bool) -> Policy {
     let rule = |label: &str, hosts: &[&str], paths: &[&str]| RequestRule {
         label: label.to_owned(),
         hosts: hosts.iter().map(|host| HostPattern::parse(host).unwrap()).collect(),
@@ -299,19 +305,20 @@ fn policy(port: u16, addresses: &[IpNet], slots: Vec<Slot>) -> Policy {
         addresses: AddressBlocks::new(addresses.to_vec()),
     };
     let mut builder = PolicyBuilder::default();
-    builder.grant(CredentialName::new("key"), GrantRule { rule: rule("api", &[API], &[]), slots });
-    builder.grant(CredentialName::new("key"), GrantRule { rule: rule("both", &[BOTH], &["/granted"]), slots: vec![] });
+    builder.grant(CredentialName::new("key"), GrantRule { rule: rule("api", &[API], &[]), slots, always });
+    let both = GrantRule { rule: rule("both", &[BOTH], &["/granted"]), slots: vec![], always: false };
+    builder.grant(CredentialName::new("key"), both);
     builder.allow(rule("both-open", &[BOTH], &[]));
     builder.allow(rule("open", &[OPEN], &[]));
     builder.deny(rule("closed", &[API, OPEN], &["/closed"]));
     builder.build()
 }
 
-fn vault(stand_in: &str) -> SessionVault {
+fn vault(secret: &str, stand_in: &str) -> SessionVault {
     SessionVault::new(vec![Credential {
         name: CredentialName::new("key"),
         stand_in: StandIn::new(stand_in.to_owned()),
-        secret: Arc::new(Secret::new(SECRET.into())),
+        secret: Arc::new(Secret::new(secret.into())),
     }])
 }
 

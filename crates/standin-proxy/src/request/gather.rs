@@ -1,0 +1,127 @@
+//! The body, whole, where a grant of this request has a slot in it. All other bodies pass while they come.
+//!
+//! Whether a slot is there twice is known at the end of a body only, so nothing of it goes out before. That also gives
+//! the body its length back, which some servers insist on.
+
+use super::authorize::Permit;
+use super::bind::BoundRequest;
+use super::upload::RequestBody;
+use crate::connection::Tunnel;
+use crate::fault::Refusal;
+use crate::session::Session;
+use bytes::{Bytes, BytesMut};
+use http::header::{self, HeaderMap};
+use http_body::Body;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use standin_model::limits::MAX_BODY_INJECTION;
+use standin_model::{Denial, DenyReason, Slot};
+use standin_wire::body::Kind;
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Memory is counted in these: a permit for each byte would be more than a semaphore has.
+pub(crate) const UNIT: usize = 1024;
+
+/// A body that is here as a whole.
+pub(super) struct Whole {
+    pub(super) kind: Kind,
+    pub(super) data: Bytes,
+    pub(super) trailers: Option<HeaderMap>,
+    /// Its share of the memory for such bodies, until it has gone out.
+    _memory: Option<OwnedSemaphorePermit>,
+}
+
+/// Gathers the body if it has to be.
+pub(super) async fn gather(tunnel: &Tunnel, permit: &Permit, bound: BoundRequest) -> Result<BoundRequest, Refusal> {
+    let body = match bound.body {
+        // What becomes a WebSocket has no body.
+        RequestBody::Streaming(body) if bound.upgrade.is_none() => {
+            match kind(tunnel, permit, &bound.head.headers, &body)? {
+                Some(kind) => RequestBody::Whole(whole(&tunnel.session, kind, body).await?),
+                None => RequestBody::Streaming(body),
+            }
+        }
+        body => body,
+    };
+    Ok(BoundRequest { body, ..bound })
+}
+
+/// The slots in bodies that this request may use.
+pub(super) fn slots<'a>(tunnel: &'a Tunnel, permit: &'a Permit) -> impl Iterator<Item = &'a Slot> {
+    let policy = &tunnel.session.policy;
+    permit.grants().iter().flat_map(|id| &policy.grant(*id).slots).filter(|slot| slot.is_in_body())
+}
+
+/// What kind of body this is, if it has a slot and is not empty.
+fn kind(tunnel: &Tunnel, permit: &Permit, headers: &HeaderMap, body: &Incoming) -> Result<Option<Kind>, Denial> {
+    if body.is_end_stream() || slots(tunnel, permit).next().is_none() {
+        return Ok(None);
+    }
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(content_type), None) = (types.next(), types.next()) else {
+        let doubled = "the request has more than one Content-Type, and a credential has a place in its body";
+        let twice = headers.contains_key(header::CONTENT_TYPE);
+        return if twice { Err(Denial::new(DenyReason::AmbiguousSlot, doubled)) } else { Ok(None) };
+    };
+    let unreadable = |why: &str| {
+        let message = format!(
+            "a credential has a place in bodies of this type, and this one is {why}; send it as it is, in UTF-8"
+        );
+        Err(Denial::new(DenyReason::UnreadableBody, message))
+    };
+    match Kind::of(content_type.as_bytes()) {
+        Some(Err(_)) => unreadable("in a charset that is not read here"),
+        Some(Ok(kind)) if slots(tunnel, permit).any(|slot| kind.has(slot)) => {
+            let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+            if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+                return unreadable("in a content coding");
+            }
+            Ok(Some(kind))
+        }
+        _ => Ok(None),
+    }
+}
+
+async fn whole(session: &Session, kind: Kind, mut body: Incoming) -> Result<Whole, Refusal> {
+    let announced = body.size_hint().lower();
+    if announced > MAX_BODY_INJECTION as u64 {
+        return Err(too_large().into()); // before the client is told to go on (RFC 9110 §10.1.1)
+    }
+    let (mut data, mut trailers) = (BytesMut::new(), None);
+    let mut memory: Option<OwnedSemaphorePermit> = None;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Refusal::downstream("the request broke off", &error))?;
+        match frame.into_data() {
+            Ok(more) => {
+                if data.len() + more.len() > MAX_BODY_INJECTION {
+                    return Err(too_large().into());
+                }
+                let have = memory.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+                let units = (data.len() + more.len()).div_ceil(UNIT) - have;
+                let units = u32::try_from(units).map_err(|_| too_large())?;
+                let taken = Arc::clone(&session.gathering).try_acquire_many_owned(units).map_err(|_| too_many())?;
+                match &mut memory {
+                    Some(memory) => memory.merge(taken),
+                    None => memory = Some(taken),
+                }
+                data.extend_from_slice(&more);
+            }
+            Err(frame) => trailers = frame.into_trailers().ok(),
+        }
+    }
+    Ok(Whole { kind, data: data.freeze(), trailers, _memory: memory })
+}
+
+fn too_large() -> Denial {
+    let message = format!(
+        "a credential has a place in bodies of this type, which are gathered first, and this one has more than \
+         {MAX_BODY_INJECTION} bytes"
+    );
+    Denial::new(DenyReason::BodyTooLarge, message)
+}
+
+fn too_many() -> Denial {
+    let message = "too many bodies in which a credential has a place are open at once; ask again later";
+    Denial::new(DenyReason::BodyTooLarge, message)
+}

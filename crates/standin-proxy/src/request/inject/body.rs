@@ -1,0 +1,64 @@
+//! Slots in a body that was gathered: a field of a form, a string in a JSON document.
+
+use super::{foreign, granted};
+use crate::connection::Tunnel;
+use crate::request::authorize::Permit;
+use crate::request::fields::remove;
+use crate::request::gather::{self, Whole};
+use crate::request::readable::is_digest;
+use bytes::Bytes;
+use http::header::{self, HeaderMap};
+use standin_model::{CredentialName, Denial, DenyReason, Slot};
+use standin_wire::body::{self, Value};
+
+/// Exchanges the stand-ins in the slots of a body; the credentials that were put in. A stand-in elsewhere in it is a word
+/// like any other.
+pub(super) fn exchange(
+    tunnel: &Tunnel,
+    permit: &Permit,
+    headers: &mut HeaderMap,
+    whole: &mut Whole,
+) -> Result<Vec<CredentialName>, Denial> {
+    let vault = &tunnel.session.vault;
+    let (mut edits, mut used) = (Vec::new(), Vec::new());
+    let mut slots: Vec<&Slot> = Vec::new();
+    for slot in gather::slots(tunnel, permit).filter(|slot| whole.kind.has(slot)) {
+        if !slots.contains(&slot) {
+            slots.push(slot); // two grants may name one
+        }
+    }
+    for slot in slots {
+        let place = body::find(&whole.data, slot).map_err(|error| {
+            let message = format!("a credential has its place in {slot} of this body, which cannot be judged: {error}");
+            Denial::new(DenyReason::AmbiguousSlot, message)
+        })?;
+        let Some(place) = place else { continue };
+        let index = match &place.value {
+            Value::Nothing => continue,
+            Value::Text(text) => vault.by_stand_in(text).ok_or_else(|| foreign(tunnel, slot))?,
+            Value::Other => return Err(foreign(tunnel, slot)),
+        };
+        used.push(granted(tunnel, permit, index, slot)?);
+        let written = whole.kind.written(vault.secret(index).expose()).ok_or_else(|| {
+            Denial::new(DenyReason::SourceFailed, "the real credential is not text, and cannot stand in JSON")
+        })?;
+        edits.push((place.range, written));
+    }
+    if !edits.is_empty() {
+        whole.data = Bytes::from(body::splice(&whole.data, edits));
+        for fields in [Some(&mut *headers), whole.trailers.as_mut()].into_iter().flatten() {
+            remove(fields, is_digest); // of the body with the stand-in
+        }
+    }
+    describe(headers, whole);
+    Ok(used)
+}
+
+/// Lets the head say what holds of the body as it goes out. It is all here, so the origin is not asked whether it wants it.
+fn describe(headers: &mut HeaderMap, whole: &Whole) {
+    headers.remove(header::EXPECT);
+    headers.remove(header::CONTENT_LENGTH);
+    if whole.trailers.is_none() {
+        headers.insert(header::CONTENT_LENGTH, whole.data.len().into());
+    }
+}

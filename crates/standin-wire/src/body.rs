@@ -1,0 +1,254 @@
+//! Slots in a body: a field of a form, a string in a JSON document.
+//!
+//! Where a slot is, and what stands in it, must be the same to whoever reads the body: a name that is there twice, in the
+//! same spelling or in one that some server takes for the same, has no place. The body is judged whole, so that nothing
+//! has gone out when that turns out.
+//!
+//! JSON is read by serde_json: [`RawValue`] borrows from the body, so where it lies is where it stands.
+
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode, percent_encode};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use standin_model::{JsonPointer, Slot};
+use std::fmt;
+use std::ops::Range;
+
+/// A kind of body that has slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `application/x-www-form-urlencoded` (WHATWG URL §5).
+    Form,
+    /// `application/json` (RFC 8259) and types that end in `+json` (RFC 6839 §3.1).
+    Json,
+}
+
+/// What stands in a slot, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The bytes to be replaced.
+    pub range: Range<usize>,
+    /// What they say.
+    pub value: Value,
+}
+
+/// What stands in a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// A text, unescaped.
+    Text(String),
+    /// Nothing: an empty text or `null`.
+    Nothing,
+    /// A number, a list or an object.
+    Other,
+}
+
+/// Why a body cannot be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// It is not in UTF-8.
+    #[error("it is not in UTF-8")]
+    Charset,
+    /// It is not what its type says.
+    #[error("it is not JSON")]
+    Json,
+    /// A value that is escaped wrongly.
+    #[error("the value has a broken escape")]
+    Escape,
+    /// The name of the slot, or of something it lies in, stands there twice, or in another case.
+    #[error("its name stands there twice, or in another spelling")]
+    Doubled,
+}
+
+impl Kind {
+    /// The kind of a body with this `Content-Type`, if it has slots; an error if it is in a charset that is not read.
+    pub fn of(content_type: &[u8]) -> Option<Result<Self, BodyError>> {
+        let text = String::from_utf8_lossy(content_type).to_ascii_lowercase();
+        let mut parts = text.split(';').map(str::trim);
+        let kind = match parts.next()? {
+            "application/x-www-form-urlencoded" => Self::Form,
+            "application/json" => Self::Json,
+            other if other.starts_with("application/") && other.ends_with("+json") => Self::Json,
+            _ => return None,
+        };
+        let charset = |parameter: &str| {
+            let (name, value) = parameter.split_once('=')?;
+            (name.trim() == "charset").then(|| value.trim().trim_matches('"').to_owned())
+        };
+        let read = |charset: String| matches!(charset.as_str(), "utf-8" | "utf8" | "us-ascii");
+        Some(if parts.filter_map(charset).all(read) { Ok(kind) } else { Err(BodyError::Charset) })
+    }
+
+    /// Whether a slot is one of such a body.
+    pub fn has(self, slot: &Slot) -> bool {
+        matches!((self, slot), (Self::Form, Slot::Form(_)) | (Self::Json, Slot::Json(_)))
+    }
+
+    /// A secret as it is written there. `None` if it cannot be.
+    pub fn written(self, secret: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Self::Form => Some(percent_encode(secret, NON_ALPHANUMERIC).to_string().into_bytes()),
+            Self::Json => serde_json::to_vec(std::str::from_utf8(secret).ok()?).ok(),
+        }
+    }
+}
+
+/// What stands in a slot of a body; nothing if the slot is not there.
+pub fn find(body: &[u8], slot: &Slot) -> Result<Option<Place>, BodyError> {
+    let body = std::str::from_utf8(body).map_err(|_| BodyError::Charset)?;
+    match slot {
+        Slot::Form(name) => field(body, name),
+        Slot::Json(pointer) => member(body, pointer),
+        _ => Ok(None),
+    }
+}
+
+/// A body with these ranges, of which none overlaps another, replaced.
+pub fn splice(body: &[u8], mut edits: Vec<(Range<usize>, Vec<u8>)>) -> Vec<u8> {
+    edits.sort_by_key(|(range, _)| range.start);
+    let mut written = Vec::with_capacity(body.len() + edits.iter().map(|(_, new)| new.len()).sum::<usize>());
+    let mut at = 0;
+    for (range, new) in edits {
+        written.extend_from_slice(&body[at..range.start]);
+        written.extend_from_slice(&new);
+        at = range.end;
+    }
+    written.extend_from_slice(&body[at..]);
+    written
+}
+
+fn field(body: &str, name: &str) -> Result<Option<Place>, BodyError> {
+    let name_of = |part: &str| decoded(part.split('=').next().unwrap_or_default());
+    // Some servers take `;` for `&`.
+    let meant = body.split(['&', ';']).filter(|part| same(&name_of(part), name)).count();
+    if meant == 0 {
+        return Ok(None);
+    }
+    let mut start = 0;
+    for part in body.split('&') {
+        let end = start + part.len();
+        if name_of(part) == name && meant == 1 {
+            let value = part.split_once('=').map_or("", |(_, value)| value);
+            if !escapes_are_whole(value) {
+                return Err(BodyError::Escape);
+            }
+            let text = decoded(value);
+            let value_of = if text.is_empty() { Value::Nothing } else { Value::Text(text) };
+            return Ok(Some(Place { range: end - value.len()..end, value: value_of }));
+        }
+        start = end + 1;
+    }
+    Err(BodyError::Doubled)
+}
+
+fn decoded(text: &str) -> String {
+    let spaced = text.replace('+', " ");
+    percent_decode(spaced.as_bytes()).decode_utf8_lossy().into_owned()
+}
+
+fn escapes_are_whole(text: &str) -> bool {
+    let whole = |rest: &str| rest.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    text.split('%').skip(1).all(whole)
+}
+
+/// Whether some server takes one name for the other: Go's JSON and .NET's forms know no case, by Unicode's folding.
+fn same(a: &str, b: &str) -> bool {
+    let folded =
+        |text: &str| text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect::<String>();
+    a == b || folded(a) == folded(b)
+}
+
+fn member(body: &str, pointer: &JsonPointer) -> Result<Option<Place>, BodyError> {
+    let mut at: &RawValue = serde_json::from_str(body).map_err(|_| BodyError::Json)?;
+    for token in pointer.tokens() {
+        let mut reader = serde_json::Deserializer::from_str(at.get());
+        match reader.deserialize_any(Step(&token)).map_err(|_| BodyError::Json)? {
+            Found::Nothing => return Ok(None),
+            Found::One(next) => at = next,
+            Found::Doubled => return Err(BodyError::Doubled),
+        }
+    }
+    let text = at.get();
+    let start = text.as_ptr().addr() - body.as_ptr().addr(); // it is borrowed from there
+    let value = match text.as_bytes().first() {
+        Some(b'"') => Value::Text(serde_json::from_str(text).map_err(|_| BodyError::Escape)?),
+        Some(b'n') => Value::Nothing,
+        _ => Value::Other,
+    };
+    let value = if value == Value::Text(String::new()) { Value::Nothing } else { value };
+    Ok(Some(Place { range: start..start + text.len(), value }))
+}
+
+/// One step of a pointer.
+struct Step<'t>(&'t str);
+
+enum Found<'de> {
+    Nothing,
+    One(&'de RawValue),
+    Doubled,
+}
+
+impl<'de> Visitor<'de> for Step<'_> {
+    type Value = Found<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found<'de>, A::Error> {
+        let mut found = Found::Nothing;
+        while let Some(name) = map.next_key::<String>()? {
+            if !same(&name, self.0) {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let value = map.next_value()?;
+            found = match found {
+                Found::Nothing if name == self.0 => Found::One(value),
+                _ => Found::Doubled,
+            };
+        }
+        Ok(found)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Found<'de>, A::Error> {
+        // Numbers without leading zeros (RFC 6901 §4).
+        let wanted = self.0.parse::<usize>().ok().filter(|number| number.to_string() == self.0);
+        let (mut number, mut found) = (0, Found::Nothing);
+        loop {
+            if Some(number) == wanted {
+                let Some(value) = seq.next_element()? else { return Ok(found) };
+                found = Found::One(value);
+            } else if seq.next_element::<IgnoredAny>()?.is_none() {
+                return Ok(found);
+            }
+            number += 1;
+        }
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Found<'de>, E> {
+        Ok(Found::Nothing)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Found<'de>, E> {
+        Ok(Found::Nothing)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Found<'de>, E> {
+        Ok(Found::Nothing)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Found<'de>, E> {
+        Ok(Found::Nothing)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Found<'de>, E> {
+        Ok(Found::Nothing)
+    }
+
+    fn visit_unit<E>(self) -> Result<Found<'de>, E> {
+        Ok(Found::Nothing)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+use super::*;
+use proptest::prelude::*;
+
+const FAKE: &str = "fake-token-1234";
+
+/// The body with [`FAKE`] in the slot exchanged for `secret`, or what is wrong with it.
+fn exchanged(slot: &str, body: &str, secret: &str) -> Result<String, String> {
+    let slot = Slot::parse(slot).unwrap();
+    let kind = if matches!(slot, Slot::Form(_)) { Kind::Form } else { Kind::Json };
+    match find(body.as_bytes(), &slot) {
+        Ok(Some(Place { range, value: Value::Text(text) })) if text == FAKE => {
+            let real = kind.written(secret.as_bytes()).unwrap();
+            Ok(String::from_utf8(splice(body.as_bytes(), vec![(range, real)])).unwrap())
+        }
+        Ok(Some(place)) => Err(format!("{:?}", place.value)),
+        Ok(None) => Err("not there".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn check(slot: &str, body: &str, expected: Result<&str, &str>) {
+    let got = exchanged(slot, body, "re\"al&");
+    assert_eq!(got.as_deref().map_err(String::as_str), expected, "{slot} in {body}");
+}
+
+const DOUBLED: Result<&str, &str> = Err("its name stands there twice, or in another spelling");
+
+#[test]
+fn fields_of_forms() {
+    check("form:key", "a=1&key=fake-token-1234&b=%20+", Ok("a=1&key=re%22al%26&b=%20+"));
+    check("form:key", "key=fake%2Dtoken%2d1234", Ok("key=re%22al%26"));
+    check("form:key", "k%65y=fake-token-1234", Ok("k%65y=re%22al%26"));
+    check("form:my key", "my+key=fake-token-1234", Ok("my+key=re%22al%26"));
+    check("form:key", "note=fake-token-1234&key=fake-token-1234", Ok("note=fake-token-1234&key=re%22al%26"));
+    check("form:key", "note=fake-token-1234", Err("not there"));
+    check("form:key", "", Err("not there"));
+    check("form:key", "key=", Err("Nothing"));
+    check("form:key", "key", Err("Nothing"));
+    check("form:key", "key=other", Err("Text(\"other\")"));
+    check("form:key", "key=fake-token-1234%0A", Err("Text(\"fake-token-1234\\n\")"));
+    check("form:key", "key=fake-token-1234=", Err("Text(\"fake-token-1234=\")"));
+    check("form:key", "key=fake-token-1234;a=1", Err("Text(\"fake-token-1234;a=1\")"));
+    check("form:key", "key=fake-token-1234%", Err("the value has a broken escape"));
+    check("form:key", "key=fake-token-1234&key=x", DOUBLED);
+    check("form:key", "key=x&k%65y=fake-token-1234", DOUBLED);
+    check("form:key", "KEY=x&key=fake-token-1234", DOUBLED);
+    check("form:key", "KEY=fake-token-1234", DOUBLED);
+    check("form:key", "a=1;key=x&key=fake-token-1234", DOUBLED);
+    check("form:key", "a=1;key=fake-token-1234", DOUBLED);
+}
+
+#[test]
+fn strings_in_json() {
+    check(
+        "json:/key",
+        r#"{"a":[1,{"key":"x"}], "key" : "fake-token-1234" }"#,
+        Ok(r#"{"a":[1,{"key":"x"}], "key" : "re\"al&" }"#),
+    );
+    check("json:/key", r#"{"key":"\u0066ake-token-1234"}"#, Ok(r#"{"key":"re\"al&"}"#));
+    check("json:/key", r#"{"\u006bey":"fake-token-1234"}"#, Ok(r#"{"\u006bey":"re\"al&"}"#));
+    check("json:/a/1/k~1", r#"{"a":[0,{"k/":"fake-token-1234"}]}"#, Ok(r#"{"a":[0,{"k/":"re\"al&"}]}"#));
+    check("json:/0", r#"["fake-token-1234"]"#, Ok(r#"["re\"al&"]"#));
+    check("json:/0", r#"{"0":"fake-token-1234"}"#, Ok(r#"{"0":"re\"al&"}"#));
+    check("json:/", r#"{"":"fake-token-1234"}"#, Ok(r#"{"":"re\"al&"}"#));
+    check("json:/key", r#"{"note":"fake-token-1234"}"#, Err("not there"));
+    check("json:/key", r#"{"a":{"key":"fake-token-1234"}}"#, Err("not there"));
+    check("json:/00", r#"["fake-token-1234"]"#, Err("not there"));
+    check("json:/-", r#"["fake-token-1234"]"#, Err("not there"));
+    check("json:/1", r#"["fake-token-1234"]"#, Err("not there"));
+    for scalar in ["1", "-1", "1.5", "true", "null", "\"fake-token-1234\""] {
+        check("json:/key", scalar, Err("not there"));
+    }
+    check("json:/key", r#"{"key":null}"#, Err("Nothing"));
+    check("json:/key", r#"{"key":""}"#, Err("Nothing"));
+    check("json:/key", r#"{"key":["fake-token-1234"]}"#, Err("Other"));
+    check("json:/key", r#"{"key":12}"#, Err("Other"));
+    check("json:/key", r#"{"key":"Bearer fake-token-1234"}"#, Err("Text(\"Bearer fake-token-1234\")"));
+    check("json:/key", r#"{"key":"fake-token-1234","key":"x"}"#, DOUBLED);
+    check("json:/key", r#"{"key":"x","k\u0065y":"fake-token-1234"}"#, DOUBLED);
+    check("json:/key", r#"{"KEY":"x","key":"fake-token-1234"}"#, DOUBLED);
+    check("json:/key", "{\"\u{212a}ey\":\"x\",\"key\":\"fake-token-1234\"}", DOUBLED);
+    check("json:/key", r#"{"KEY":"fake-token-1234"}"#, DOUBLED);
+    check("json:/a/key", r#"{"a":{"key":"fake-token-1234"},"a":{}}"#, DOUBLED);
+}
+
+#[test]
+fn what_is_not_json_has_no_place() {
+    for body in [
+        "",
+        "{",
+        r#"{"key":"fake-token-1234"}x"#,
+        r#"{"key":"fake-token-1234"}{"key":"x"}"#,
+        r#"{"key":"fake-token-1234",}"#,
+        r#"{"key":'fake-token-1234'}"#,
+        r#"{key:"fake-token-1234"}"#,
+        r#"{"key":"fake-token-1234"/**/}"#,
+        "\u{feff}{\"key\":\"fake-token-1234\"}",
+        "{\"key\":\"fake-token-1234\",\"a\":\"\n\"}",
+        r#"{"key":"fake-token-1234","a":NaN}"#,
+        r#"{"key":"fake-token-1234","a":01}"#,
+    ] {
+        check("json:/key", body, Err("it is not JSON"));
+    }
+    check("json:/key", r#"{"key":"\ud800"}"#, Err("the value has a broken escape"));
+    let deep = format!(r#"{{"a":{}{},"key":"fake-token-1234"}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    assert!(exchanged("json:/key", &deep, "x").is_ok());
+    assert_eq!(find(b"{\"key\":\"\xff\"}", &Slot::parse("json:/key").unwrap()), Err(BodyError::Charset));
+}
+
+#[test]
+fn kinds() {
+    for (content_type, expected) in [
+        ("application/json", Some(Ok(Kind::Json))),
+        ("Application/JSON; charset=UTF-8", Some(Ok(Kind::Json))),
+        ("application/vnd.api+json;charset=\"utf-8\"", Some(Ok(Kind::Json))),
+        ("application/x-www-form-urlencoded", Some(Ok(Kind::Form))),
+        ("application/x-www-form-urlencoded; charset=ibm037", Some(Err(BodyError::Charset))),
+        ("application/json;charset=utf-8;charset=utf-16", Some(Err(BodyError::Charset))),
+        ("multipart/form-data; boundary=x", None),
+        ("application/jsonp", None),
+        ("text/plain", None),
+        ("", None),
+    ] {
+        assert_eq!(Kind::of(content_type.as_bytes()), expected, "{content_type}");
+    }
+}
+
+#[test]
+fn secrets_are_written_as_the_body_wants_it() {
+    assert_eq!(Kind::Form.written(b"a b&\xff").unwrap(), b"a%20b%26%FF");
+    assert_eq!(Kind::Json.written("a\"\\\n\u{1}é/".as_bytes()).unwrap(), "\"a\\\"\\\\\\n\\u0001é/\"".as_bytes());
+    assert_eq!(Kind::Json.written(b"\xff"), None);
+}
+
+proptest! {
+    /// Whatever stands around the slot, a reader finds the secret in it, and all else as it was.
+    #[test]
+    fn json_readers_find_the_secret(secret in "\\PC{1,20}", before in "\\PC{0,10}", after in any::<i64>(), pad in "[ \\n\\t]{0,3}") {
+        let body = format!("{pad}{{{pad}\"a\":{},\"key\"{pad}:{pad}\"{FAKE}\"{pad},\"b\":{after}}}", serde_json::json!([before]));
+        let real: serde_json::Value = serde_json::from_str(&exchanged("json:/key", &body, &secret).unwrap()).unwrap();
+        prop_assert_eq!(real, serde_json::json!({"a": [before], "key": secret, "b": after}));
+    }
+}
