@@ -107,7 +107,7 @@ enum Tree {
 impl Tree {
     /// What a pointer leads to; `None` if a name on the way is there twice, or in another case.
     fn at(&mut self, pointer: &JsonPointer) -> Option<Option<&mut Tree>> {
-        let fold = |text: &str| text.to_uppercase().to_lowercase();
+        let fold = |text: &str| text.split('\0').next().unwrap_or_default().to_uppercase().to_lowercase();
         let mut at = self;
         for token in pointer.tokens() {
             at = match at {

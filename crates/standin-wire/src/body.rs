@@ -150,11 +150,14 @@ fn escapes_are_whole(text: &str) -> bool {
     text.split('%').skip(1).all(whole)
 }
 
-/// Whether some server takes one name for the other: Go's JSON and .NET's forms know no case, by Unicode's folding.
+/// Whether some server takes one name for the other: Go's JSON and .NET's forms know no case, by Unicode's folding, and
+/// what is written in C ends at a zero.
 fn same(a: &str, b: &str) -> bool {
-    let folded =
-        |text: &str| text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect::<String>();
-    a == b || folded(a) == folded(b)
+    fn folded(text: &str) -> impl Iterator<Item = char> {
+        let text = text.split('\0').next().unwrap_or_default();
+        text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
+    }
+    a == b || folded(a).eq(folded(b))
 }
 
 fn member(body: &str, pointer: &JsonPointer) -> Result<Option<Place>, BodyError> {

@@ -25,6 +25,11 @@ pub(crate) fn forms(value: &[u8]) -> Vec<Vec<u8>> {
         // As form encoders write it: unreserved characters stay (RFC 3986 §2.3).
         forms.push(escaped(value, |b| !is_unreserved(b), |b| percent(b, digits)));
         forms.push(escaped(value, |_| true, |b| percent(b, digits)));
+        // As paths are written (RFC 3986 §3.3), by us and by browsers; and as forms are (WHATWG URL §5.2).
+        forms.push(escaped(value, |b| !is_pchar(b) || b == b';', |b| percent(b, digits)));
+        forms.push(escaped(value, |b| !is_pchar(b), |b| percent(b, digits)));
+        let plus = |b| if b == b' ' { vec![b'+'] } else { percent(b, digits) };
+        forms.push(escaped(value, |b| !b.is_ascii_alphanumeric() && !b"*-._".contains(&b), plus));
         forms.push(escaped(value, |_| true, |b| json_code(b, digits)));
         // As JSON for the inside of a page is written: what HTML would take for its own is a code.
         forms.push(escaped(value, |b| b"&<>'\"+`/".contains(&b), |b| json_code(b, digits)));
@@ -34,11 +39,6 @@ pub(crate) fn forms(value: &[u8]) -> Vec<Vec<u8>> {
     // As careful JSON encoders write it (RFC 8259 §7), and as the others do.
     forms.push(escaped(value, |b| b"/\"\\".contains(&b), |b| vec![b'\\', b]));
     forms.push(escaped(value, |b| b < 0x20 || b"\"\\".contains(&b), json_short));
-    // As paths are written (RFC 3986 §3.3), by us and by browsers; and as forms are (WHATWG URL §5.2).
-    forms.push(escaped(value, |b| !is_pchar(b) || b == b';', |b| percent(b, UPPER)));
-    forms.push(escaped(value, |b| !is_pchar(b), |b| percent(b, UPPER)));
-    let in_form = |b: u8| b.is_ascii_alphanumeric() || b"*-._".contains(&b);
-    forms.push(escaped(value, |b| !in_form(b), |b| if b == b' ' { vec![b'+'] } else { percent(b, UPPER) }));
     for table in HTML {
         let replaced = |b| table.iter().find(|(from, _)| *from == b).map(|(_, to)| to.as_bytes().to_vec());
         forms.push(escaped(value, |b| replaced(b).is_some(), |b| replaced(b).unwrap_or_default()));

@@ -38,6 +38,8 @@ pub(super) struct Outbound {
 pub(super) struct TrailerRule {
     session: Arc<Session>,
     granted_host: bool,
+    /// The slots that grants at the host name.
+    named: Vec<Slot>,
 }
 
 /// What a client's frames are held to, once they come.
@@ -98,7 +100,8 @@ pub(super) fn inject(tunnel: &Tunnel, permit: &Permit, bound: BoundRequest) -> R
     used.extend(identity.clone().filter(|name| !used.contains(name)));
     head.uri = outbound_uri(tunnel, &target)?;
     let client = std::mem::replace(&mut head.version, Version::HTTP_11);
-    let trailers = TrailerRule { session: Arc::clone(&tunnel.session), granted_host: permit.granted_host() };
+    let (session, named) = (Arc::clone(&tunnel.session), named.slots());
+    let trailers = TrailerRule { session, granted_host: permit.granted_host(), named };
     Ok(Outbound { request: Request::from_parts(head, body), upgrade, client, trailers, identity, credentials: used })
 }
 
@@ -114,7 +117,10 @@ impl TrailerRule {
                 "a stand-in stands in a trailer, where no credential belongs",
             ));
         }
-        let is_credential = |name: &HeaderName| auth::is_credential_slot(&Slot::Header(name.as_str().to_owned()));
+        let is_credential = |name: &HeaderName| {
+            let slot = Slot::Header(name.as_str().to_owned());
+            auth::is_credential_slot(&slot) || self.named.iter().any(|named| auth::means(named, &slot))
+        };
         match trailers.keys().find(|name| is_credential(name)) {
             Some(name) if self.granted_host => Err(Denial::new(
                 DenyReason::ForeignCredential,

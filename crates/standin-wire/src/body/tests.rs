@@ -45,6 +45,7 @@ fn fields_of_forms() {
     check("form:key", "key=x&k%65y=fake-token-1234", DOUBLED);
     check("form:key", "KEY=x&key=fake-token-1234", DOUBLED);
     check("form:key", "KEY=fake-token-1234", DOUBLED);
+    check("form:key", "key%00=x&key=fake-token-1234", DOUBLED);
     check("form:key", "a=1;key=x&key=fake-token-1234", DOUBLED);
     check("form:key", "a=1;key=fake-token-1234", DOUBLED);
 }
@@ -80,6 +81,7 @@ fn strings_in_json() {
     check("json:/key", r#"{"KEY":"x","key":"fake-token-1234"}"#, DOUBLED);
     check("json:/key", "{\"\u{212a}ey\":\"x\",\"key\":\"fake-token-1234\"}", DOUBLED);
     check("json:/key", r#"{"KEY":"fake-token-1234"}"#, DOUBLED);
+    check("json:/key", r#"{"key\u0000x":"x","key":"fake-token-1234"}"#, DOUBLED);
     check("json:/a/key", r#"{"a":{"key":"fake-token-1234"},"a":{}}"#, DOUBLED);
 }
 

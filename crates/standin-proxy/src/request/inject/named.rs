@@ -18,6 +18,11 @@ impl<'a> Named<'a> {
         Self(permit.at_host().iter().flat_map(|id| &policy.grant(*id).slots).collect())
     }
 
+    /// All of them.
+    pub(super) fn slots(&self) -> Vec<Slot> {
+        self.0.iter().map(|slot| (*slot).clone()).collect()
+    }
+
     /// Whether a value here is one in a named slot to some server.
     pub(super) fn hold(&self, slot: &Slot) -> bool {
         self.0.iter().any(|named| auth::means(named, slot))

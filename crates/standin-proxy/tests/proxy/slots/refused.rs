@@ -1,7 +1,7 @@
 //! What does not belong into a named slot, or stands in one that can be read in two ways. Nothing of it leaves.
 
 use super::{Ask, FORM, Fields, JSON, at, refusal, setup, world};
-use crate::rig::{API, BOTH, OPEN, STAND_IN, Setup, V, World, within};
+use crate::rig::{API, BOTH, OPEN, STAND_IN, Setup, V, World, body, collect, within};
 
 /// Status and code.
 type Code<'a> = (u16, &'a str);
@@ -100,6 +100,29 @@ async fn in_bodies() {
             table.push((slot, API, Ask { path: "/x", fields, body }, *code));
         }
         check(&table).await;
+    })
+    .await;
+}
+
+/// A named header is no trailer either: the request is broken off before its end.
+#[tokio::test]
+async fn in_a_trailer() {
+    within(async {
+        for name in ["x-internal", "x_internal"] {
+            let world = world(&["header:x-internal"]).await;
+            let mut asker = world.asker(API, V::H1).await;
+            let (mut upload, request_body) = body();
+            let answered = asker.ask(http::Request::post("/x").header("trailer", name).body(request_body).unwrap());
+            let mut origin = world.origin.accept_requests(V::H1).await;
+            let seen = origin.recv().await.unwrap();
+            let trailers = [(http::HeaderName::from_static(name), "sk-other".parse().unwrap())];
+            upload.send_trailers(trailers.into_iter().collect()).await.unwrap();
+            drop(upload);
+            assert!(collect(seen.request.into_body()).await.is_err(), "the request has no end");
+            assert_eq!(answered.await.unwrap().unwrap().headers()["x-standin-reason"], FOREIGN.1);
+            drop(asker);
+            world.finish(&["h1 POST /x 403 credential.foreign"]).await;
+        }
     })
     .await;
 }
