@@ -50,15 +50,7 @@ pub(super) fn exchange(
             remove(fields, is_digest); // of the body with the stand-in
         }
     }
-    describe(headers, whole);
+    headers.remove(header::EXPECT); // it is all here, so the origin is not asked whether it wants it
+    headers.remove(header::CONTENT_LENGTH); // told anew by who sends it (`RequestBody::size_hint`)
     Ok(used)
-}
-
-/// Lets the head say what holds of the body as it goes out. It is all here, so the origin is not asked whether it wants it.
-fn describe(headers: &mut HeaderMap, whole: &Whole) {
-    headers.remove(header::EXPECT);
-    headers.remove(header::CONTENT_LENGTH);
-    if whole.trailers.is_none() {
-        headers.insert(header::CONTENT_LENGTH, whole.data.len().into());
-    }
 }

@@ -31,6 +31,8 @@ use tokio::sync::oneshot;
 pub const SECRET: &str = "sk-Real0Zq8Yw7Xv6Ut5Sr4Pn3Mk2Jh1Gf";
 /// What the client holds: as long as the secret.
 pub const STAND_IN: &str = "sk-Fake9aLbKcJdIeHfGgFhEiDjCkBlAm1";
+/// What goes out for a second credential.
+pub const RIVAL: &str = "sk-RIVALQWERTYUIOPASDFGHJKLZXCVBN";
 /// The host at which the credential is granted.
 pub const API: &str = "api.test";
 /// A host that is allowed, without a grant.
@@ -56,6 +58,9 @@ pub struct Setup {
     pub slots: Vec<Slot>,
     /// Whether the grant at [`API`] says `always`.
     pub always: bool,
+    /// Whether a second credential, `rival`, has the same grant at [`API`]; what goes out for it is [`RIVAL`], and what the
+    /// client holds is that in lower case.
+    pub rival: bool,
     /// How long an origin may say nothing, if not as long as usual.
     pub patience: Option<Duration>,
     /// A proxy behind which the host sits.
@@ -76,6 +81,7 @@ impl Default for Setup {
             caps: SessionCaps::default(),
             slots: vec![],
             always: false,
+            rival: false,
             patience: None,
             parent: None,
             believes_host: false,
@@ -120,6 +126,7 @@ impl World {
         let root = vec![origin.root()];
         let trust = if setup.believes_host { Trust::HostAnd(root) } else { Trust::Roots(root) };
         let mut upstreams = Upstreams::with_resolver(trust, Box::new(resolver));
+        let (policy, vault) = (policy(origin.port(), &setup), vault(&setup));
         if let Some(patience) = setup.patience {
             upstreams = upstreams.with_patience(patience);
         }
@@ -131,8 +138,8 @@ impl World {
         let session = Session::new(
             id,
             SessionParts {
-                policy: policy(origin.port(), &setup.addresses, setup.slots, setup.always),
-                vault: vault(setup.secret, setup.stand_in),
+                policy,
+                vault,
                 ca,
                 upstreams,
                 audit: log.sink(),
@@ -295,17 +302,20 @@ fn brief(row: &RecordRow) -> String {
     words.join(" ")
 }
 
-fn policy(port: u16, addresses: &[IpNet], slots: Vec<Slot>, always: bool) -> Policy {
+fn policy(port: u16, setup: &Setup) -> Policy {
     let rule = |label: &str, hosts: &[&str], paths: &[&str]| RequestRule {
         label: label.to_owned(),
         hosts: hosts.iter().map(|host| HostPattern::parse(host).unwrap()).collect(),
         ports: Ports::new(vec![port]),
         methods: Methods::Any,
         paths: paths.iter().map(|path| PathPattern::parse(path).unwrap()).collect(),
-        addresses: AddressBlocks::new(addresses.to_vec()),
+        addresses: AddressBlocks::new(setup.addresses.clone()),
     };
     let mut builder = PolicyBuilder::default();
-    builder.grant(CredentialName::new("key"), GrantRule { rule: rule("api", &[API], &[]), slots, always });
+    for name in ["key", "rival"].into_iter().take(1 + usize::from(setup.rival)) {
+        let grant = GrantRule { rule: rule("api", &[API], &[]), slots: setup.slots.clone(), always: setup.always };
+        builder.grant(CredentialName::new(name), grant);
+    }
     let both = GrantRule { rule: rule("both", &[BOTH], &["/granted"]), slots: vec![], always: false };
     builder.grant(CredentialName::new("key"), both);
     builder.allow(rule("both-open", &[BOTH], &[]));
@@ -314,12 +324,15 @@ fn policy(port: u16, addresses: &[IpNet], slots: Vec<Slot>, always: bool) -> Pol
     builder.build()
 }
 
-fn vault(secret: &str, stand_in: &str) -> SessionVault {
-    SessionVault::new(vec![Credential {
-        name: CredentialName::new("key"),
-        stand_in: StandIn::new(stand_in.to_owned()),
+fn vault(setup: &Setup) -> SessionVault {
+    let (stand_in, rival) = (setup.stand_in.to_owned(), RIVAL.to_lowercase());
+    let all = [("key", stand_in, setup.secret), ("rival", rival, RIVAL)];
+    let credential = |(name, stand_in, secret): (&str, String, &str)| Credential {
+        name: CredentialName::new(name),
+        stand_in: StandIn::new(stand_in),
         secret: Arc::new(Secret::new(secret.into())),
-    }])
+    };
+    SessionVault::new(all.into_iter().take(1 + usize::from(setup.rival)).map(credential).collect())
 }
 
 /// The proxy's runtime. A test that fails drops it where it must not block.

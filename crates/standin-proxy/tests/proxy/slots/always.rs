@@ -2,7 +2,7 @@
 
 use super::{Fields, refusal, setup};
 use crate::bodies::pairings;
-use crate::rig::{API, BOTH, OPEN, SECRET, STAND_IN, Setup, V, World, empty, get, within};
+use crate::rig::{API, BOTH, OPEN, RIVAL, SECRET, STAND_IN, Setup, V, World, empty, get, within};
 use http::{Request, Response};
 
 async fn always(slot: &str) -> World {
@@ -86,6 +86,29 @@ async fn what_is_there_must_be_ours() {
             drop(asker);
             world.finish(&[&format!("h1 GET {path} 403 {code}")]).await;
         }
+    })
+    .await;
+}
+
+/// Two credentials for one place: neither is put there, but a stand-in says which one is meant.
+#[tokio::test]
+async fn two_are_one_too_many() {
+    within(async {
+        let world = World::with(Setup { always: true, rival: true, ..setup(&["header:x-internal"]) }).await;
+        let mut asker = world.asker(API, V::H1).await;
+        assert_eq!(refusal(&mut asker, get("/x")).await, (400, "credential.ambiguous_slot".to_owned()));
+        assert!(world.origin.is_untouched());
+        let mut request = get("/x");
+        request.headers_mut().insert("x-internal", RIVAL.to_lowercase().parse().unwrap());
+        let answered = asker.ask(request);
+        let mut origin = world.origin.accept_requests(V::H1).await;
+        let seen = origin.recv().await.unwrap();
+        assert_eq!(seen.request.headers()["x-internal"], RIVAL);
+        seen.answer(Response::new(empty()));
+        assert_eq!(answered.await.unwrap().unwrap().status(), 200);
+        drop(asker);
+        let rows = world.finish(&["h1 GET /x 400 credential.ambiguous_slot", "h1 GET /x 200 completed"]).await;
+        assert_eq!(rows[1].credentials, ["rival"]);
     })
     .await;
 }

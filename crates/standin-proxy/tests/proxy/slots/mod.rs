@@ -6,7 +6,9 @@ mod body;
 mod refused;
 
 use crate::bodies::pairings;
-use crate::rig::{API, Asker, Body, SECRET, STAND_IN, Setup, V, World, collect, empty, full, holds_secret, within};
+use crate::rig::{
+    API, Asker, Body, RIVAL, SECRET, STAND_IN, Setup, V, World, collect, empty, full, holds_secret, within,
+};
 use http::{Request, Response};
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -65,6 +67,7 @@ const ODD_IN_COOKIE: &str = concat!("sk-Real0Zq8Yw7Xv6Ut5Sr4Pn3Mk2Jh1Gf", "=&+/%
 pairings! {
     every_slot_holds_the_secret_and_its_echo_does_not
     two_slots_are_both_filled
+    two_credentials_share_a_body_and_a_line
 }
 
 mod run {
@@ -181,7 +184,8 @@ mod run {
 
     /// One credential in two slots of a request is put into both, and is one credential in the record.
     pub async fn two_slots_are_both_filled(client: V, server: V) {
-        let world = world(&["path:/bot{}", "json:/key", "json:/a/key", "cookie:sid"]).await;
+        // What is a part of a segment to one slot is a whole stand-in to the other.
+        let world = world(&["path:/{}", "path:/bot{}", "json:/key", "json:/a/key", "cookie:sid"]).await;
         let mut asker = world.asker(API, client).await;
         let (path, cookie) = (format!("/bot{STAND_IN}/x"), format!("sid={STAND_IN}"));
         let body = format!("{{\"a\":{{\"key\":\"{STAND_IN}\"}},\"note\":\"{STAND_IN}\",\"key\":\"{STAND_IN}\"}}");
@@ -199,5 +203,28 @@ mod run {
         drop(asker);
         let rows = world.end().await;
         assert_eq!(rows[0].credentials, ["key"]);
+    }
+
+    /// Each stand-in is exchanged for its own secret, wherever the two stand.
+    pub async fn two_credentials_share_a_body_and_a_line(client: V, server: V) {
+        let slots = setup(&["json:/b", "json:/a", "cookie:a", "cookie:b"]);
+        let world = World::with(Setup { rival: true, ..slots }).await;
+        let mut asker = world.asker(API, client).await;
+        let rival = RIVAL.to_lowercase();
+        let (cookie, body) =
+            (format!("a={rival}; b={STAND_IN}"), format!("{{\"a\":\"{rival}\",\"b\":\"{STAND_IN}\"}}"));
+        let ask = Ask { fields: &[("content-type", JSON), ("cookie", &cookie)], body: &body, ..at("/x") };
+        let answered = asker.ask(ask.request());
+        let mut origin = world.origin.accept_requests(server).await;
+        let seen = origin.recv().await.unwrap();
+        assert_eq!(seen.request.headers()["cookie"], format!("a={RIVAL}; b={SECRET}"));
+        let (body, answer, _) = seen.whole().await;
+        assert_eq!(body, format!("{{\"a\":\"{RIVAL}\",\"b\":\"{SECRET}\"}}"));
+        answer.send(Response::new(full(format!("{RIVAL} {SECRET}")))).unwrap();
+        let (told, _) = collect(answered.await.unwrap().unwrap().into_body()).await.unwrap();
+        assert_eq!(told, format!("{rival} {STAND_IN}"));
+        drop(asker);
+        let rows = world.end().await;
+        assert_eq!(rows[0].credentials, ["rival", "key"]);
     }
 }
