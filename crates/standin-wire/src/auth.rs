@@ -11,6 +11,7 @@ use http::HeaderMap;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use standin_model::Slot;
 use standin_model::slot::AUTH_HEADERS;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Clients pad or do not.
@@ -74,31 +75,37 @@ const NOT_IN_SEGMENT: &AsciiSet = &CONTROLS
 /// All but unreserved characters (RFC 3986 §2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The places of a request's head that hold a credential by convention, those that `is_named` as slots, and those whose
-/// value `is_ours`.
+/// The places of a request's head that hold a credential by convention, those that are `named` as slots, and those whose
+/// value `is_ours`. Most fields are none of these, and cost nothing but the look at them.
 pub fn credentials_in(
     headers: &HeaderMap,
     query: Option<&str>,
     is_ours: impl Fn(&[u8]) -> bool,
-    is_named: impl Fn(&Slot) -> bool,
+    named: &[&Slot],
 ) -> Vec<(Slot, Vec<u8>)> {
     let mut found = Vec::new();
-    let mut look_at = |slot: Slot, value: &[u8], by_convention: bool| {
-        if by_convention || is_ours(value) || is_named(&slot) {
-            found.push((slot, value.to_vec()));
-        }
-    };
     for (name, value) in headers {
         let (name, value) = (name.as_str(), value.as_bytes());
         if name == COOKIE {
-            cookies(value).for_each(|(name, value)| look_at(Slot::Cookie(name), value, false));
-        } else {
-            look_at(Slot::Header(name.to_owned()), value, is_auth_header(name) || is_auth_protocol(name, value));
+            let is_named = |name: &str| named.iter().any(|slot| matches!(slot, Slot::Cookie(named) if named == name));
+            let cookies = cookies(value).filter(|(name, value)| is_ours(value) || is_named(name));
+            found.extend(cookies.map(|(name, value)| (Slot::Cookie(name.into_owned()), value.to_vec())));
+        } else if is_auth_header(name)
+            || is_auth_protocol(name, value)
+            || is_ours(value)
+            || named.iter().any(|slot| matches!(slot, Slot::Header(named) if is_same_field(named, name)))
+        {
+            found.push((Slot::Header(name.to_owned()), value.to_vec()));
         }
     }
     for (name, value) in parameters(query.unwrap_or_default()) {
-        let by_convention = AUTH_PARAMETERS.contains(&name.to_ascii_lowercase().as_str());
-        look_at(Slot::Query(name), value.as_bytes(), by_convention);
+        let is_named = |slot: &&Slot| matches!(slot, Slot::Query(named) if named.eq_ignore_ascii_case(&name));
+        if AUTH_PARAMETERS.contains(&name.to_ascii_lowercase().as_str())
+            || is_ours(value.as_bytes())
+            || named.iter().any(is_named)
+        {
+            found.push((Slot::Query(name), value.into_bytes()));
+        }
     }
     found
 }
@@ -117,10 +124,15 @@ pub fn is_credential_slot(slot: &Slot) -> bool {
 /// parameter's.
 pub fn means(named: &Slot, slot: &Slot) -> bool {
     match (named, slot) {
-        (Slot::Header(named), Slot::Header(name)) => named.replace('_', "-") == name.replace('_', "-"),
+        (Slot::Header(named), Slot::Header(name)) => is_same_field(named, name),
         (Slot::Query(named), Slot::Query(name)) => named.eq_ignore_ascii_case(name),
         _ => named == slot,
     }
+}
+
+fn is_same_field(a: &str, b: &str) -> bool {
+    let hyphen = |b: u8| if b == b'_' { b'-' } else { b };
+    a.bytes().map(hyphen).eq(b.bytes().map(hyphen))
 }
 
 const COOKIE: &str = "cookie";
@@ -283,16 +295,16 @@ fn parameters(query: &str) -> impl Iterator<Item = (String, String)> {
 }
 
 /// The cookies of one line: names and values. What is no pair is a cookie without a name.
-fn cookies(line: &[u8]) -> impl Iterator<Item = (String, &[u8])> {
+fn cookies(line: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, &[u8])> {
     line.split(|b| *b == b';').map(cookie)
 }
 
-fn cookie(part: &[u8]) -> (String, &[u8]) {
+fn cookie(part: &[u8]) -> (Cow<'_, str>, &[u8]) {
     let (name, value) = match part.iter().position(|b| *b == b'=') {
         Some(equals) => (&part[..equals], &part[equals + 1..]),
         None => (&[][..], part),
     };
-    (String::from_utf8_lossy(name.trim_ascii()).into_owned(), value.trim_ascii())
+    (String::from_utf8_lossy(name.trim_ascii()), value.trim_ascii())
 }
 
 fn decoded(text: &str) -> String {
@@ -414,9 +426,9 @@ mod tests {
         headers.insert("x-api-key", "k".parse().unwrap());
         headers.insert("x-other", FAKE.parse().unwrap());
         headers.insert("accept", "*/*".parse().unwrap());
-        let named = |slot: &Slot| *slot == Slot::Cookie("sid".into());
+        let sid = Slot::Cookie("sid".into());
         headers.insert("cookie", format!("a=b; sid=x; c={FAKE}; d={FAKE}x").parse().unwrap());
-        let found = credentials_in(&headers, Some("sig=s&q=1"), |value| value == FAKE.as_bytes(), named);
+        let found = credentials_in(&headers, Some("sig=s&q=1"), |value| value == FAKE.as_bytes(), &[&sid]);
         let mut slots: Vec<_> = found.iter().map(|(slot, _)| slot.to_string()).collect();
         slots.sort();
         assert_eq!(slots, ["cookie:c", "cookie:sid", "header:x-api-key", "header:x-other", "query:sig"]);
@@ -427,7 +439,7 @@ mod tests {
         let foreign = |name: &'static str, value: &'static str, query: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(name, value.parse().unwrap());
-            credentials_in(&headers, Some(query), |_| false, |_| false).iter().any(|(slot, _)| is_credential_slot(slot))
+            credentials_in(&headers, Some(query), |_| false, &[]).iter().any(|(slot, _)| is_credential_slot(slot))
         };
         assert!(foreign("private_token", "k", ""));
         assert!(foreign("x_api_key", "k", ""));

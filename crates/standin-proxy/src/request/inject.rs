@@ -38,8 +38,8 @@ pub(super) struct Outbound {
 pub(super) struct TrailerRule {
     session: Arc<Session>,
     granted_host: bool,
-    /// The slots that grants at the host name.
-    named: Vec<Slot>,
+    /// The grants at the host, whose slots are named.
+    at_host: Vec<GrantId>,
 }
 
 /// What a client's frames are held to, once they come.
@@ -72,7 +72,7 @@ pub(super) fn inject(tunnel: &Tunnel, permit: &Permit, bound: BoundRequest) -> R
     let mut used: Vec<CredentialName> = Vec::new();
     let named = Named::at(tunnel, permit);
     let is_ours = |value: &[u8]| tunnel.session.tripwire.find(value).is_some();
-    let found = auth::credentials_in(&head.headers, target.query.as_deref(), is_ours, |slot| named.hold(slot));
+    let found = auth::credentials_in(&head.headers, target.query.as_deref(), is_ours, named.slots());
     named.are_single(&found)?;
     for (slot, value) in &found {
         match auth::find(slot, value, |candidate| tunnel.session.vault.by_stand_in(candidate)) {
@@ -100,8 +100,8 @@ pub(super) fn inject(tunnel: &Tunnel, permit: &Permit, bound: BoundRequest) -> R
     used.extend(identity.clone().filter(|name| !used.contains(name)));
     head.uri = outbound_uri(tunnel, &target)?;
     let client = std::mem::replace(&mut head.version, Version::HTTP_11);
-    let (session, named) = (Arc::clone(&tunnel.session), named.slots());
-    let trailers = TrailerRule { session, granted_host: permit.granted_host(), named };
+    let (session, at_host) = (Arc::clone(&tunnel.session), permit.at_host().to_vec());
+    let trailers = TrailerRule { session, granted_host: permit.granted_host(), at_host };
     Ok(Outbound { request: Request::from_parts(head, body), upgrade, client, trailers, identity, credentials: used })
 }
 
@@ -119,7 +119,8 @@ impl TrailerRule {
         }
         let is_credential = |name: &HeaderName| {
             let slot = Slot::Header(name.as_str().to_owned());
-            auth::is_credential_slot(&slot) || self.named.iter().any(|named| auth::means(named, &slot))
+            let mut named = self.at_host.iter().flat_map(|id| &self.session.policy.grant(*id).slots);
+            auth::is_credential_slot(&slot) || named.any(|named| auth::means(named, &slot))
         };
         match trailers.keys().find(|name| is_credential(name)) {
             Some(name) if self.granted_host => Err(Denial::new(

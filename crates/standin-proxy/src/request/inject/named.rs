@@ -19,8 +19,8 @@ impl<'a> Named<'a> {
     }
 
     /// All of them.
-    pub(super) fn slots(&self) -> Vec<Slot> {
-        self.0.iter().map(|slot| (*slot).clone()).collect()
+    pub(super) fn slots(&self) -> &[&'a Slot] {
+        &self.0
     }
 
     /// Whether a value here is one in a named slot to some server.
