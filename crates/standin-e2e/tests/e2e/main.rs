@@ -13,6 +13,7 @@ mod injection;
 mod kernel;
 mod python;
 mod refusal;
+mod slots;
 mod terminal;
 mod websocket;
 mod zero_config;
