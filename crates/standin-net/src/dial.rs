@@ -1,5 +1,6 @@
 //! TCP and TLS to a pinned peer.
 
+use crate::last_words::LastWords;
 use crate::parent::Parent;
 use crate::resolve::PinnedPeer;
 use crate::trust::{ClientConfigs, TrustError};
@@ -25,9 +26,9 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// A connection to an origin.
 pub(crate) enum UpstreamIo {
     /// In TLS, verified.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<LastWords<TcpStream>>>),
     /// In clear.
-    Clear(TcpStream),
+    Clear(LastWords<TcpStream>),
 }
 
 /// What was reached.
@@ -109,6 +110,7 @@ async fn reach(
         let refused = |source| DialError::Parent { authority: authority.clone(), source };
         socket = parent.tunnel(socket, authority).await.map_err(refused)?;
     }
+    let socket = LastWords::new(socket);
     if scheme == Scheme::Http {
         return Ok(Dialled { io: UpstreamIo::Clear(socket), address, http2: false });
     }

@@ -9,6 +9,7 @@
 
 mod dial;
 mod identity;
+mod last_words;
 mod parent;
 mod patience;
 mod pool;

@@ -12,6 +12,7 @@ mod codings;
 mod credentials;
 mod framing;
 mod hangup;
+mod http2;
 mod identity;
 mod informational;
 mod ingress;

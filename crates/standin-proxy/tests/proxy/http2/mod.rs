@@ -1,0 +1,3 @@
+//! HTTP/2 (RFC 9113): what a library's own use of it never shows.
+
+mod early;
