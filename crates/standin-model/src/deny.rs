@@ -40,6 +40,8 @@ reasons! {
     MalformedHost = "net.malformed_host", 400;
     /// As many connections are open as a cap allows.
     ConnectionCap = "cap.connections", 429;
+    /// As many exchanges are open as a session may have (RFC 6585 §4: the client can mend it, so it is no 503).
+    ExchangeCap = "cap.exchanges", 429;
     /// As many requests were sent as a cap allows.
     RequestCap = "cap.requests", 429;
     /// As many bytes were sent as a cap allows.

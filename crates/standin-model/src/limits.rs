@@ -42,8 +42,17 @@ pub const LEAF_CACHE: usize = 4_096;
 /// Names to which a fake address was given in one session; then DNS answers SERVFAIL.
 pub const MAX_FAKE_ADDRESSES: usize = 65_536;
 
-/// Records waiting for the audit writer. Past this, exchanges wait (back-pressure, never loss).
-pub const AUDIT_QUEUE: usize = 4_096;
+/// Exchanges that one session may have open at once; the next one is refused. Sixteen HTTP/2 connections with all their
+/// streams, of which no client has a use; each holds room for its record, some buffers, and often a connection to an origin.
+pub const MAX_EXCHANGES: usize = 4_096;
+
+/// Records waiting for the audit writer. Past this, exchanges wait (back-pressure, never loss): a transaction takes
+/// milliseconds, and this is what is refused or done during a hundred of them.
+pub const AUDIT_BACKLOG: usize = 2_048;
+
+/// Room for records: of each open connection, until it asks for something, of each open exchange, and of those that are
+/// over. What clients leave open takes none of the last, so nobody waits for a client. Half a KiB each when in use.
+pub const AUDIT_QUEUE: usize = MAX_CONNECTIONS + MAX_EXCHANGES + AUDIT_BACKLOG;
 
 /// Records in one transaction of the audit writer.
 pub const AUDIT_BATCH: usize = 500;

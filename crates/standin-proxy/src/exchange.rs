@@ -9,13 +9,14 @@ use crate::request::UpstreamResponse;
 use crate::session::{Ingress, Session};
 use http::{Request, Version};
 use standin_audit::{AuditClosed, Kind, Outcome, Record, Ticket, Verdict};
-use standin_model::limits::MAX_RECORDED_TARGET;
-use standin_model::{Authority, CredentialName, Denial, Scheme};
+use standin_model::limits::{MAX_EXCHANGES, MAX_RECORDED_TARGET};
+use standin_model::{Authority, CredentialName, Denial, DenyReason, Scheme};
 use standin_net::Lease;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Waker};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// An open exchange. Its record is written when it is dropped, and the request's body with it: an origin may
 /// answer in full while the body still goes out, and what goes out is counted.
@@ -37,6 +38,8 @@ struct Open {
     request: Mutex<RequestState>,
     /// The parent proxy it went through, which looked the name up.
     parent: Option<Authority>,
+    /// Its place among the exchanges that may be open; a connection has one of another kind.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 /// Whether more of the request may go out.
@@ -96,7 +99,8 @@ impl Exchange {
     /// Opens the exchange of one request.
     pub(crate) async fn request<B>(tunnel: &Tunnel, request: &Request<B>) -> Result<Self, AuditClosed> {
         let parent = tunnel.peer.parent().cloned();
-        let mut exchange = Self::open(&tunnel.session, &tunnel.destination, Kind::Exchange, parent).await?;
+        let place = Arc::clone(&tunnel.session.room).try_acquire_owned().ok();
+        let mut exchange = Self::open(&tunnel.session, &tunnel.destination, Kind::Exchange, parent, place).await?;
         exchange.record(|record| {
             record.protocol = if request.version() == Version::HTTP_2 { "h2" } else { "h1" };
             record.scheme = tunnel.scheme.as_str();
@@ -108,7 +112,17 @@ impl Exchange {
 
     /// Opens the record of a connection that carried no request.
     pub(crate) async fn connection(session: &Session, destination: &Destination) -> Result<Self, AuditClosed> {
-        Self::open(session, destination, Kind::Connection, None).await
+        Self::open(session, destination, Kind::Connection, None, None).await
+    }
+
+    /// Whether the exchange may stay open. If not, its record is to be written at once: what waits for a client takes up
+    /// room, and there is none for it.
+    pub(crate) fn may_stay_open(&self) -> Result<(), Denial> {
+        if self.open.place.is_some() {
+            return Ok(());
+        }
+        let message = format!("{MAX_EXCHANGES} exchanges are open at once; let some of them end, or cancel them");
+        Err(Denial::new(DenyReason::ExchangeCap, message))
     }
 
     async fn open(
@@ -116,6 +130,7 @@ impl Exchange {
         destination: &Destination,
         kind: Kind,
         parent: Option<Authority>,
+        place: Option<OwnedSemaphorePermit>,
     ) -> Result<Self, AuditClosed> {
         let ticket = session.audit.reserve().await?;
         let record = Record {
@@ -150,7 +165,7 @@ impl Exchange {
         };
         let record = Mutex::new(Some((ticket, Box::new(record))));
         let request = Mutex::new(RequestState::Open(None));
-        let open = Open { record, started: Instant::now(), sent: AtomicU64::new(0), request, parent };
+        let open = Open { record, started: Instant::now(), sent: AtomicU64::new(0), request, parent, place };
         Ok(Self { open: Arc::new(open), lease: None, ends_with_answer: false })
     }
 

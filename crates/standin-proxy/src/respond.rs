@@ -21,6 +21,15 @@ pub(crate) fn refusal(refusal: &Refusal, mut exchange: Exchange) -> Response<Rep
     response(status, code, body, Some(exchange))
 }
 
+/// The same to a client that is not waited for: the record is written before the answer has gone out.
+pub(crate) fn refusal_on_record(refusal: &Refusal, mut exchange: Exchange) -> Response<ReplyBody> {
+    exchange.refused(refusal);
+    let Answer { status, code, body } = Answer::to(refusal);
+    exchange.answered_with(status.as_u16());
+    drop(exchange);
+    response(status, code, body, None)
+}
+
 /// Nothing may happen without a record.
 pub(crate) fn audit_unavailable() -> Response<ReplyBody> {
     let denial = Denial::new(DenyReason::AuditUnavailable, "the audit log takes no records, so nothing may leave");

@@ -42,6 +42,8 @@ pub struct Session {
     pub(crate) decoders: Arc<Semaphore>,
     /// Bounds the bodies that are gathered at once, in units of [`crate::request::UNIT`] bytes.
     pub(crate) gathering: Arc<Semaphore>,
+    /// Bounds the exchanges that are open at once.
+    pub(crate) room: Arc<Semaphore>,
     exchanges: AtomicU64,
 }
 
@@ -96,6 +98,7 @@ impl Session {
             usage: Usage::new(parts.caps),
             decoders: Arc::new(Semaphore::new(limits::MAX_DECODERS)),
             gathering: Arc::new(Semaphore::new(limits::MAX_GATHERED_BYTES / crate::request::UNIT)),
+            room: Arc::new(Semaphore::new(limits::MAX_EXCHANGES)),
             exchanges: AtomicU64::new(1),
         })
     }

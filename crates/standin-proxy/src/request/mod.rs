@@ -106,6 +106,9 @@ pub(crate) async fn serve(
     let Ok(mut exchange) = Exchange::request(tunnel, &request).await else {
         return Ok(respond::audit_unavailable());
     };
+    if let Err(denial) = exchange.may_stay_open() {
+        return Ok(respond::refusal_on_record(&Refusal::Denied(denial), exchange));
+    }
     Ok(match run(tunnel, request, &mut exchange).await {
         Ok(reply) => reply.into_response(exchange, afterwards),
         Err(refusal) => respond::refusal(&refusal, exchange),

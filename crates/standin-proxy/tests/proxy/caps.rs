@@ -2,6 +2,7 @@
 
 use crate::rig::{API, OPEN, Setup, V, World, collect, full, get, within};
 use http::{Request, Response};
+use standin_model::limits::{AUDIT_QUEUE, MAX_EXCHANGES};
 use standin_model::{Caps, SessionCaps};
 
 async fn world(each_host: Caps) -> World {
@@ -63,6 +64,65 @@ async fn bytes_out() {
                 ])
                 .await;
         }
+    })
+    .await;
+}
+
+/// Requests whose answers have come as far as their heads: there is no room for the body at the client (RFC 9113 §10.5).
+async fn unread(world: &World, mut count: usize, status: u16) -> Vec<Response<h2::RecvStream>> {
+    let uri = format!("https://{}/closed", world.authority(OPEN));
+    let mut settings = h2::client::Builder::new();
+    settings.initial_window_size(0);
+    let mut answers = Vec::new();
+    while count > 0 {
+        let mut client = world.frames_with(OPEN, &settings).await;
+        let streams = count.min(240); // fewer than a connection may have
+        let mut asked = Vec::new();
+        for _ in 0..streams {
+            client = client.ready().await.unwrap();
+            asked.push(client.send_request(Request::get(&uri).body(()).unwrap(), true).unwrap().0);
+        }
+        for answer in asked {
+            answers.push(answer.await.unwrap());
+        }
+        count -= streams;
+    }
+    assert!(answers.iter().all(|answer| answer.status() == status));
+    answers
+}
+
+/// A client whose session has all exchanges open that it may have is told so, at once and on record, and goes on when
+/// some have ended. Those who do not read that answer either take up no room.
+#[tokio::test]
+async fn open_exchanges() {
+    within(async {
+        let world = World::new().await;
+        let open = unread(&world, MAX_EXCHANGES, 403).await;
+        let refused = unread(&world, AUDIT_QUEUE - MAX_EXCHANGES, 429).await;
+        let mut asker = world.asker(OPEN, V::H1).await;
+        let answer = asker.ask(get("/closed")).await.unwrap().unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["x-standin-reason"]),
+            (429, &"cap.exchanges".parse().unwrap())
+        );
+        assert!(collect(answer.into_body()).await.unwrap().0.contains("let some of them end"));
+        let (told, of) = (1 + refused.len(), open.len());
+        drop((open, refused));
+        let mut again = 0;
+        loop {
+            let answer = asker.ask(get("/closed")).await.unwrap().unwrap();
+            let status = answer.status();
+            collect(answer.into_body()).await.unwrap();
+            if status == 403 {
+                break;
+            }
+            again += 1;
+        }
+        drop(asker);
+        let rows = world.end().await;
+        let count = |code: &str| rows.iter().filter(|row| row.reason.as_deref() == Some(code)).count();
+        assert_eq!((count("cap.exchanges"), count("http.request_not_allowed")), (told + again, of + 1));
+        assert_eq!(rows.len(), told + again + of + 1);
     })
     .await;
 }

@@ -220,8 +220,13 @@ impl World {
 
     /// A client whose HTTP/2 the test writes frame by frame.
     pub async fn frames(&self, host: &str) -> h2::client::SendRequest<Bytes> {
+        self.frames_with(host, &h2::client::Builder::new()).await
+    }
+
+    /// The same with settings of its own.
+    pub async fn frames_with(&self, host: &str, settings: &h2::client::Builder) -> h2::client::SendRequest<Bytes> {
         let io = self.tls(host, &[b"h2"]).await.into_io();
-        let (sender, connection) = h2::client::handshake(io).await.unwrap();
+        let (sender, connection) = settings.handshake(io).await.unwrap();
         tokio::spawn(async move { drop(connection.await) });
         sender
     }
