@@ -64,6 +64,14 @@ pub const AUDIT_PAUSE: Duration = Duration::from_millis(10);
 /// Concurrent streams one HTTP/2 client may open (RFC 9113 §5.1.2). nginx and hyper: 100 to 200.
 pub const MAX_H2_STREAMS: u32 = 250;
 
+/// Streams that an HTTP/2 client may have reset before we looked at them; then its connection is ended (CVE-2023-44487).
+/// Clients cancel a request that runs, not one that they have just sent; the library's own value.
+pub const H2_UNSEEN_RESETS: usize = 20;
+
+/// Streams that we may have to reset for the other side's errors while an HTTP/2 connection lives; then it is ended
+/// (CVE-2025-8671). Neither clients nor origins err often, and a connection may live for hours; the library's own value.
+pub const H2_ERRORS: usize = 1_024;
+
 /// HTTP/2 flow-control window per stream, in bytes: holds 100 MB/s at 10 ms.
 pub const H2_STREAM_WINDOW: u32 = 1024 * 1024;
 

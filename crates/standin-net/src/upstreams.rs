@@ -15,8 +15,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use standin_model::limits::{
-    H2_PING_DEADLINE, H2_PING_INTERVAL, H2_STREAM_WINDOW, H2_UPSTREAM_CONNECTION_WINDOW, MAX_HEAD_BYTES, MAX_HEADERS,
-    RESPONSE_HEAD_DEADLINE,
+    H2_ERRORS, H2_PING_DEADLINE, H2_PING_INTERVAL, H2_STREAM_WINDOW, H2_UPSTREAM_CONNECTION_WINDOW, MAX_HEAD_BYTES,
+    MAX_HEADERS, RESPONSE_HEAD_DEADLINE,
 };
 use standin_model::{CredentialName, Scheme};
 use std::collections::HashMap;
@@ -278,6 +278,8 @@ fn http2_client() -> http2::Builder<TokioExecutor> {
     let mut client = http2::Builder::new(TokioExecutor::new());
     client
         .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).expect("128 KiB fits in 32 bits"))
+        .max_local_error_reset_streams(H2_ERRORS)
         .initial_stream_window_size(H2_STREAM_WINDOW)
         .initial_connection_window_size(H2_UPSTREAM_CONNECTION_WINDOW)
         .keep_alive_interval(H2_PING_INTERVAL)

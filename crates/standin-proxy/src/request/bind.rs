@@ -4,7 +4,7 @@ use super::fields;
 use super::upload::RequestBody;
 use super::websocket::Asked;
 use crate::connection::Tunnel;
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Version, request};
 use hyper::body::Incoming;
 use standin_model::{Authority, Denial, DenyReason};
@@ -54,6 +54,7 @@ pub(super) struct BoundRequest {
 pub(super) fn bind(tunnel: &Tunnel, mut request: Request<Incoming>) -> Result<BoundRequest, Denial> {
     authority_agrees(tunnel, &request)?;
     framing_is_unambiguous(&request)?;
+    values_are_bare(request.headers())?;
     let raw = request.uri().path_and_query().map_or("/", |target| target.as_str());
     let target = path::normalise(raw)
         .map_err(|error| Denial::new(DenyReason::Malformed, format!("the path cannot be judged: {error}")))?;
@@ -106,6 +107,18 @@ fn framing_is_unambiguous(request: &Request<Incoming>) -> Result<(), Denial> {
         return Err(Denial::new(DenyReason::Malformed, "the only transfer coding understood here is `chunked`"));
     }
     Ok(())
+}
+
+/// No field's value begins or ends with white space (RFC 9113 §8.2.1), which the library lets pass in HTTP/2; in HTTP/1.1 it
+/// is no part of the value (RFC 9112 §5).
+fn values_are_bare(headers: &HeaderMap) -> Result<(), Denial> {
+    let bare = |value: &HeaderValue| value.as_bytes().trim_ascii() == value.as_bytes();
+    match headers.iter().find(|(_, value)| !bare(value)) {
+        Some((name, _)) => {
+            Err(Denial::new(DenyReason::Malformed, format!("the value of the field {name} has white space around it")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Whether a message is chunked and nothing else (RFC 9112 §6.1).

@@ -42,6 +42,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use standin_model::{Denial, DenyReason, limits};
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a client speaks inside a tunnel.
@@ -76,7 +77,7 @@ pub(crate) async fn serve_tunnel<S: Stream>(tunnel: Arc<Tunnel>, protocol: Proto
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "the client's connection ended early");
-        if error.is_parse()
+        if is_the_clients(&error)
             && let Some(silent) = silent.into_inner().unwrap_or_else(PoisonError::into_inner)
         {
             silent.never_mind(); // the record of what could not be read says more
@@ -86,15 +87,22 @@ pub(crate) async fn serve_tunnel<S: Stream>(tunnel: Arc<Tunnel>, protocol: Proto
     afterwards.run().await;
 }
 
-/// A request that the HTTP library refused to read began no exchange. It got the library's answer, and gets a record.
+/// What the HTTP library refused to read began no exchange: a request in HTTP/1.1, or frames for which it ended an HTTP/2
+/// connection. It got the library's answer, and gets a record.
 pub(crate) async fn record_unreadable(session: &Session, destination: &Destination, error: &hyper::Error) {
-    if !error.is_parse() {
+    if !is_the_clients(error) {
         return;
     }
     if let Ok(mut exchange) = Exchange::connection(session, destination).await {
-        let message = format!("the request cannot be read: {}", fault::chain(error));
+        let message = format!("what was sent cannot be read: {}", fault::chain(error));
         exchange.refused(&Refusal::Denied(Denial::new(DenyReason::Malformed, message)));
     }
+}
+
+/// Whether a connection ended for what its client sent on it.
+fn is_the_clients(error: &hyper::Error) -> bool {
+    let http2 = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
+    error.is_parse() || http2.is_some_and(h2::Error::is_library)
 }
 
 /// Serves one request. Whatever happens, there is an answer and exactly one record.
@@ -140,12 +148,16 @@ pub(crate) fn http1_server() -> http1::Builder {
     server
 }
 
+/// The HTTP/2 face towards the client. What the library bounds without being told: frames of a head (CVE-2024-27316), the
+/// overhead of small DATA, and one answer to a PING or SETTINGS before the next frame is read (RFC 9113 §10.5).
 fn http2_server() -> http2::Builder<TokioExecutor> {
     let mut server = http2::Builder::new(TokioExecutor::new());
     server
         .timer(TokioTimer::new())
         .enable_connect_protocol() // RFC 8441: a WebSocket in a stream
         .max_concurrent_streams(limits::MAX_H2_STREAMS)
+        .max_pending_accept_reset_streams(limits::H2_UNSEEN_RESETS)
+        .max_local_error_reset_streams(limits::H2_ERRORS)
         .initial_stream_window_size(limits::H2_STREAM_WINDOW)
         .initial_connection_window_size(limits::H2_CONNECTION_WINDOW)
         .max_header_list_size(u32::try_from(limits::MAX_HEAD_BYTES).expect("128 KiB fits in 32 bits"));

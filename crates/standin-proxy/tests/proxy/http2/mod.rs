@@ -1,3 +1,5 @@
 //! HTTP/2 (RFC 9113): what a library's own use of it never shows.
 
+mod conformance;
 mod early;
+mod peer;

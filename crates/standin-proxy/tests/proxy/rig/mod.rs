@@ -218,6 +218,11 @@ impl World {
         self.tls(host, &[b"http/1.1"]).await
     }
 
+    /// A client that has agreed on HTTP/2 and said nothing yet.
+    pub async fn client_h2(&self, host: &str) -> Wire {
+        self.tls(host, &[b"h2"]).await
+    }
+
     /// A client whose HTTP/2 the test writes frame by frame.
     pub async fn frames(&self, host: &str) -> h2::client::SendRequest<Bytes> {
         self.frames_with(host, &h2::client::Builder::new()).await

@@ -63,6 +63,11 @@ impl Origin {
         self.tls(V::H1).await
     }
 
+    /// The proxy's next connection, which has agreed on HTTP/2, to be written and read by hand.
+    pub async fn accept_h2(&self) -> Wire {
+        self.tls(V::H2).await
+    }
+
     /// The proxy's next connection, in clear.
     pub async fn accept_clear(&self) -> Wire {
         Wire::clear(self.socket().await)
