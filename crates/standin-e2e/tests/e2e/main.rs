@@ -11,6 +11,7 @@ mod escapes;
 mod home;
 mod injection;
 mod kernel;
+mod nghttp2;
 mod python;
 mod refusal;
 mod slots;

@@ -127,7 +127,10 @@ async fn serve_tls(origins: Arc<Origins>, socket: TcpStream) -> io::Result<()> {
     });
     let io = TokioIo::new(tls);
     let served = if http2 {
-        http2::Builder::new(TokioExecutor::new()).serve_connection(io, service).await
+        // The library's own bound is 16 KiB; the usual servers take more.
+        let mut server = http2::Builder::new(TokioExecutor::new());
+        server.max_header_list_size(64 * 1024);
+        server.serve_connection(io, service).await
     } else {
         http1::Builder::new().serve_connection(io, service).with_upgrades().await
     };
