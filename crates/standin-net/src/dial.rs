@@ -219,3 +219,22 @@ impl AsyncWrite for UpstreamIo {
         each!(self, io => Pin::new(io).poll_shutdown(cx))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel asks whether the other end is still there: nobody else does where HTTP/1.1 or a WebSocket is silent.
+    #[tokio::test]
+    async fn a_dead_path_is_noticed() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let socket = connect_one(listener.local_addr().expect("bound")).await.expect("it listens");
+        let told = (
+            sockopt::socket_keepalive(&socket),
+            sockopt::tcp_keepidle(&socket),
+            sockopt::tcp_keepintvl(&socket),
+            sockopt::tcp_keepcnt(&socket),
+        );
+        assert_eq!(told, (Ok(true), Ok(TCP_PROBE_INTERVAL), Ok(TCP_PROBE_INTERVAL), Ok(TCP_PROBES)));
+    }
+}

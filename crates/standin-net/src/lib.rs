@@ -24,4 +24,4 @@ pub use parent::Parent;
 pub use pool::Lease;
 pub use resolve::{LookUp, MayResolve, PinnedPeer, ResolveError, Resolver, SystemResolver};
 pub use trust::{Trust, TrustError};
-pub use upstreams::{Need, SendError, Sent, Upstreams, Way};
+pub use upstreams::{Need, Pings, SendError, Sent, Upstreams, Way};

@@ -32,7 +32,23 @@ pub struct Upstreams {
     configs: ClientConfigs,
     pool: Pool,
     patience: Duration,
+    pings: Pings,
     parent: Option<Parent>,
+}
+
+/// When an HTTP/2 connection with open streams is asked whether it lives.
+#[derive(Clone, Copy, Debug)]
+pub struct Pings {
+    /// Silence before a ping.
+    pub interval: Duration,
+    /// Time for its answer.
+    pub deadline: Duration,
+}
+
+impl Default for Pings {
+    fn default() -> Self {
+        Self { interval: H2_PING_INTERVAL, deadline: H2_PING_DEADLINE }
+    }
 }
 
 /// Which protocol an exchange can use.
@@ -104,6 +120,7 @@ impl Upstreams {
             configs: ClientConfigs::new(trust),
             pool: Pool::default(),
             patience: RESPONSE_HEAD_DEADLINE,
+            pings: Pings::default(),
             parent: None,
         }
     }
@@ -112,6 +129,12 @@ impl Upstreams {
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// Pings at other times than usual.
+    #[must_use]
+    pub fn with_pings(self, pings: Pings) -> Self {
+        Self { pings, ..self }
     }
 
     /// Goes through a parent proxy.
@@ -206,7 +229,7 @@ impl Upstreams {
         let fault = |source| SendError::Exchange { address, source };
         let io = TokioIo::new(dialled.io);
         if dialled.http2 {
-            let (sender, connection) = http2_client().handshake(io).await.map_err(fault)?;
+            let (sender, connection) = http2_client(self.pings).handshake(io).await.map_err(fault)?;
             let limit = Arc::new(AtomicUsize::new(connection.current_max_send_streams()));
             tokio::spawn(drive(connection, Arc::clone(&limit)));
             return Ok(place.share_http2(sender, address, limit));
@@ -274,7 +297,7 @@ fn http1_client() -> http1::Builder {
     client
 }
 
-fn http2_client() -> http2::Builder<TokioExecutor> {
+fn http2_client(pings: Pings) -> http2::Builder<TokioExecutor> {
     let mut client = http2::Builder::new(TokioExecutor::new());
     client
         .timer(TokioTimer::new())
@@ -282,8 +305,8 @@ fn http2_client() -> http2::Builder<TokioExecutor> {
         .max_local_error_reset_streams(H2_ERRORS)
         .initial_stream_window_size(H2_STREAM_WINDOW)
         .initial_connection_window_size(H2_UPSTREAM_CONNECTION_WINDOW)
-        .keep_alive_interval(H2_PING_INTERVAL)
-        .keep_alive_timeout(H2_PING_DEADLINE);
+        .keep_alive_interval(pings.interval)
+        .keep_alive_timeout(pings.deadline);
     client
 }
 

@@ -15,7 +15,7 @@ use standin_model::{
     AddressBlocks, CredentialName, GrantRule, Host, HostPattern, Methods, Name, PathPattern, Ports, RequestRule,
     SessionCaps, SessionId, Slot,
 };
-use standin_net::{Identity, LookUp, Parent, Resolver, Trust, Upstreams};
+use standin_net::{Identity, LookUp, Parent, Pings, Resolver, Trust, Upstreams};
 use standin_policy::{Policy, PolicyBuilder};
 use standin_proxy::{Session, SessionParts};
 use standin_secret::{Secret, StandIn};
@@ -63,6 +63,8 @@ pub struct Setup {
     pub rival: bool,
     /// How long an origin may say nothing, if not as long as usual.
     pub patience: Option<Duration>,
+    /// When connections to origins are pinged, if not at the usual times.
+    pub pings: Option<Pings>,
     /// A proxy behind which the host sits.
     pub parent: Option<Parent>,
     /// Whether the host's roots are believed besides the origin's.
@@ -83,6 +85,7 @@ impl Default for Setup {
             always: false,
             rival: false,
             patience: None,
+            pings: None,
             parent: None,
             believes_host: false,
             identity: None,
@@ -129,6 +132,9 @@ impl World {
         let (policy, vault) = (policy(origin.port(), &setup), vault(&setup));
         if let Some(patience) = setup.patience {
             upstreams = upstreams.with_patience(patience);
+        }
+        if let Some(pings) = setup.pings {
+            upstreams = upstreams.with_pings(pings);
         }
         upstreams =
             upstreams.with_identities(setup.identity.map(|it| (CredentialName::new("key"), it)).into_iter().collect());
