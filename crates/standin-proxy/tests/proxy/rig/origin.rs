@@ -114,6 +114,17 @@ impl Origin {
         (Wire::tls(io.into()), shown)
     }
 
+    /// What the proxy's next connection offers, and the connection, if this origin's protocol is in it.
+    pub async fn accept_seeing(&self, version: V) -> (Vec<Vec<u8>>, Option<Wire>) {
+        let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), self.socket().await);
+        let start = acceptor.await.unwrap();
+        let hello = start.client_hello();
+        let host = Host::parse(hello.server_name().unwrap()).unwrap();
+        let offers = hello.alpn().unwrap().map(<[u8]>::to_vec).collect();
+        let config = self.ca.server_config(&host, version.alpn_list()).unwrap();
+        (offers, start.into_stream(config).await.ok().map(|io| Wire::tls(io.into())))
+    }
+
     /// The requests of all of the proxy's connections from now on.
     pub fn accept_all(&self, version: V) -> mpsc::Receiver<Seen> {
         let (seen, requests) = mpsc::channel(1);

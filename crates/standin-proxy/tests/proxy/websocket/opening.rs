@@ -2,7 +2,8 @@
 
 use super::frames::bye;
 use super::peer::{Opening, accept_value, ask_http2, field, open_with};
-use crate::rig::{API, SECRET, STAND_IN, Setup, V, World, holds_secret, within};
+use crate::rig::{API, SECRET, STAND_IN, Setup, V, World, collect, full, get, holds_secret, within};
+use http::Response;
 use standin_model::{Caps, SessionCaps};
 
 /// The credential is put in on both faces, and no face shows the other's fields (`peer` looks at those).
@@ -106,6 +107,34 @@ async fn other_tunnels_are_refused() {
                 "h2 CONNECT 405 http.method_refused",
             ])
             .await;
+    })
+    .await;
+}
+
+/// A WebSocket goes out on a connection of its own, for which nothing but HTTP/1.1 is offered: also where the client speaks
+/// HTTP/2, and the origin does, on a connection that is there. One that has nothing else is not reached.
+#[tokio::test]
+async fn the_origin_is_asked_in_http1() {
+    within(async {
+        for (speaks, status) in [(V::H1, 426), (V::H2, 502)] {
+            let world = World::new().await;
+            let mut asker = world.asker(API, V::H2).await;
+            let answered = asker.ask(get("/x"));
+            let mut origin = world.origin.accept_requests(V::H2).await;
+            origin.recv().await.unwrap().answer(Response::new(full("ok")));
+            collect(answered.await.unwrap().unwrap().into_body()).await.unwrap();
+            let (answer, send) = ask_http2(&world, API, "websocket", &[]).await;
+            let (offers, wire) = world.origin.accept_seeing(speaks).await;
+            assert_eq!(offers, [b"http/1.1"]);
+            if let Some(mut wire) = wire {
+                assert!(wire.head().await.starts_with("GET /ws HTTP/1.1\r\n"));
+                wire.send("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n").await;
+            }
+            assert_eq!(answer.await.unwrap().status(), status);
+            drop((asker, send));
+            let rows = world.end().await;
+            assert_eq!(rows.last().unwrap().outcome, if status == 502 { "upstream_failed" } else { "completed" });
+        }
     })
     .await;
 }
