@@ -10,6 +10,7 @@ pub mod authority;
 pub mod caps;
 pub mod deny;
 pub mod host;
+pub mod host_executed;
 pub mod id;
 pub mod limits;
 pub mod parent;
