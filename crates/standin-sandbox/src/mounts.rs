@@ -1,5 +1,6 @@
 //! The sandbox's files: a new root in memory, with what the plan shows and nothing else.
 
+use crate::layered::{self, Layers};
 use crate::plan::{Plan, Show};
 use crate::step::{At, Step, StepError};
 use crate::sys;
@@ -48,7 +49,12 @@ const PROC_MASKED: &[&str] = &[
 ];
 
 /// A source on the host, taken before the new root hides it.
-struct Taken(OwnedFd, bool);
+enum Taken {
+    /// A mount, and whether it is a directory.
+    Tree(OwnedFd, bool),
+    /// What an overlay is made of.
+    Layers(Layers),
+}
 
 /// Builds the view and makes it the root. Runs as the first process of the new pid namespace.
 pub(crate) fn enter(plan: &Plan) -> Result<(), StepError> {
@@ -61,7 +67,8 @@ pub(crate) fn enter(plan: &Plan) -> Result<(), StepError> {
         .at(Step::Mounts)?;
     let mut taken = taken.into_iter();
     for show in &plan.view {
-        put(show, plan, &mut taken).at_thing(Step::Mounts, describe(show))?;
+        let step = if matches!(show, Show::Layered { .. }) { Step::Layer } else { Step::Mounts };
+        put(show, plan, &mut taken).at_thing(step, describe(show))?;
     }
     make_devices(devices).at_thing(Step::Mounts, "/dev")?;
     make_proc()?;
@@ -75,22 +82,20 @@ pub(crate) fn enter(plan: &Plan) -> Result<(), StepError> {
 }
 
 fn take_sources(plan: &Plan) -> Result<Vec<Taken>, StepError> {
-    plan.view
-        .iter()
-        .filter_map(|show| match show {
-            Show::Host { path, writable } => Some((path, *writable)),
-            _ => None,
-        })
-        .map(|(path, writable)| {
-            let take = || {
-                let tree = sys::open_tree(&sys::c_path(path)?)?;
-                let read_only = if writable { 0 } else { READ_ONLY };
-                sys::mount_setattr(tree.as_fd(), read_only | NO_SETUID | NO_DEVICES)?;
-                Ok::<_, io::Error>(Taken(tree, path.is_dir()))
-            };
-            take().at_thing(Step::Mounts, path.display())
-        })
-        .collect()
+    let tree = |path: &Path, writable: bool| {
+        let tree = sys::open_tree(&sys::c_path(path)?)?;
+        let read_only = if writable { 0 } else { READ_ONLY };
+        sys::mount_setattr(tree.as_fd(), read_only | NO_SETUID | NO_DEVICES)?;
+        Ok::<_, io::Error>(Taken::Tree(tree, path.is_dir()))
+    };
+    let take = |show: &Show| match show {
+        Show::Host { path, writable } => Some(tree(path, *writable).at_thing(Step::Mounts, path.display())),
+        Show::Layered { path, layer } => {
+            Some(Layers::take(path, layer).map(Taken::Layers).at_thing(Step::Layer, path.display()))
+        }
+        _ => None,
+    };
+    plan.view.iter().filter_map(take).collect()
 }
 
 fn take_devices() -> Result<Vec<OwnedFd>, StepError> {
@@ -116,9 +121,15 @@ fn put(show: &Show, plan: &Plan, taken: &mut impl Iterator<Item = Taken>) -> io:
             symlink(target, at)
         }
         Show::Host { path, .. } => {
-            let Taken(tree, is_directory) = taken.next().ok_or(io::ErrorKind::InvalidInput)?;
+            let Some(Taken::Tree(tree, is_directory)) = taken.next() else {
+                return Err(io::ErrorKind::InvalidInput.into());
+            };
             let target = if is_directory { directory(path)? } else { file(path)? };
             sys::move_mount(tree.as_fd(), &sys::c_path(&target)?)
+        }
+        Show::Layered { path, .. } => {
+            let Some(Taken::Layers(layers)) = taken.next() else { return Err(io::ErrorKind::InvalidInput.into()) };
+            layered::mount(&layers, &directory(path)?)
         }
         Show::Copy(path) => fs::write(file(path)?, fs::read(path)?),
         Show::File { path, blob } => fs::write(file(path)?, blob_of(plan, *blob)?),
@@ -220,6 +231,7 @@ fn describe(show: &Show) -> String {
         | Show::Copy(path)
         | Show::Link { path, .. }
         | Show::Host { path, .. }
+        | Show::Layered { path, .. }
         | Show::File { path, .. }
         | Show::Overlay { directory: path, .. } => path,
     };

@@ -13,6 +13,8 @@ pub struct Spec {
     pub environment: Vec<(OsString, OsString)>,
     /// Shown writable, under its own path.
     pub workspace: PathBuf,
+    /// Where changes to the workspace go instead of into it.
+    pub workspace_layer: Option<Layer>,
     /// Where the command starts.
     pub directory: PathBuf,
     /// The path of a private, empty home.
@@ -45,6 +47,15 @@ pub struct Overlay {
     pub directory: PathBuf,
     /// The files, by their path in it.
     pub files: Vec<(PathBuf, Vec<u8>)>,
+}
+
+/// Two directories of the host, on one file system, that the sandbox does not see: an overlay's upper and work directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layer {
+    /// What is written lands here.
+    pub upper: PathBuf,
+    /// What the kernel needs besides.
+    pub work: PathBuf,
 }
 
 /// What the host is like, as far as the plan depends on it.
@@ -106,6 +117,13 @@ pub enum Show {
         path: PathBuf,
         /// Whether it can be written.
         writable: bool,
+    },
+    /// A directory of the host whose changes go elsewhere.
+    Layered {
+        /// Where, inside and outside.
+        path: PathBuf,
+        /// Where they go.
+        layer: Layer,
     },
     /// A small file of the host, as it is when the session starts. A mount for each would be a third of the start.
     Copy(PathBuf),
@@ -211,7 +229,10 @@ pub fn plan(spec: &Spec, host: &HostFacts) -> Plan {
     shown.extend(spec.writable.iter().chain([&spec.workspace]).map(|path| (path.clone(), true)));
     shown.sort();
     shown.dedup();
-    view.extend(shown.into_iter().map(|(path, writable)| Show::Host { path, writable }));
+    view.extend(shown.into_iter().map(|(path, writable)| match &spec.workspace_layer {
+        Some(layer) if path == spec.workspace => Show::Layered { path, layer: layer.clone() },
+        _ => Show::Host { path, writable },
+    }));
     for file in &spec.files {
         view.push(Show::File { path: file.path.clone(), blob: keep(file.contents.clone()) });
     }
@@ -300,12 +321,12 @@ fn user_name(uid: u32) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_plan_reads_as_what_the_sandbox_sees() {
-        let spec = Spec {
+    fn spec() -> Spec {
+        Spec {
             command: vec!["/usr/bin/true".into()],
             environment: vec![("HOME".into(), "/home/u".into())],
             workspace: "/home/u/app".into(),
+            workspace_layer: None,
             directory: "/home/u/app".into(),
             home: "/home/u".into(),
             read_only: vec!["/home/u/.cargo".into()],
@@ -313,8 +334,11 @@ mod tests {
             files: vec![InlineFile { path: "/run/standin/ca.pem".into(), contents: vec![1] }],
             overlays: vec![Overlay { directory: "/etc/ssl/certs".into(), files: vec![("a.crt".into(), vec![2])] }],
             terminal: None,
-        };
-        let host = HostFacts {
+        }
+    }
+
+    fn host() -> HostFacts {
+        HostFacts {
             uid: 0,
             gid: 0,
             user: "root".into(),
@@ -322,9 +346,28 @@ mod tests {
             system: vec!["/usr".into(), "/etc/ssl".into()],
             copies: vec!["/etc/ld.so.cache".into()],
             hidden: vec!["/etc/ssl/private".into()],
-        };
-        let made = plan(&spec, &host);
+        }
+    }
+
+    #[test]
+    fn a_plan_reads_as_what_the_sandbox_sees() {
+        let made = plan(&spec(), &host());
         assert_eq!((made.uid, made.gid), ((1000, 0), (1000, 0)));
         insta::assert_debug_snapshot!(made.view);
+    }
+
+    #[test]
+    fn a_layered_workspace_is_nowhere_shown_writable() {
+        let layer = Layer { upper: "/state/upper".into(), work: "/state/work".into() };
+        let workspace = spec().workspace;
+        // Asked for twice, it is still layered.
+        let writable = vec![workspace.clone()];
+        let made = plan(&Spec { workspace_layer: Some(layer.clone()), writable, ..spec() }, &host());
+        let there: Vec<_> = made
+            .view
+            .iter()
+            .filter(|show| matches!(show, Show::Host { path, .. } | Show::Layered { path, .. } if *path == workspace))
+            .collect();
+        assert_eq!(there, [&Show::Layered { path: workspace, layer }]);
     }
 }

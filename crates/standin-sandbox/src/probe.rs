@@ -47,6 +47,12 @@ pub(crate) fn mend(step: Step, number: i32, host: &impl Host) -> Option<String> 
             }
             (step == Step::Namespaces).then(|| CONTAINER.to_owned())
         }
+        Step::Layer if number == libc::ENODEV => Some("sudo modprobe overlay".to_owned()),
+        Step::Layer => Some(
+            "Standin's state directory must lie on a local file system that is no overlay itself, and nothing may be \
+             mounted below the workspace; set XDG_STATE_HOME, or run without --cow"
+                .to_owned(),
+        ),
         Step::CaptureRules => Some("sudo modprobe -a nf_tables nft_tproxy".to_owned()),
         Step::SandboxNetwork if number == libc::EOPNOTSUPP => Some("sudo modprobe veth".to_owned()),
         Step::Proc => Some("in a container, start it with `--security-opt systempaths=unconfined`".to_owned()),
@@ -109,6 +115,8 @@ mod tests {
                         sudo tee /etc/apparmor.d/standin && sudo apparmor_parser -r /etc/apparmor.d/standin";
         let one_setting = "sudo sysctl -w kernel.unprivileged_userns_clone=1";
         let modules = "sudo modprobe -a nf_tables nft_tproxy";
+        let state = "Standin's state directory must lie on a local file system that is no overlay itself, and nothing may be \
+                     mounted below the workspace; set XDG_STATE_HOME, or run without --cow";
         let masked = "in a container, start it with `--security-opt systempaths=unconfined`";
         for (step, number, settings, expected) in [
             (Step::Namespaces, libc::EPERM, UBUNTU, Some(apparmor)),
@@ -130,6 +138,8 @@ mod tests {
             (Step::CaptureRules, libc::EOPNOTSUPP, PLAIN, Some(modules)),
             (Step::CaptureRules, libc::ENOENT, PLAIN, Some(modules)),
             (Step::SandboxNetwork, libc::EOPNOTSUPP, PLAIN, Some("sudo modprobe veth")),
+            (Step::Layer, libc::ENODEV, PLAIN, Some("sudo modprobe overlay")),
+            (Step::Layer, libc::EINVAL, PLAIN, Some(state)),
             (Step::Proc, libc::EPERM, PLAIN, Some(masked)),
             (Step::Exec, libc::ENOENT, UBUNTU, None),
         ] {

@@ -24,6 +24,12 @@ pub(crate) enum Command {
     Demo,
     /// Show what a session did
     Log(LogArguments),
+    /// Show what a session changed in its copy of the workspace
+    Diff(DiffArguments),
+    /// Take over what a session changed in its copy of the workspace
+    Apply(ApplyArguments),
+    /// Forget what a session changed in its copy of the workspace
+    Discard(DiscardArguments),
     /// Print completions for a shell
     Completions {
         /// For which shell
@@ -39,6 +45,7 @@ pub(crate) enum Command {
 #[derive(Args)]
 #[command(after_help = "Examples:
   standin run -- claude
+  standin run --cow -- claude        (then: standin diff, standin apply)
   standin run --allow docs.rs -- codex
   standin run --secret TOKEN=env:TOKEN@api.example.com -- ./script.sh")]
 pub(crate) struct RunArguments {
@@ -63,6 +70,9 @@ pub(crate) struct RunArguments {
     /// The directory to work in [default: the current one]
     #[arg(long, value_name = "DIR")]
     pub(crate) workspace: Option<PathBuf>,
+    /// Work on a copy: the workspace stays as it is until `standin apply`
+    #[arg(long)]
+    pub(crate) cow: bool,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
@@ -83,4 +93,66 @@ pub(crate) struct LogArguments {
     /// List sessions
     #[arg(long, conflicts_with_all = ["session", "denied"])]
     pub(crate) sessions: bool,
+}
+
+/// Shows what the last session that worked on a copy of this directory changed in it (`standin run --cow`), also while it
+/// still runs. What your host would run without being asked (git hooks and settings, settings of agents and editors, start
+/// files, CI), what can be executed now and links that lead out come first, and apart.
+///
+/// The difference can be read by `git apply`. Control characters are escaped; a text that holds some is shown for reading
+/// only.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  standin diff --stat
+  standin diff src/
+  standin diff --json | jq -r 'select(.attention) | .path'")]
+pub(crate) struct DiffArguments {
+    /// Only what these paths name or hold
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// One line for each change
+    #[arg(long)]
+    pub(crate) stat: bool,
+    /// Print one JSON object a line
+    #[arg(long, conflicts_with = "stat")]
+    pub(crate) json: bool,
+    /// Escape nothing, for `git apply`; not to a terminal
+    #[arg(long, conflicts_with_all = ["stat", "json"])]
+    pub(crate) raw: bool,
+    /// The changes of this session instead of the last one's
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+}
+
+/// Takes over what the last session that worked on a copy of this directory changed in it, file by file, each at once or
+/// not at all. Interrupted, it can be run again.
+///
+/// Left out, and listed, is what your host would run without being asked (see `standin diff`), unless it is named as a PATH
+/// itself or --executable is given; what was changed on the host since the session began, unless --force is given; and
+/// pipes, sockets and devices in any case.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  standin apply src/ Cargo.toml
+  standin apply .vscode/tasks.json        (named, it is taken)")]
+pub(crate) struct ApplyArguments {
+    /// Only what these paths name or hold
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Also what the host may run, without naming each
+    #[arg(long)]
+    pub(crate) executable: bool,
+    /// Also over what was changed on the host since the session began
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// The changes of this session instead of the last one's
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+}
+
+/// Forgets what the last session that worked on a copy of this directory changed in it. What was applied stays.
+#[derive(Args)]
+pub(crate) struct DiscardArguments {
+    /// The changes of this session instead of the last one's
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
 }

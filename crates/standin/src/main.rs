@@ -8,6 +8,7 @@ mod demo;
 mod exit;
 mod log;
 mod run;
+mod workspace;
 
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
@@ -35,6 +36,9 @@ fn dispatch(cli: Cli) -> Result<i32, exit::Failure> {
         Command::Run(arguments) => run::run(&arguments),
         Command::Demo => demo::demo(),
         Command::Log(arguments) => log::log(&arguments),
+        Command::Diff(arguments) => workspace::diff(&arguments),
+        Command::Apply(arguments) => workspace::apply(&arguments),
+        Command::Discard(arguments) => workspace::discard(&arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "standin", &mut io::stdout());
             Ok(exit::SUCCESS)

@@ -5,6 +5,7 @@
 mod agents;
 mod captured;
 mod clients;
+mod copies;
 mod crash;
 mod direct;
 mod escapes;

@@ -23,6 +23,8 @@ pub(crate) struct Inputs {
     pub(crate) pass: Vec<String>,
     pub(crate) read_only: Vec<PathBuf>,
     pub(crate) writable: Vec<PathBuf>,
+    /// Whether the workspace is a copy.
+    pub(crate) copy: bool,
 }
 
 impl Inputs {
@@ -48,7 +50,12 @@ impl Inputs {
         let writable = arguments.rw.iter().map(|path| existing(path)).collect::<Result<Vec<_>, _>>()?;
         let settings = directory(&environment, "XDG_CONFIG_HOME", &home, ".config");
         for shown in writable.iter().chain([&workspace]) {
-            keeps_out_of_our_own(shown, [&state, &settings])?;
+            keeps_out_of_our_own(shown, &[&state, &settings], "write")?;
+        }
+        // What sessions changed in their copies is there, and may be from another project.
+        let read_only = arguments.ro.iter().map(|path| existing(path)).collect::<Result<Vec<_>, _>>()?;
+        for shown in &read_only {
+            keeps_out_of_our_own(shown, &[&state], "see")?;
         }
         let mut config = read_config(arguments.config.as_deref(), &environment, &home)?;
         for text in &arguments.allow {
@@ -67,8 +74,9 @@ impl Inputs {
             environment,
             config,
             pass: arguments.env.clone(),
-            read_only: arguments.ro.iter().map(|path| existing(path)).collect::<Result<_, _>>()?,
+            read_only,
             writable,
+            copy: arguments.cow,
         })
     }
 
@@ -126,20 +134,23 @@ fn existing(path: &Path) -> Result<PathBuf, Failure> {
     path.canonicalize().map_err(|error| Failure::because(path.display(), &error))
 }
 
-/// What the command may write must not hold Standin's own files: the log and the key of stand-ins, or settings, which name
+/// What the command may write must not hold, and not be in, Standin's own files: the log and the key of stand-ins, or settings, which name
 /// commands that the next run executes outside.
-fn keeps_out_of_our_own(shown: &Path, own: [&PathBuf; 2]) -> Result<(), Failure> {
+fn keeps_out_of_our_own(shown: &Path, own: &[&PathBuf], to: &str) -> Result<(), Failure> {
     let held = |path: &&&PathBuf| {
         // It may not be there yet; what there is of it may be behind links.
         let real = path.ancestors().find_map(|there| {
             let rest = path.strip_prefix(there).ok()?;
             there.canonicalize().ok().map(|there| there.join(rest))
         });
-        path.starts_with(shown) || real.is_some_and(|real| real.starts_with(shown))
+        let inside = |own: &Path| own.starts_with(shown) || shown.starts_with(own);
+        inside(path) || real.is_some_and(|real| inside(&real))
     };
     match own.iter().find(held) {
         Some(path) => {
-            Err(Failure::new(format!("{} holds {}, which the sandbox must not write", shown.display(), path.display()))
+            let relation = if path.starts_with(shown) { "holds" } else { "lies in, or holds under another name," };
+            let (shown, path) = (shown.display(), path.display());
+            Err(Failure::new(format!("{shown} {relation} {path}, which the sandbox must not {to}"))
                 .hint("change into a project's directory, or name one with --workspace"))
         }
         None => Ok(()),

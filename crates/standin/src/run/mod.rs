@@ -1,5 +1,6 @@
 //! `standin run`: from what was typed to a running sandbox, and to its end.
 
+mod copy;
 mod credentials;
 mod environment;
 mod identity;
@@ -36,7 +37,8 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     let upstreams = upstream::upstreams(&inputs)?.with_identities(std::mem::take(&mut lent.identities));
     let ca =
         SessionCa::generate(SystemTime::now()).map_err(|e| Failure::because("cannot make the session's CA", &e))?;
-    let spec = view::spec(&inputs, &lent, &ca, &id)?;
+    let copy = copy::Copy::begin(&inputs, &id)?;
+    let spec = view::spec(&inputs, &lent, &ca, &id, copy.as_ref().and_then(copy::Copy::layer))?;
     let plan = plan::plan(&spec, &plan::HostFacts::read());
     let program = own_program()?;
     let start = SessionStart { id: id.clone(), command: inputs.command_line(), workspace: inputs.workspace.clone() };
@@ -47,6 +49,9 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
         log.finish(ended.as_ref().ok().copied()).map_err(|e| Failure::because("the records are incomplete", &e))?;
     let code = ended?;
     exit::say(&in_one_line(&summary));
+    if let Some(copy) = copy {
+        exit::say(&copy.end()?);
+    }
     Ok(code)
 }
 

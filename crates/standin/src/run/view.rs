@@ -8,7 +8,7 @@ use standin_ca::SessionCa;
 use standin_ca::trust::{self, HostTrust, OWN_CERTIFICATE};
 use standin_model::SessionId;
 use standin_sandbox::plan::SYSTEM;
-use standin_sandbox::{InlineFile, Overlay, Spec, terminal};
+use standin_sandbox::{InlineFile, Layer, Overlay, Spec, terminal};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -28,7 +28,13 @@ const TOOLS: &[&str] = &[
 ];
 
 /// Puts the sandbox's specification together.
-pub(super) fn spec(inputs: &Inputs, lent: &Lent, ca: &SessionCa, session: &SessionId) -> Result<Spec, Failure> {
+pub(super) fn spec(
+    inputs: &Inputs,
+    lent: &Lent,
+    ca: &SessionCa,
+    session: &SessionId,
+    workspace_layer: Option<Layer>,
+) -> Result<Spec, Failure> {
     let trust = trust::files(ca, &host_trust()?, SystemTime::now());
     let mut command = inputs.command.clone();
     command[0] = inputs.program.clone().into();
@@ -43,6 +49,7 @@ pub(super) fn spec(inputs: &Inputs, lent: &Lent, ca: &SessionCa, session: &Sessi
         command,
         environment: environment(inputs, lent, trust.variables, session),
         workspace: inputs.workspace.clone(),
+        workspace_layer,
         directory: inputs.workspace.clone(),
         home: inputs.home.clone(),
         read_only,
