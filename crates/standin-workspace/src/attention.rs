@@ -55,7 +55,7 @@ pub(crate) fn of(change: &Change, upper: BorrowedFd<'_>, host: BorrowedFd<'_>) -
 
 /// Whether a link's own words lead out. The directories on the way to the link are none themselves, so leading `..` mean
 /// what they say; after any other name they may not, for it may be a link.
-fn leads_out(path: &Path, target: &[u8]) -> bool {
+pub(crate) fn leads_out(path: &Path, target: &[u8]) -> bool {
     let target = Path::new(std::ffi::OsStr::from_bytes(target));
     let mut depth = path.components().count().saturating_sub(1);
     let mut below = false;

@@ -5,6 +5,8 @@
 //! by an agent: no link is followed ([`tree`]), no name or content reaches a terminal as it is ([`printable`]), and what
 //! the host would run without being asked is told apart ([`attention`]).
 //!
+//! [`repository`] looks at a workspace as it is, for what the host's next git or editor would run.
+//!
 //! Nothing in here changes the upper directory, which may be mounted: what is left to do is always the difference between
 //! it and the workspace as they are. So everything can be broken off and done again.
 
@@ -13,6 +15,7 @@ mod attention;
 pub mod changes;
 pub mod diff;
 pub mod printable;
+pub mod repository;
 pub mod store;
 mod tree;
 

@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Apply(ApplyArguments),
     /// Forget what a session changed in its copy of the workspace
     Discard(DiscardArguments),
+    /// Find what the next git, editor or agent on this host would run
+    CheckRepo(CheckRepoArguments),
     /// Print completions for a shell
     Completions {
         /// For which shell
@@ -155,4 +157,23 @@ pub(crate) struct DiscardArguments {
     /// The changes of this session instead of the last one's
     #[arg(long, value_name = "ID")]
     pub(crate) session: Option<String>,
+}
+
+/// Looks through a directory for what runs without being asked for: settings of git that name programs (core.fsmonitor,
+/// core.hooksPath, filters, aliases, …), hooks, bare repositories, pointers to other repositories, links that lead out,
+/// tasks that run when an editor opens the directory, hooks and servers of agents, .envrc. Nothing of it is run to find out.
+///
+/// Each is printed with its file and line, and what mends it. The exit code is 1 if there is any. Some may be yours, such as
+/// an editor's interpreter; what an agent put there since you last looked is not.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  standin check-repo
+  standin check-repo ~/src/cloned --json | jq -r .what")]
+pub(crate) struct CheckRepoArguments {
+    /// The directory [default: the repository that the current one is in]
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
 }

@@ -39,6 +39,7 @@ fn dispatch(cli: Cli) -> Result<i32, exit::Failure> {
         Command::Diff(arguments) => workspace::diff(&arguments),
         Command::Apply(arguments) => workspace::apply(&arguments),
         Command::Discard(arguments) => workspace::discard(&arguments),
+        Command::CheckRepo(arguments) => workspace::check_repo::check_repo(&arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "standin", &mut io::stdout());
             Ok(exit::SUCCESS)

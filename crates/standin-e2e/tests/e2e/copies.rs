@@ -266,3 +266,31 @@ fn what_changed_on_the_host_is_said_and_left() {
     assert!(caller.says(&["apply", "--force"]).contains("1 changes applied"));
     assert_eq!(read(caller.host("a")).unwrap(), b"session\n");
 }
+
+#[test]
+fn a_repository_is_checked_without_running_anything_of_it() {
+    let caller = Caller::new();
+    repository(&caller);
+    let output = caller.program(binary("standin")).arg("check-repo").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    caller.host_git(&["config", "core.sshCommand", "touch ran"]);
+    create_dir(caller.host("directory/\x1b[2J")).unwrap();
+    write(caller.host("directory/\x1b[2J/.mcp.json"), r#"{"mcpServers":{"\u001b]0;x\u0007":{}}}"#).unwrap();
+    // From below it, as git looks for its directory.
+    let check = |words: &[&str]| {
+        let mut standin = caller.program(binary("standin"));
+        let output = standin.arg("check-repo").args(words).current_dir(caller.host("directory/deep")).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, text) = check(&[]);
+    assert_eq!(code, Some(1));
+    let expected = ".git/config:6: core.sshcommand = touch ran: git runs it\n    \
+                    mend: git config --file .git/config --unset-all core.sshcommand\n\
+                    \"directory/\\033[2J/.mcp.json\":1: mcpServers: the agent starts these servers\n";
+    assert!(text.starts_with(expected), "{text}");
+    let (code, text) = check(&["--json"]);
+    assert_eq!(code, Some(1));
+    let rows: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((rows.len(), &rows[0]["line"], &rows[0]["path"]), (2, &6.into(), &".git/config".into()));
+    assert!(!text.contains('\x1b') && !caller.host("ran").exists());
+}

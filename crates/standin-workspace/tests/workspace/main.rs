@@ -6,6 +6,7 @@ mod applying;
 mod attacks;
 mod comparing;
 mod differences;
+mod repositories;
 
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use standin_workspace::store::Lock;

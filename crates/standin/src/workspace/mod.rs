@@ -1,5 +1,6 @@
 //! `standin diff`, `apply` and `discard`: what a session changed in its copy of the workspace.
 
+pub(crate) mod check_repo;
 mod show;
 
 use crate::cli::{ApplyArguments, DiffArguments, DiscardArguments};

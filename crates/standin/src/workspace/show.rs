@@ -130,7 +130,7 @@ fn side(node: &Node) -> Side {
 }
 
 /// JSON escapes C0 controls; what else steers a terminal is beyond ASCII.
-fn ascii(json: &str) -> String {
+pub(super) fn ascii(json: &str) -> String {
     let mut all = String::with_capacity(json.len());
     for c in json.chars() {
         if c.is_ascii() && c != '\u{7f}' {
