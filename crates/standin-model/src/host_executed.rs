@@ -133,7 +133,6 @@ const GIT_DATA: &[&str] = &[
     "packed-refs",
     "shallow",
     "description",
-    "branches",
 ];
 /// What git obeys in the directories of submodules and worktrees, which lie below its own.
 const GIT_OBEYED: &[&str] = &[
@@ -233,6 +232,7 @@ mod tests {
             (".git/logs/HEAD", None),
             (".git/rebase-merge/git-rebase-todo", Some(GIT)),
             (".git/whatever-comes", Some(GIT)),
+            (".git/branches/origin", Some(GIT)),
             (".git/modules/refs/config", Some(GIT)),
             (".git/modules/a/b/hooks/post-checkout", Some(GIT)),
             (".git/modules/a/HEAD", None),

@@ -10,10 +10,10 @@ use crate::changes::{Change, ChangesError, Kind, changes};
 use crate::store::{Record, Session, StoreError, changed_at};
 use crate::tree;
 use rustix::fs::{
-    AtFlags, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, fchmod, fchown, fsetxattr, fstat, futimens,
-    mkdirat, openat, renameat, renameat_with, symlinkat, unlinkat,
+    AtFlags, Mode, OFlags, RenameFlags, SeekFrom, Stat, Timespec, Timestamps, fchmod, fchown, fsetxattr, fstat,
+    ftruncate, futimens, mkdirat, openat, renameat, renameat_with, seek, symlinkat, unlinkat,
 };
-use rustix::io::Errno;
+use rustix::io::{Errno, pread, pwrite};
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -219,7 +219,7 @@ impl Writer<'_> {
             Kind::Link(target) => {
                 let unfinished = self.unfinished(parent)?;
                 symlinkat(target.as_slice(), parent, &unfinished)?;
-                place(parent, &unfinished, name, old.as_ref())?;
+                cleared(parent, &unfinished, place(parent, &unfinished, name, old.as_ref()))?;
             }
             Kind::Special => return Err(Stopped::Here(NotApplied::WantsALook(Attention::Special))),
         }
@@ -237,10 +237,7 @@ impl Writer<'_> {
             let (_, name) = tree::split(&change.path);
             place(parent, &unfinished, name, old)
         });
-        if written.is_err() {
-            unlinkat(parent, &unfinished, AtFlags::empty())?;
-        }
-        written
+        cleared(parent, &unfinished, written)
     }
 
     fn fill(&self, source: &OwnedFd, target: &OwnedFd, mode: u32, old: Option<&Stat>) -> Result<(), Stopped> {
@@ -248,18 +245,7 @@ impl Writer<'_> {
         if tree::kind(&before) != rustix::fs::FileType::RegularFile {
             return Err(Stopped::Here(NotApplied::BeingWritten));
         }
-        let mut buffer = vec![0; CHUNK];
-        loop {
-            if (self.stop)() {
-                return Err(Stopped::Asked);
-            }
-            let length = match rustix::io::read(source, &mut buffer) {
-                Ok(0) => break,
-                Err(Errno::INTR) => continue,
-                other => other?,
-            };
-            write_all(target, &buffer[..length])?;
-        }
+        self.copy(source, target, u64::try_from(before.st_size).unwrap_or_default())?;
         for (name, value) in tree::attributes(source.as_fd(), true)? {
             fsetxattr(target, name.as_slice(), &value, rustix::fs::XattrFlags::empty())?;
         }
@@ -275,6 +261,37 @@ impl Writer<'_> {
         let now = fstat(source)?;
         let unchanged = (now.st_size, changed_at(&now)) == (before.st_size, changed_at(&before));
         if unchanged { Ok(()) } else { Err(Stopped::Here(NotApplied::BeingWritten)) }
+    }
+
+    /// Copies what is data. What was never written stays unwritten: a session can make a file longer than any disk.
+    fn copy(&self, source: &OwnedFd, target: &OwnedFd, size: u64) -> Result<(), Stopped> {
+        let mut buffer = vec![0; CHUNK];
+        let mut at = 0;
+        while at < size {
+            at = match seek(source, SeekFrom::Data(at)) {
+                Err(Errno::NXIO) => break, // nothing but a hole
+                Err(Errno::INVAL) => at,   // a file system that does not tell
+                other => other?,
+            };
+            let end = match seek(source, SeekFrom::Hole(at)) {
+                Err(Errno::INVAL) => size,
+                other => other?,
+            };
+            while at < end {
+                if (self.stop)() {
+                    return Err(Stopped::Asked);
+                }
+                let wanted = usize::try_from(end - at).unwrap_or(CHUNK).min(CHUNK);
+                let length = match pread(source, &mut buffer[..wanted], at) {
+                    Ok(0) => return Err(Stopped::Here(NotApplied::BeingWritten)),
+                    Err(Errno::INTR) => continue,
+                    other => other?,
+                };
+                write_all_at(target, &buffer[..length], at)?;
+                at += length as u64;
+            }
+        }
+        Ok(ftruncate(target, size)?)
     }
 
     /// A name beside the place; what an earlier attempt left there is removed.
@@ -363,13 +380,24 @@ fn keep_owner(target: &OwnedFd, old: &Stat) -> Result<(), Errno> {
     }
 }
 
-fn write_all(target: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
+fn write_all_at(target: &OwnedFd, mut bytes: &[u8], mut at: u64) -> Result<(), Errno> {
     while !bytes.is_empty() {
-        match rustix::io::write(target, bytes) {
-            Ok(length) => bytes = bytes.get(length..).unwrap_or_default(),
+        match pwrite(target, bytes, at) {
+            Ok(length) => {
+                bytes = bytes.get(length..).unwrap_or_default();
+                at += length as u64;
+            }
             Err(Errno::INTR) => {}
             Err(error) => return Err(error),
         }
     }
     Ok(())
+}
+
+/// Removes the unfinished file if it did not get into its place.
+fn cleared(parent: BorrowedFd<'_>, unfinished: &Path, written: Result<(), Stopped>) -> Result<(), Stopped> {
+    if written.is_err() {
+        unlinkat(parent, unfinished, AtFlags::empty())?;
+    }
+    written
 }

@@ -178,6 +178,20 @@ print(sorted(os.listdir(".")), sorted(os.listdir("d")))"#;
 }
 
 #[test]
+fn sockets_of_the_host_in_the_workspace_answer_nobody() {
+    let caller = Caller::new();
+    let _listener = std::os::unix::net::UnixListener::bind(caller.host("socket")).unwrap();
+    let script = "import socket; s = socket.socket(socket.AF_UNIX)\n\
+                  try: s.connect('socket'); print('connected')\n\
+                  except OSError as error: print(error.strerror)";
+    let run = |flags: &[&str]| {
+        let mut standin = caller.program(binary("standin"));
+        succeeds(standin.arg("run").args(flags).args(["--", "/usr/bin/python3", "-c", script])).0
+    };
+    assert_eq!(run(&["--cow"]), "Connection refused\n");
+}
+
+#[test]
 fn while_it_runs_changes_are_shown_and_taken_but_not_forgotten() {
     let caller = Caller::new();
     write(caller.host("a"), "a\n").unwrap();

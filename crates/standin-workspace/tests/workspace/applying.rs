@@ -236,3 +236,42 @@ fn what_changes_on_the_host_meanwhile_is_left_even_by_force() {
     let why = "it is being changed on the host";
     assert_eq!((applied.done, left(&applied)), (0, ["a", "b", "made"].map(|name| format!("{name}: {why}")).to_vec()));
 }
+
+#[test]
+fn what_a_session_never_wrote_takes_no_room() {
+    let it = Fixture::new(plain);
+    let long = fs::File::create(it.upper("long")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&long, b"start", 0).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&long, b"middle", 3 << 40).unwrap();
+    long.set_len(8 << 40).unwrap();
+    assert_eq!(it.apply(&[]).done, 1);
+    let made = fs::File::open(it.host("long")).unwrap();
+    let stat = made.metadata().unwrap();
+    assert!(stat.len() == 8 << 40 && stat.blocks() < 1000, "{stat:?}");
+    let mut text = [0; 8];
+    std::os::unix::fs::FileExt::read_exact_at(&made, &mut text, 3 << 40).unwrap();
+    assert_eq!(&text, b"middle\0\0");
+}
+
+#[test]
+fn a_directory_that_is_kept_is_not_replaced() {
+    let it = Fixture::new(|host| {
+        plain(host);
+        create_dir(host.join("e")).unwrap();
+        write(host.join("e/f"), "f").unwrap();
+    });
+    symlink("a", it.upper("d")).unwrap();
+    write(it.upper("e"), "a file now").unwrap();
+    for path in ["d/since", "e/since"] {
+        write(it.host(path), "hosts").unwrap();
+    }
+    let why = "the directory is not empty";
+    let applied = it.apply(&[]);
+    let expected = ["d: ", "d/since: ", "e: ", "e/since: "];
+    assert!(left(&applied).iter().zip(expected).all(|(line, start)| line.starts_with(start)), "{:?}", applied.left);
+    assert_eq!(left(&applied).iter().filter(|line| line.ends_with(why)).count(), 2);
+    assert_eq!(
+        it.workspace(),
+        ["a 644 a", "b 644 b", "d/", "d/since 644 hosts", "e/", "e/since 644 hosts", "link -> a"]
+    );
+}
