@@ -29,10 +29,12 @@ impl Layers {
 pub(crate) fn mount(layers: &Layers, target: &Path) -> io::Result<()> {
     // By descriptor: no path has to be escaped, and none of the host's shows in the sandbox's /proc/self/mountinfo.
     // `userxattr` because a user namespace may not write trusted attributes. Without an index nothing has to be kept of
-    // hard links: a name that is written gets a file of its own.
+    // hard links: a name that is written gets a file of its own. `volatile` because the end of any other overlay writes
+    // out all that its file system has waiting, whoever wrote it: on a busy machine that takes seconds. What is in an upper
+    // directory after the machine went down is told apart by the store.
     let name = |layer: &OwnedFd| format!("/proc/self/fd/{}", layer.as_raw_fd());
     let (lower, upper, work) = (name(&layers.lower), name(&layers.upper), name(&layers.work));
-    let options = format!("lowerdir={lower},upperdir={upper},workdir={work},userxattr,index=off");
+    let options = format!("lowerdir={lower},upperdir={upper},workdir={work},userxattr,index=off,volatile");
     let target_name = sys::c_path(target)?;
     let flags = libc::MS_NOSUID | libc::MS_NODEV;
     sys::mount(c"overlay", &target_name, c"overlay", flags, &sys::c_path(Path::new(&options))?)?;

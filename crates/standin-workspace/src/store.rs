@@ -41,6 +41,8 @@ struct Facts {
     workspace: PathBuf,
     /// By the kernel's clock, as it stamps files.
     began: Time,
+    /// Which run of the kernel's it was.
+    boot: String,
 }
 
 /// Why something of the store is not to be had.
@@ -98,7 +100,8 @@ impl Store {
         let mode = fs::metadata(workspace).map_err(|e| access(workspace, e))?.permissions();
         fs::set_permissions(&upper, mode).map_err(|e| access(&upper, e))?;
         let stamp = statat(rustix::fs::CWD, &upper, AtFlags::SYMLINK_NOFOLLOW).map_err(|e| access(&upper, e.into()))?;
-        let facts = Facts { version: VERSION, workspace: workspace.to_owned(), began: changed_at(&stamp) };
+        let facts =
+            Facts { version: VERSION, workspace: workspace.to_owned(), began: changed_at(&stamp), boot: boot()? };
         let path = directory.join("session.json");
         let text = serde_json::to_vec(&facts).map_err(|source| StoreError::Format { path: path.clone(), source })?;
         fs::write(&path, text).map_err(|e| access(&path, e))?;
@@ -182,6 +185,18 @@ impl Session {
         }
     }
 
+    /// Notes that its command has ended.
+    pub fn end(&self) -> Result<(), StoreError> {
+        let path = self.directory.join("ended");
+        File::create(&path).map(drop).map_err(|e| access(&path, e))
+    }
+
+    /// Whether the machine went down while it ran. Overlays are told not to wait for disks, so what it wrote last may be
+    /// there in part only.
+    pub fn was_cut_off(&self) -> Result<bool, StoreError> {
+        Ok(self.facts.boot != boot()? && !self.directory.join("ended").exists())
+    }
+
     /// Keeps others from applying or discarding at the same time.
     pub fn claim(&self) -> Result<Lock, StoreError> {
         self.lock("applying", "is being applied or discarded by another command")
@@ -193,7 +208,7 @@ impl Session {
         let _alone = self.claim()?;
         let directory = tree::root(&self.directory).map_err(|e| access(&self.directory, e.into()))?;
         // What tells that there is a session goes last, so that a discard that was broken off can be done again.
-        for name in ["work", "upper", "applied", "applying", "running", "session.json"] {
+        for name in ["work", "upper", "applied", "applying", "running", "ended", "session.json"] {
             tree::remove(directory.as_fd(), Path::new(name))
                 .map_err(|e| access(&self.directory.join(name), e.into()))?;
         }
@@ -287,6 +302,12 @@ impl Stamp {
 /// When anything of a file last changed; unlike its modification time nobody sets that.
 pub(crate) fn changed_at(stat: &Stat) -> Time {
     (stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or_default())
+}
+
+/// The kernel's name for its own run.
+fn boot() -> Result<String, StoreError> {
+    let path = Path::new("/proc/sys/kernel/random/boot_id");
+    fs::read_to_string(path).map(|text| text.trim().to_owned()).map_err(|e| access(path, e))
 }
 
 fn access(path: &Path, source: io::Error) -> StoreError {

@@ -275,3 +275,18 @@ fn a_directory_that_is_kept_is_not_replaced() {
         ["a 644 a", "b 644 b", "d/", "d/since 644 hosts", "e/", "e/since 644 hosts", "link -> a"]
     );
 }
+
+#[test]
+fn a_session_that_ran_when_the_machine_went_down_is_known() {
+    let it = Fixture::new(plain);
+    assert!(!it.session.was_cut_off().unwrap());
+    let store = Store::within(&it.outside("../state"));
+    let facts = it.outside("../state/workspaces/20260101-0/session.json");
+    let mut told: serde_json::Value = serde_json::from_slice(&fs::read(&facts).unwrap()).unwrap();
+    told["boot"] = "another".into();
+    write(&facts, told.to_string()).unwrap();
+    let again = || store.session("20260101-0").unwrap().unwrap();
+    assert!(again().was_cut_off().unwrap());
+    again().end().unwrap();
+    assert!(!again().was_cut_off().unwrap());
+}

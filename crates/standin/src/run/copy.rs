@@ -35,6 +35,7 @@ impl Copy {
     pub(super) fn end(mut self) -> Result<String, Failure> {
         drop(self.running.take());
         let Some(session) = self.session.take() else { return Ok(String::new()) };
+        session.end().map_err(|error| Failure::because("cannot note the end of the copy", &error))?;
         let found = changes(&session).map_err(|error| Failure::because("cannot tell what was changed", &error))?;
         if found.changes.is_empty() && found.unreadable.is_empty() {
             session.discard().map_err(|error| Failure::because("cannot remove an empty copy", &error))?;

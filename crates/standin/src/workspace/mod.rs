@@ -84,12 +84,16 @@ fn session(named: Option<&str>) -> Result<Session, Failure> {
         Some(id) => store.session(id),
         None => store.last_of(&here()?),
     };
-    found.map_err(|error| cannot("find the session", &error))?.ok_or_else(|| {
+    let session = found.map_err(|error| cannot("find the session", &error))?.ok_or_else(|| {
         let what = named.map_or_else(|| "this directory".to_owned(), |id| format!("session {id}"));
         Failure::new(format!("no changes of {what} are kept"))
             .hint("`standin run --cow -- COMMAND` keeps them")
             .code(exit::CHECK_FAILED)
-    })
+    })?;
+    if session.was_cut_off().map_err(|error| cannot("find the session", &error))? {
+        exit::say("the machine went down while this session ran: what it wrote last may be there in part only");
+    }
+    Ok(session)
 }
 
 fn here() -> Result<PathBuf, Failure> {
