@@ -20,6 +20,20 @@ fn claude_code_works_with_a_stand_in() {
 }
 
 #[test]
+fn claude_code_works_on_a_copy() {
+    let clients = clients();
+    let flags = ["--cow", "--ro", &clients];
+    let rig = Rig::new(&["api.anthropic.com"]).with(&flags).variable("ANTHROPIC_API_KEY", ANTHROPIC_KEY);
+    let claude = format!(
+        "{clients}/node_modules/.bin/claude -p --dangerously-skip-permissions 'write the proof'; cat proof.txt"
+    );
+    let outcome = rig.script(&claude).succeeded();
+    assert!(outcome.stdout.ends_with("made-by-the-tool\n"), "{}\n{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stderr.contains("in the workspace's copy"), "{}", outcome.stderr);
+    assert!(!rig.workspace().join("proof.txt").exists());
+}
+
+#[test]
 fn codex_works_with_a_stand_in() {
     let clients = clients();
     let rig = Rig::new(&["api.openai.com"]).with(&["--ro", &clients]).variable("CODEX_API_KEY", OPENAI_KEY);
