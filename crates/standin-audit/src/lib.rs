@@ -11,7 +11,7 @@ mod record;
 mod schema;
 mod writer;
 
-pub use reader::{AuditReader, ReadError, RecordRow, SessionRow};
+pub use reader::{AuditReader, FileRow, ReadError, RecordRow, SessionRow};
 pub use record::{Kind, Outcome, Record, Verdict};
 pub use schema::SchemaError;
-pub use writer::{AuditClosed, AuditError, AuditLog, AuditSink, SessionStart, SessionSummary, Ticket};
+pub use writer::{AuditClosed, AuditError, AuditLog, AuditSink, RefusedFile, SessionStart, SessionSummary, Ticket};

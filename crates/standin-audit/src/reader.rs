@@ -72,6 +72,19 @@ pub struct RecordRow {
     pub detail: Option<String>,
 }
 
+/// A change of a file that was refused.
+#[derive(Clone, Debug, Serialize)]
+pub struct FileRow {
+    /// `file`, to tell it from records of exchanges.
+    pub kind: &'static str,
+    /// When: microseconds since 1970-01-01 UTC.
+    pub at_us: i64,
+    /// The file.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}
+
 /// Why the log cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -113,6 +126,18 @@ impl AuditReader {
         let Some(keys) = number.map(schema::keys) else { return Ok(Vec::new()) };
         let mut query = self.0.prepare("SELECT * FROM record WHERE key >= ? AND key < ? ORDER BY key")?;
         let rows = query.query_map([keys.start, keys.end], record_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The changes of files that a session was refused.
+    pub fn files(&self, session: &str) -> Result<Vec<FileRow>, ReadError> {
+        let mut query = self.0.prepare(
+            "SELECT at_us, path, reason FROM file JOIN session ON session.number = file.session WHERE session.id = ? \
+             ORDER BY file.id",
+        )?;
+        let rows = query.query_map([session], |row| {
+            Ok(FileRow { kind: "file", at_us: row.get("at_us")?, path: row.get("path")?, reason: row.get("reason")? })
+        })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }

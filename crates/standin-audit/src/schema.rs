@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Written to `user_version`; a file of a newer version is not touched.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// How long one process waits while another commits.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -78,6 +78,18 @@ pub(crate) fn keys(session: i64) -> std::ops::Range<i64> {
 pub(crate) fn number(key: i64) -> i64 {
     key & ((1 << SHIFT) - 1)
 }
+
+/// Since version 3: changes of files that were refused.
+const FILES: &str = "
+CREATE TABLE file (
+    session INTEGER NOT NULL REFERENCES session(number),
+    id INTEGER NOT NULL,
+    at_us INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (session, id)
+) STRICT, WITHOUT ROWID;
+";
 
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -155,8 +167,11 @@ pub(crate) fn open_for_writing(directory: &Path) -> Result<Connection, SchemaErr
         let found = version(&db)?;
         if found < VERSION {
             let change = db.transaction()?;
-            let upgrade = UPGRADE.replace("{TABLES}", TABLES).replace("{SHIFT}", &SHIFT.to_string());
-            change.execute_batch(if found == 0 { TABLES } else { &upgrade })?;
+            if found < 2 {
+                let upgrade = UPGRADE.replace("{TABLES}", TABLES).replace("{SHIFT}", &SHIFT.to_string());
+                change.execute_batch(if found == 0 { TABLES } else { &upgrade })?;
+            }
+            change.execute_batch(FILES)?;
             change.pragma_update(None, "user_version", VERSION)?;
             change.commit()?;
         }

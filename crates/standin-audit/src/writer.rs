@@ -48,6 +48,17 @@ pub struct SessionSummary {
     pub bytes_out: u64,
     /// Bytes of response bodies.
     pub bytes_in: u64,
+    /// Changes of files that were refused.
+    pub refused_files: u64,
+}
+
+/// A change of a file that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedFile {
+    /// The file.
+    pub path: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// No record can be taken, so nothing may happen.
@@ -74,6 +85,7 @@ pub enum AuditError {
 
 enum Message {
     Record(Box<Record>),
+    File(RefusedFile),
     End { exit_code: Option<i32> },
 }
 
@@ -107,6 +119,11 @@ impl AuditSink {
     /// Reserves room for one record; waits while the queue is full.
     pub async fn reserve(&self) -> Result<Ticket, AuditClosed> {
         self.0.clone().reserve_owned().await.map(Ticket).map_err(|_| AuditClosed)
+    }
+
+    /// Puts a refused change of a file on record; waits while the queue is full.
+    pub async fn refused_file(&self, file: RefusedFile) -> Result<(), AuditClosed> {
+        self.0.send(Message::File(file)).await.map_err(|_| AuditClosed)
     }
 }
 
@@ -171,6 +188,13 @@ fn write_batch(
                 Message::Record(record) => {
                     insert_record(&mut insert, session, record)?;
                     summary.add(record);
+                }
+                Message::File(file) => {
+                    summary.refused_files += 1;
+                    transaction.execute(
+                        "INSERT INTO file VALUES (?, ?, ?, ?, ?)",
+                        params![session, signed(summary.refused_files), now_us(), file.path, file.reason],
+                    )?;
                 }
                 Message::End { exit_code } => end = Some(End(*exit_code)),
             }

@@ -15,6 +15,7 @@ pub mod id;
 pub mod limits;
 pub mod parent;
 pub mod pattern;
+pub mod protected;
 pub mod rule;
 pub mod slot;
 pub mod spelling;

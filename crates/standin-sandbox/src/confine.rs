@@ -1,5 +1,7 @@
 //! The last doors: no new privileges, no capabilities, Landlock, seccomp.
 
+use crate::broker::CHANGERS;
+use crate::plan::Files;
 use crate::step::{At, Step, StepError};
 use crate::sys;
 use landlock::{
@@ -7,6 +9,7 @@ use landlock::{
     Scope,
 };
 use std::io;
+use std::os::fd::OwnedFd;
 
 /// Gives up privileges, in the order in which each is still possible.
 pub(crate) fn drop_privileges() -> Result<(), StepError> {
@@ -18,23 +21,41 @@ pub(crate) fn drop_privileges() -> Result<(), StepError> {
     }
     // Before seccomp and Landlock, which ask for it, and so that no setuid program regains what was dropped.
     sys::prctl(libc::PR_SET_NO_NEW_PRIVS, 1).at(Step::Seccomp)?;
-    sys::drop_capabilities().at(Step::Seccomp)
+    sys::drop_capabilities_but(0).at(Step::Seccomp)
 }
 
-/// A second wall behind the mount view: no mounting, no reaching of the first process by signals or of other
-/// namespaces' abstract sockets, where the kernel can.
-pub(crate) fn landlock() -> Result<(), StepError> {
+/// `CAP_SYS_PTRACE`, over the sandbox only: arguments of processes that made themselves undumpable are read, too.
+const SYS_PTRACE: u32 = 1 << 19;
+
+/// The process outside, once the sandbox's first process exists: with the rights of the command, and a look into it.
+pub(crate) fn keep_for_broker() -> Result<(), StepError> {
+    sys::drop_capabilities_but(SYS_PTRACE).at(Step::Broker)
+}
+
+/// A second wall behind the mount view (no mounting, no reaching of the first process by signals or of other namespaces'
+/// abstract sockets, where the kernel can), and the floor below the broker of files: by itself the command changes nothing
+/// but what is native.
+pub(crate) fn landlock(files: &Files) -> Result<(), StepError> {
     // Of later versions we take what there is, but a kernel without any would leave the wall out in silence.
     sys::landlock_version().at(Step::Landlock)?;
     let restrict = || -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let all = AccessFs::from_all(ABI::V3);
-        Ruleset::default()
+        let read = AccessFs::from_read(ABI::V3);
+        // Sockets hold no contents, so their names do not matter.
+        let everywhere = read | AccessFs::MakeSock;
+        let mut rules = Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(all)?
             .scope(Scope::AbstractUnixSocket | Scope::Signal)?
             .create()?
-            .add_rule(PathBeneath::new(PathFd::new("/")?, all))?
-            .restrict_self()?;
+            .add_rule(PathBeneath::new(PathFd::new("/")?, everywhere))?;
+        for (path, writable) in &files.native {
+            // Not every directory of the list is there on every host.
+            if let Ok(directory) = PathFd::new(path) {
+                rules = rules.add_rule(PathBeneath::new(directory, if *writable { all } else { read }))?;
+            }
+        }
+        rules.restrict_self()?;
         Ok(())
     };
     restrict().map_err(io::Error::other).at(Step::Landlock)
@@ -122,9 +143,10 @@ const NEW_NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWUTS
     | libc::CLONE_NEWCGROUP;
 
-/// Installs the filter. The last step before the command: nothing of ours needs what it refuses.
-pub(crate) fn seccomp() -> Result<(), StepError> {
-    sys::install_seccomp(&filter()).at(Step::Seccomp)
+/// Installs the filter. The last step before the command: nothing of ours needs what it refuses, or asks the broker about,
+/// who answers on what is returned.
+pub(crate) fn seccomp() -> Result<OwnedFd, StepError> {
+    sys::notify::install_listener(&filter()).at(Step::Seccomp)
 }
 
 /// A program with this bit runs as its owner, and what is written here belongs to the caller outside: in a root's workspace
@@ -164,6 +186,8 @@ fn filter() -> Vec<libc::sock_filter> {
         jump_unless(libc::BPF_JGE, X32, 0, 1),
         give(errno(ENOSYS)),
     ];
+    // First, because they are the most frequent of those whose arguments are looked at.
+    openers(&mut program);
     for call in ABSENT {
         program.extend([jump_unless(libc::BPF_JEQ, number(*call), 0, 1), give(errno(ENOSYS))]);
     }
@@ -200,24 +224,44 @@ fn filter() -> Vec<libc::sock_filter> {
             give(errno(EPERM)),
         ],
     );
-    no_set_user_id(&mut program);
+    for (call, mode) in MODE_SETTERS {
+        let refuse = [argument(*mode), jump_unless(libc::BPF_JSET, SET_USER_ID, 0, 1), give(errno(EPERM))];
+        let rest = if CHANGERS.contains(call) { libc::SECCOMP_RET_USER_NOTIF } else { libc::SECCOMP_RET_ALLOW };
+        when(&mut program, *call, &[refuse.as_slice(), &[give(rest)]].concat());
+    }
+    for call in CHANGERS {
+        program.extend([jump_unless(libc::BPF_JEQ, number(*call), 0, 1), give(libc::SECCOMP_RET_USER_NOTIF)]);
+    }
     program.push(give(libc::SECCOMP_RET_ALLOW));
     program
 }
 
-/// No file gets the set-user-ID bit.
-fn no_set_user_id(program: &mut Vec<libc::sock_filter>) {
-    let argument = |number: u32| load(ARGUMENT_0 + number * ARGUMENT_BYTES);
-    let refuse = [jump_unless(libc::BPF_JSET, SET_USER_ID, 0, 1), give(errno(EPERM))];
-    for (call, mode) in MODE_SETTERS {
-        when(program, *call, &[argument(*mode), refuse[0], refuse[1]]);
-    }
+/// Opening: no file gets the set-user-ID bit; the broker is asked about what writes or makes.
+fn openers(program: &mut Vec<libc::sock_filter>) {
+    let nameless = libc::O_TMPFILE & !libc::O_DIRECTORY;
     // Without these flags there is no mode: the argument is whatever was in its register.
-    let makes = (libc::O_CREAT | (libc::O_TMPFILE & !libc::O_DIRECTORY)).cast_unsigned();
+    let makes = (libc::O_CREAT | nameless).cast_unsigned();
+    let changes = (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | nameless).cast_unsigned();
+    // A descriptor of this kind has no contents, whatever the other flags.
+    let path_only = libc::O_PATH.cast_unsigned();
     for (call, flags, mode) in OPENERS {
-        let makes = [argument(*flags), jump_unless(libc::BPF_JSET, makes, 0, 3), argument(*mode)];
-        when(program, *call, &[makes.as_slice(), &refuse].concat());
+        let body = [
+            argument(*flags),
+            jump_unless(libc::BPF_JSET, path_only, 7, 0), // to the end: allowed
+            jump_unless(libc::BPF_JSET, makes, 0, 4),
+            argument(*mode),
+            jump_unless(libc::BPF_JSET, SET_USER_ID, 0, 1),
+            give(errno(EPERM)),
+            argument(*flags),
+            jump_unless(libc::BPF_JSET, changes, 0, 1),
+            give(libc::SECCOMP_RET_USER_NOTIF),
+        ];
+        when(program, *call, &body);
     }
+}
+
+fn argument(number: u32) -> libc::sock_filter {
+    load(ARGUMENT_0 + number * ARGUMENT_BYTES)
 }
 
 /// Runs `body` for one call; what it lets pass is allowed.

@@ -4,7 +4,8 @@
 //! the plan at descriptor 4. That process never held a secret: what it could leak, it does not have
 //! (THREATS 99, 105).
 
-use crate::launch::{CONTROL_FD, PLAN_FD};
+use crate::broker;
+use crate::launch::{CONTROL_FD, PLAN_FD, REPORTS_FD};
 use crate::plan::Plan;
 use crate::step::{At, Step, StepError};
 use crate::sys::{self, Fork};
@@ -24,7 +25,7 @@ pub(crate) const TERMINAL: u8 = 2;
 pub(crate) const FAILED: u8 = 3;
 
 /// What our two processes exit with when the sandbox could not be made (as `env` and shells use it).
-const NOT_STARTED: i32 = 125;
+pub(crate) const NOT_STARTED: i32 = 125;
 
 /// Enters the sandbox and runs the command. Called first thing in `main`, while there is one thread.
 pub fn init_main() -> ! {
@@ -54,32 +55,59 @@ fn outside(control: &OwnedFd) -> Result<i32, StepError> {
     if plan.uid.1 == 0 && may_leave_groups {
         sys::clear_groups().at(Step::Identity)?;
     }
-    let namespaces = libc::CLONE_NEWUSER
-        | libc::CLONE_NEWNS
-        | libc::CLONE_NEWPID
-        | libc::CLONE_NEWNET
-        | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWCGROUP;
-    sys::unshare(namespaces).at(Step::Namespaces)?;
+    sys::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS).at(Step::Namespaces)?;
     map_identity(&plan).at(Step::Identity)?;
+    // The broker sees the sandbox's files, for which it must be here already, and is in none of its other namespaces.
+    let (broker, listener) = start_broker(&plan)?;
+    let namespaces =
+        libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
+    sys::unshare(namespaces).at(Step::Namespaces)?;
     // The network comes before the files: it needs the host's /proc, and the launcher can begin to serve.
     let sockets = network::set_up()?;
     send(control.as_fd(), &[NETWORK], &[sockets.tcp.as_fd(), sockets.dns.as_fd()]).at(Step::SandboxNetwork)?;
     drop(sockets);
     // The next child is the first process of the pid namespace.
     match sys::fork().at(Step::Namespaces)? {
-        Fork::Child => inside(control.as_fd(), &plan, &signals),
+        Fork::Child => inside(control.as_fd(), listener, &plan, &signals),
         Fork::Parent(first) => {
+            drop(listener);
             // Our copy of the socket would keep the launcher waiting for the end of a start that has long ended.
             sys::dup2(2, CONTROL_FD).at(Step::Namespaces)?;
-            supervise::wait_for(first, false, &signals).at(Step::Exec)
+            supervise::wait_for(first, Some(broker), false, &signals).at(Step::Exec)
         }
     }
 }
 
+/// Starts the broker: its process, and where its listener is to be sent.
+fn start_broker(plan: &Plan) -> Result<(i32, OwnedFd), StepError> {
+    let (listener, sender) = socket_pair().at(Step::Broker)?;
+    let reports = sys::adopt(REPORTS_FD);
+    // Before the fork: when the child gets to run, the root may be the sandbox's already.
+    let proc = broker::take_proc().at(Step::Broker)?;
+    let outside = rustix::process::getpid();
+    match sys::fork().at(Step::Broker)? {
+        Fork::Child => {
+            drop(sender);
+            let run = || {
+                sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).at(Step::Broker)?;
+                // Who ended before that line sent no signal.
+                if rustix::process::getppid() != Some(outside) {
+                    return Ok(());
+                }
+                confine::keep_for_broker()?;
+                // Its copy would keep the launcher waiting for the end of the start.
+                sys::dup2(2, CONTROL_FD).at(Step::Broker)?;
+                broker::run(broker::Preparation { proc, listener, reports }, plan.files.clone()).at(Step::Broker)
+            };
+            // It cannot tell any more what it lacks, and the sandbox does not begin without it.
+            std::process::exit(run().map_or(NOT_STARTED, |()| 0))
+        }
+        Fork::Parent(broker) => Ok((broker, sender)),
+    }
+}
+
 /// The first process inside: makes the files and the terminal, starts the command, adopts orphans.
-fn inside(control: BorrowedFd<'_>, plan: &Plan, signals: &libc::sigset_t) -> ! {
+fn inside(control: BorrowedFd<'_>, listener: OwnedFd, plan: &Plan, signals: &libc::sigset_t) -> ! {
     let run = || {
         sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).at(Step::Namespaces)?;
         // Who died before that line sent no signal. The launcher's end of the socket closes when it dies, before the
@@ -93,11 +121,11 @@ fn inside(control: BorrowedFd<'_>, plan: &Plan, signals: &libc::sigset_t) -> ! {
         // beside us: nobody inside can read or trace this process.
         sys::prctl(libc::PR_SET_DUMPABLE, 0).at(Step::Seccomp)?;
         match sys::fork().at(Step::Exec)? {
-            Fork::Child => command(control, plan, terminal, signals),
+            Fork::Child => command(control, &listener, plan, terminal, signals),
             Fork::Parent(child) => {
-                drop(terminal);
+                drop((terminal, listener));
                 sys::dup2(2, CONTROL_FD).at(Step::Exec)?;
-                supervise::wait_for(child, true, signals).at(Step::Exec)
+                supervise::wait_for(child, None, true, signals).at(Step::Exec)
             }
         }
     };
@@ -109,7 +137,13 @@ fn inside(control: BorrowedFd<'_>, plan: &Plan, signals: &libc::sigset_t) -> ! {
 }
 
 /// The command's own process, up to its execution.
-fn command(control: BorrowedFd<'_>, plan: &Plan, tty: Option<OwnedFd>, signals: &libc::sigset_t) -> ! {
+fn command(
+    control: BorrowedFd<'_>,
+    listener: &OwnedFd,
+    plan: &Plan,
+    tty: Option<OwnedFd>,
+    signals: &libc::sigset_t,
+) -> ! {
     let run = || -> Result<(), StepError> {
         // A session of its own, so that it neither gets the caller's signals nor its terminal.
         rustix::process::setsid().at(Step::Exec)?;
@@ -124,8 +158,11 @@ fn command(control: BorrowedFd<'_>, plan: &Plan, tty: Option<OwnedFd>, signals: 
         // Everything from the control socket on; a leaked descriptor would be a way out.
         sys::close_on_exec_from(3).at(Step::Descriptors)?;
         sys::reset_signals(signals).at(Step::Exec)?;
-        confine::landlock()?;
-        confine::seccomp()?;
+        confine::landlock(&plan.files)?;
+        let asked = confine::seccomp()?;
+        // From here on opening and changing by path waits for the broker.
+        send(listener.as_fd(), &[0], &[asked.as_fd()]).at(Step::Broker)?;
+        drop(asked);
         let text = |bytes: &Vec<u8>| CString::new(bytes.clone()).map_err(io::Error::from);
         let arguments: Vec<CString> = plan.command.iter().map(text).collect::<Result<_, _>>().at(Step::Exec)?;
         let environment: Vec<CString> = plan.environment.iter().map(text).collect::<Result<_, _>>().at(Step::Exec)?;
@@ -138,6 +175,11 @@ fn command(control: BorrowedFd<'_>, plan: &Plan, tty: Option<OwnedFd>, signals: 
         report(control, &error);
     }
     std::process::exit(NOT_STARTED)
+}
+
+fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    Ok(socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
 }
 
 /// Fails if the launcher is gone.

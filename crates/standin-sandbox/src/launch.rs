@@ -5,6 +5,7 @@ use crate::init::{FAILED, INIT_ARGUMENT, NETWORK, TERMINAL};
 use crate::network;
 use crate::plan::Plan;
 use crate::probe;
+use crate::reports::Reports;
 use crate::step::Step;
 use crate::sys;
 use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
@@ -24,10 +25,14 @@ pub(crate) const CONTROL_FD: RawFd = 3;
 /// Where it finds the plan.
 pub(crate) const PLAN_FD: RawFd = 4;
 
+/// Where it finds the socket on which it reports what the broker of files refuses.
+pub(crate) const REPORTS_FD: RawFd = 5;
+
 /// A sandbox whose network exists; its command has not started yet, or has just.
 pub struct Prepared {
     child: Child,
     control: OwnedFd,
+    reports: OwnedFd,
     /// Captured connections, accepted from outside.
     pub tcp: std::net::TcpListener,
     /// Captured DNS queries.
@@ -39,6 +44,8 @@ pub struct Sandbox {
     child: Child,
     /// Our side of the command's terminal.
     pub terminal: Option<OwnedFd>,
+    /// On which the broker of files says what it refused: a message each. It closes when the sandbox has ended.
+    pub reports: Option<Reports>,
 }
 
 /// Why there is no sandbox.
@@ -70,20 +77,26 @@ pub enum LaunchError {
 /// Makes a sandbox and returns as soon as its network can be served. Call it from the main thread: the sandbox dies
 /// with the thread that made it.
 pub fn launch(plan: &Plan, program: &Path) -> Result<Prepared, LaunchError> {
-    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-        .map_err(|error| LaunchError::Spawn(error.into()))?;
+    let pair = || {
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .map_err(|error| LaunchError::Spawn(error.into()))
+    };
+    let ((ours, theirs), (reports, reporter)) = (pair()?, pair()?);
     let plan_file = write_plan(plan).map_err(LaunchError::Spawn)?;
-    let (control, plan_fd) = (theirs.as_raw_fd(), plan_file.as_raw_fd());
+    let handed = [theirs.as_raw_fd(), plan_file.as_raw_fd(), reporter.as_raw_fd()];
     let mut command = Command::new(program);
     command.arg(INIT_ARGUMENT).env_clear();
     let hand_over = move || {
         // Each may sit where the other is to go, so they move out of the way first: to numbers that are free, for a
         // caller may have left us any.
-        let high_control = sys::duplicate_from(control, PLAN_FD + 1)?;
-        let high_plan = sys::duplicate_from(plan_fd, PLAN_FD + 1)?;
+        let mut high = [0; 3];
+        for (high, handed) in high.iter_mut().zip(handed) {
+            *high = sys::duplicate_from(handed, REPORTS_FD + 1)?;
+        }
         sys::close_on_exec_from(3)?;
-        sys::dup2(high_control, CONTROL_FD)?;
-        sys::dup2(high_plan, PLAN_FD)
+        sys::dup2(high[0], CONTROL_FD)?;
+        sys::dup2(high[1], PLAN_FD)?;
+        sys::dup2(high[2], REPORTS_FD)
     };
     // SAFETY: the closure makes async-signal-safe system calls only and allocates nothing.
     unsafe { command.pre_exec(hand_over) };
@@ -92,14 +105,14 @@ pub fn launch(plan: &Plan, program: &Path) -> Result<Prepared, LaunchError> {
         Some(libc::ENOSYS) => failure(Step::Descriptors.code(), libc::ENOSYS, &[]),
         _ => LaunchError::Spawn(error),
     })?;
-    drop((theirs, plan_file));
+    drop((theirs, plan_file, reporter));
     let mut starting = Starting { child, control: ours };
     match starting.next_message()? {
         Some((NETWORK, descriptors)) => {
             let [tcp, dns] = <[OwnedFd; 2]>::try_from(descriptors)
                 .map_err(|_| LaunchError::Lost(io::ErrorKind::InvalidData.into()))?;
             let Starting { child, control } = starting;
-            Ok(Prepared { child, control, tcp: tcp.into(), dns: DnsSocket::new(dns) })
+            Ok(Prepared { child, control, reports, tcp: tcp.into(), dns: DnsSocket::new(dns) })
         }
         _ => Err(starting.died()),
     }
@@ -113,7 +126,7 @@ impl Prepared {
 
     /// Waits until the command runs.
     pub fn started(self, expects_terminal: bool) -> Result<(Sandbox, std::net::TcpListener, DnsSocket), LaunchError> {
-        let Self { child, control, tcp, dns } = self;
+        let Self { child, control, reports, tcp, dns } = self;
         let mut starting = Starting { child, control };
         let mut terminal = None;
         loop {
@@ -124,7 +137,7 @@ impl Prepared {
                 _ => return Err(starting.died()),
             }
         }
-        Ok((Sandbox { child: starting.child, terminal }, tcp, dns))
+        Ok((Sandbox { child: starting.child, terminal, reports: Some(Reports::new(reports)) }, tcp, dns))
     }
 }
 

@@ -7,6 +7,7 @@
 //! This is the one crate with `unsafe`: every system call that rustix does not wrap is a small safe function in
 //! [`sys`]. It knows no secret and no proxy.
 
+mod broker;
 mod confine;
 mod dns_socket;
 mod init;
@@ -19,6 +20,7 @@ mod nft;
 pub mod plan;
 pub mod private_network;
 mod probe;
+mod reports;
 mod step;
 mod supervise;
 mod sys;
@@ -27,4 +29,5 @@ pub mod terminal;
 pub use dns_socket::DnsSocket;
 pub use init::{INIT_ARGUMENT, init_main};
 pub use launch::{LaunchError, Prepared, Sandbox, launch};
-pub use plan::{InlineFile, Layer, Overlay, Plan, Spec};
+pub use plan::{Files, InlineFile, Layer, Overlay, Plan, Spec};
+pub use reports::{Refused, Reports};

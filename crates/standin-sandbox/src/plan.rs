@@ -94,9 +94,21 @@ pub struct Plan {
     pub view: Vec<Show>,
     /// Whether there is a terminal, and its rows and columns.
     pub terminal: Option<(u16, u16)>,
+    /// Which files the command may not touch by itself.
+    pub files: Files,
     /// Lengths of the blobs that [`Show::File`] and [`Show::Overlay`] refer to by number.
     #[serde(skip)]
     pub blobs: Vec<Vec<u8>>,
+}
+
+/// Who does what with files: see docs/files.md.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Files {
+    /// Workspaces: changed by the broker only, after it has judged the name.
+    pub guarded: Vec<PathBuf>,
+    /// Directories in which the command acts by itself, and whether it may write there. None holds a workspace, or lies
+    /// in one.
+    pub native: Vec<(PathBuf, bool)>,
 }
 
 /// One thing that the sandbox sees.
@@ -233,9 +245,12 @@ pub fn plan(spec: &Spec, host: &HostFacts) -> Plan {
         Some(layer) if path == spec.workspace => Show::Layered { path, layer: layer.clone() },
         _ => Show::Host { path, writable },
     }));
+    // What the broker refuses is written there, for the agent to read.
+    view.push(Show::File { path: crate::broker::TOLD.into(), blob: keep(Vec::new()) });
     for file in &spec.files {
         view.push(Show::File { path: file.path.clone(), blob: keep(file.contents.clone()) });
     }
+    let files = files(spec, &view);
     Plan {
         command: spec.command.iter().map(|text| bytes(text)).collect(),
         environment: spec.environment.iter().map(|(n, v)| [bytes(n), b"=".to_vec(), bytes(v)].concat()).collect(),
@@ -244,8 +259,30 @@ pub fn plan(spec: &Spec, host: &HostFacts) -> Plan {
         gid,
         view,
         terminal: spec.terminal,
+        files,
         blobs,
     }
+}
+
+/// The rest of the sandbox's own file systems, beside what the view lists.
+const OWN: &[(&str, bool)] = &[("/dev", true), ("/etc", false), ("/proc", true)];
+
+fn files(spec: &Spec, view: &[Show]) -> Files {
+    // In a copy names are judged when it is applied.
+    let is_copy = |path: &PathBuf| spec.workspace_layer.is_some() && *path == spec.workspace;
+    let guarded: Vec<_> =
+        spec.writable.iter().chain([&spec.workspace]).filter(|path| !is_copy(path)).cloned().collect();
+    let shown = view.iter().filter_map(|show| match show {
+        Show::Private(path) | Show::Layered { path, .. } => Some((path.clone(), true)),
+        Show::Host { path, writable: false } | Show::Overlay { directory: path, .. } => Some((path.clone(), false)),
+        _ => None,
+    });
+    let mut native: Vec<_> = OWN.iter().map(|(path, writable)| (PathBuf::from(path), *writable)).chain(shown).collect();
+    native.retain(|(path, _)| !guarded.iter().any(|root| root.starts_with(path) || path.starts_with(root)));
+    // Of two that hold each other the inner one says more.
+    native.sort_by(|(a, _), (b, _)| b.cmp(a));
+    native.dedup();
+    Files { guarded, native }
 }
 
 fn identity_files(spec: &Spec, host: &HostFacts, uid: u32, gid: u32) -> Vec<(PathBuf, String)> {
@@ -354,6 +391,7 @@ mod tests {
         let made = plan(&spec(), &host());
         assert_eq!((made.uid, made.gid), ((1000, 0), (1000, 0)));
         insta::assert_debug_snapshot!(made.view);
+        insta::assert_debug_snapshot!(made.files);
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub(crate) fn mend(step: Step, number: i32, host: &impl Host) -> Option<String> 
         Step::SandboxNetwork if number == libc::EOPNOTSUPP => Some("sudo modprobe veth".to_owned()),
         Step::Proc => Some("in a container, start it with `--security-opt systempaths=unconfined`".to_owned()),
         Step::Mounts | Step::Descriptors if number == libc::ENOSYS => {
-            Some("boot a kernel of version 5.13 or later (mount_setattr, close_range, Landlock)".to_owned())
+            Some("boot a kernel of version 5.14 or later (mount_setattr, close_range, Landlock)".to_owned())
         }
         Step::Landlock => {
             Some("add landlock to the list after `lsm=` on the kernel's command line, and boot again".to_owned())

@@ -17,6 +17,7 @@ pub(crate) enum Step {
     Terminal,
     Landlock,
     Seccomp,
+    Broker,
     Descriptors,
     Exec,
 }
@@ -49,6 +50,7 @@ impl Step {
             Self::Terminal => "make a terminal in the sandbox",
             Self::Landlock => "restrict the command with Landlock (a kernel with CONFIG_SECURITY_LANDLOCK)",
             Self::Seccomp => "restrict the command's system calls with seccomp",
+            Self::Broker => "start the broker of the workspace's files (seccomp's user notification)",
             Self::Descriptors => "close the caller's descriptors with close_range",
             Self::Exec => "run the command",
         }
@@ -77,6 +79,7 @@ impl Step {
         Self::Terminal,
         Self::Landlock,
         Self::Seccomp,
+        Self::Broker,
         Self::Descriptors,
         Self::Exec,
     ];

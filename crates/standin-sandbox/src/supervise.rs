@@ -16,8 +16,9 @@ const FORWARDED: &[i32] = &[
     libc::SIGCONT,
 ];
 
-/// Waits for `child`, reaping others and forwarding signals to it (or to its group). Gives the code to exit with.
-pub(crate) fn wait_for(child: i32, group: bool, signals: &libc::sigset_t) -> io::Result<i32> {
+/// Waits for `child`, reaping others and forwarding signals to it (or to its group). Gives the code to exit with. Without
+/// `needed`, the child is ended.
+pub(crate) fn wait_for(child: i32, needed: Option<i32>, group: bool, signals: &libc::sigset_t) -> io::Result<i32> {
     let target = if group { -child } else { child };
     loop {
         let signal = sys::wait_signal(signals)?;
@@ -32,6 +33,9 @@ pub(crate) fn wait_for(child: i32, group: bool, signals: &libc::sigset_t) -> io:
         while let Ok(Some((pid, status))) = sys::reap() {
             if pid == child {
                 return Ok(exit_code(status));
+            }
+            if Some(pid) == needed {
+                sys::kill(child, libc::SIGKILL).ok(); // or it has ended a moment ago
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::cli::LogArguments;
 use crate::exit::{self, Failure};
 use crate::run::{bytes, state_directory};
-use standin_audit::{AuditReader, RecordRow, SessionRow};
+use standin_audit::{AuditReader, FileRow, RecordRow, SessionRow};
 use std::io::{self, BufWriter, Write};
 
 /// Prints records (or sessions), for people or for programs.
@@ -33,6 +33,9 @@ pub(crate) fn log(arguments: &LogArguments) -> Result<i32, Failure> {
             continue;
         }
         print_record(out, &record, arguments.json).map_err(Failure::output)?;
+    }
+    for file in reader.files(&session.id).map_err(cannot_read)? {
+        print_file(out, &file, arguments.json).map_err(Failure::output)?;
     }
     out.flush().map_err(Failure::output)?;
     Ok(exit::SUCCESS)
@@ -73,6 +76,13 @@ pub(crate) fn print_record(out: &mut impl Write, record: &RecordRow, json: bool)
         write!(out, " · {}", record.outcome)?;
     }
     writeln!(out)
+}
+
+fn print_file(out: &mut impl Write, file: &FileRow, json: bool) -> io::Result<()> {
+    if json {
+        return writeln!(out, "{}", serde_json::to_string(file)?);
+    }
+    writeln!(out, " file deny  {} · {}", printable(&file.path), file.reason)
 }
 
 /// An agent chooses paths and commands; what it chose must not steer the terminal of whoever reads them.

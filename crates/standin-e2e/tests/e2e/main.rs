@@ -9,6 +9,7 @@ mod copies;
 mod crash;
 mod direct;
 mod escapes;
+mod files;
 mod home;
 mod injection;
 mod kernel;

@@ -43,7 +43,7 @@ fn missing_system_calls_are_named_with_their_mend() {
     let container =
         "in a container, start it with `--security-opt seccomp=unconfined --security-opt apparmor=unconfined`";
     let modules = "sudo modprobe -a nf_tables nft_tproxy";
-    let kernel = "boot a kernel of version 5.13 or later (mount_setattr, close_range, Landlock)";
+    let kernel = "boot a kernel of version 5.14 or later (mount_setattr, close_range, Landlock)";
     let landlock = "add landlock to the list after `lsm=` on the kernel's command line, and boot again";
     let absent = "Function not implemented (os error 38)";
     for (call, errno, when, what, system, mend) in [

@@ -81,10 +81,10 @@ fn the_terminal_is_given_back_as_it_was() {
         assert_eq!(screen.settings(), screen.settings_before());
     }
     // Any process of the sandbox is killed; the first ones take the others along.
-    for victim in 0..3 {
+    for victim in 0..4 {
         let mut screen = started();
         let processes = screen.standin.descendants();
-        assert_eq!(processes.len(), 3, "one outside, the first inside, the command");
+        assert_eq!(processes.len(), 4, "one outside, the broker of files, the first inside, the command");
         kill_process(processes[victim].0, Signal::KILL).unwrap();
         assert_eq!(screen.standin.wait().code(), Some(137));
         wait_for_all(&processes);

@@ -3,6 +3,7 @@
 mod copy;
 mod credentials;
 mod environment;
+mod files;
 mod identity;
 mod inputs;
 mod serve;
@@ -48,6 +49,9 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     let summary =
         log.finish(ended.as_ref().ok().copied()).map_err(|e| Failure::because("the records are incomplete", &e))?;
     let code = ended?;
+    if summary.refused_files > 0 {
+        exit::say(&format!("{} changes of protected files refused; see `standin log`", summary.refused_files));
+    }
     exit::say(&in_one_line(&summary));
     if let Some(copy) = copy {
         exit::say(&copy.end()?);

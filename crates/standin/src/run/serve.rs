@@ -1,12 +1,13 @@
 //! While the sandbox runs: the proxy, DNS, the terminal, signals.
 
+use super::files;
 use super::terminal::Bridge;
 use crate::exit::Failure;
 use standin_proxy::{Session, Workers};
 use standin_sandbox::{DnsSocket, Sandbox};
 use std::sync::Arc;
 use tokio::io::Interest;
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::{TcpListener, UdpSocket, UnixDatagram};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -51,6 +52,12 @@ pub(super) fn until_end(
         let readiness = dns.readiness().and_then(UdpSocket::from_std).map_err(cannot_serve)?;
         (TcpListener::from_std(tcp).map_err(cannot_serve)?, readiness)
     };
+    let recording = sandbox.reports.take().map(|reports| {
+        let _guard = runtime.enter();
+        let readiness = reports.readiness().and_then(UnixDatagram::from_std)?;
+        Ok(runtime.spawn(files::record(reports, readiness, session.audit.clone())))
+    });
+    let recording = recording.transpose().map_err(cannot_serve)?;
     let (end, ended) = oneshot::channel::<()>();
     let proxy = runtime.spawn(standin_proxy::serve(Arc::clone(&session), listener, workers.handles(), async {
         ended.await.ok(); // a dropped sender is an end too
@@ -67,7 +74,13 @@ pub(super) fn until_end(
     forwarding.abort();
     answering.abort();
     end.send(()).ok(); // if the proxy has ended already, its result says so
-    let drained = runtime.block_on(proxy);
+    let drained = runtime.block_on(async {
+        if let Some(recording) = recording {
+            // It ends with the sandbox; what it did not get to is lost with it.
+            recording.await.ok();
+        }
+        proxy.await
+    });
     // What is still open ends here, and its records are written.
     workers.stop();
     drained.map_err(|error| Failure::because("the proxy failed", &error))?;

@@ -1,5 +1,7 @@
 //! System calls that rustix has no safe wrapper for. One call a function, and why it is sound.
 
+pub(crate) mod notify;
+
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -42,12 +44,12 @@ pub(crate) fn prctl(option: libc::c_int, argument: libc::c_ulong) -> io::Result<
     check(unsafe { libc::prctl(option, argument, 0, 0, 0) }).map(drop)
 }
 
-/// Gives up every capability.
-pub(crate) fn drop_capabilities() -> io::Result<()> {
-    let header: [u32; 2] = [0x2008_0522, 0]; // _LINUX_CAPABILITY_VERSION_3, this process
-    let none: [u32; 6] = [0; 6];
+/// Gives up every capability of this thread but those with these bits, all of which are below 32.
+pub(crate) fn drop_capabilities_but(kept: u32) -> io::Result<()> {
+    let header: [u32; 2] = [0x2008_0522, 0]; // _LINUX_CAPABILITY_VERSION_3, this thread
+    let sets: [u32; 6] = [kept, kept, 0, 0, 0, 0]; // effective, permitted, inheritable; then their high halves
     // SAFETY: the header and the two data structures have the sizes that version 3 asks for.
-    check_long(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) }).map(drop)
+    check_long(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) }).map(drop)
 }
 
 /// Marks every descriptor from `first` on to be closed when a program is executed.
@@ -140,15 +142,6 @@ pub(crate) fn pivot_root_here() -> io::Result<()> {
 pub(crate) fn unmount_here() -> io::Result<()> {
     // SAFETY: the path is a C string that outlives the call.
     check(unsafe { libc::umount2(c".".as_ptr(), libc::MNT_DETACH) }).map(drop)
-}
-
-/// Installs a seccomp filter on this process.
-pub(crate) fn install_seccomp(filter: &[libc::sock_filter]) -> io::Result<()> {
-    let length = libc::c_ushort::try_from(filter.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let program = libc::sock_fprog { len: length, filter: filter.as_ptr().cast_mut() };
-    // SAFETY: the kernel reads `length` instructions from a slice of that length and copies them.
-    check_long(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) })
-        .map(drop)
 }
 
 /// The version of Landlock in this kernel.

@@ -1,0 +1,194 @@
+//! Files of a workspace that the host executes or obeys later: judged by their names, present or not.
+//!
+//! The list is data ([`list`]); whoever guards, applies or examines a workspace asks [`role`]. Nothing here looks at a
+//! disk: paths are those of the file system, without links and dots, relative to the workspace.
+//!
+//! A rename can give a file a protected name without naming it: `mv prepared .git`, when `prepared/hooks` is there. So
+//! directories above protected names have a role of their own, [`Role::Ancestor`].
+
+mod fold;
+pub mod git_config;
+mod list;
+
+use fold::fold;
+use list::{Pattern, Scope};
+use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::LazyLock;
+
+pub use list::Reason;
+
+/// What kind of thing has the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// A file, a link, anything else.
+    Other,
+}
+
+/// What a name means to the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Nothing.
+    Free,
+    /// Names below it are protected: it may be made, but not be renamed, and no link or directory from elsewhere may take
+    /// its place.
+    Ancestor(Reason),
+    /// It may not be made, written, renamed or removed.
+    Protected(Reason),
+}
+
+/// Directories that package managers fill. Packages bring settings of editors and agents along, which nothing reads there.
+const PACKAGES: &[&[u8]] = &[b"node_modules", b"bower_components", b"site-packages", b"vendor"];
+
+/// The role of a path in a workspace.
+pub fn role(path: &Path, kind: Kind) -> Role {
+    let parts = folded(path);
+    let mut role = Role::Free;
+    for (at, part) in parts.iter().enumerate() {
+        for pattern in INDEX.get(part.as_slice()).into_iter().flatten() {
+            if pattern.scope == Scope::Opened && parts[..at].iter().any(|part| PACKAGES.contains(&part.as_slice())) {
+                continue;
+            }
+            match reach(&pattern.parts[1..], &parts[at + 1..]) {
+                Reach::Whole if pattern.scope != Scope::Pointer || kind == Kind::Other => {
+                    return Role::Protected(pattern.reason);
+                }
+                Reach::Whole | Reach::Above => role = Role::Ancestor(pattern.reason),
+                Reach::Beside => {}
+            }
+        }
+    }
+    match parts.last() {
+        Some(last) if kind == Kind::Other && !in_packages(path) => list::endings(last).map_or(role, Role::Protected),
+        _ => role,
+    }
+}
+
+/// A file of git's that ties a worktree to its repository. `git worktree add` makes both kinds, and what must be in them is
+/// known, so they may be made with that in them; and be removed, since what they tie then belongs to no other repository
+/// that could be prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pointer {
+    /// `.git`, a file: to the worktree's directory in the repository.
+    Worktree,
+    /// `.git/worktrees/NAME/commondir`: to the repository.
+    Common,
+}
+
+/// What ties a worktree, if a protected path is that.
+pub fn pointer(path: &Path) -> Option<Pointer> {
+    let parts = folded(path);
+    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+    match parts.as_slice() {
+        [.., b".git", b"worktrees", _, b"commondir"] => Some(Pointer::Common),
+        [.., b".git"] => Some(Pointer::Worktree),
+        _ => None,
+    }
+}
+
+/// Whether a protected path is the configuration of a repository, or of a submodule's. See [`git_config`].
+pub fn is_git_config(path: &Path) -> bool {
+    let parts = folded(path);
+    let git = parts.iter().position(|part| part == b".git");
+    git.is_some_and(|at| match &parts[at + 1..] {
+        [only] => only == b"config",
+        [modules, .., last] => modules == b"modules" && last == b"config",
+        [] => false,
+    })
+}
+
+/// Whether a protected path is an example of a hook, as `git init` lays them out: git does not run it.
+pub fn is_sample(path: &Path) -> bool {
+    let parts = folded(path);
+    matches!(parts.as_slice(), [.., hooks, name] if hooks == b"hooks" && name.ends_with(b".sample"))
+}
+
+/// Whether a path is, or lies below, a directory that package managers fill. A directory that is renamed from there to
+/// elsewhere would bring its settings to where they are read.
+pub fn in_packages(path: &Path) -> bool {
+    folded(path).iter().any(|part| PACKAGES.contains(&part.as_slice()))
+}
+
+fn folded(path: &Path) -> Vec<Vec<u8>> {
+    path.as_os_str().as_bytes().split(|byte| *byte == b'/').filter(|part| !part.is_empty()).map(fold).collect()
+}
+
+/// How far a pattern reaches along a path, both from the same place on.
+enum Reach {
+    /// The path is what the pattern means, or below it.
+    Whole,
+    /// What the pattern means lies below the path.
+    Above,
+    Beside,
+}
+
+fn reach(pattern: &[Part], path: &[Vec<u8>]) -> Reach {
+    match (pattern, path) {
+        ([], []) => Reach::Whole,
+        // A file with a protected name has nothing below it.
+        ([], _) => Reach::Beside,
+        (_, []) => Reach::Above,
+        ([Part::All], _) => Reach::Whole,
+        ([Part::All, rest @ ..], path) => {
+            // One part at least, then whatever fits; what is not there yet may be made below any of them.
+            let whole = (1..path.len()).any(|at| matches!(reach(rest, &path[at..]), Reach::Whole));
+            if whole { Reach::Whole } else { Reach::Above }
+        }
+        ([part, rest @ ..], [name, below @ ..]) if part.fits(name) => reach(rest, below),
+        _ => Reach::Beside,
+    }
+}
+
+/// One part of a pattern.
+#[derive(Debug)]
+enum Part {
+    /// One or more parts, whatever they are.
+    All,
+    /// This beginning and this end.
+    Around(&'static [u8], &'static [u8]),
+    /// This name.
+    Name(&'static [u8]),
+}
+
+impl Part {
+    fn parse(text: &'static str) -> Self {
+        match text.split_once('*') {
+            Some(("", "*")) => Self::All,
+            Some((start, end)) => Self::Around(start.as_bytes(), end.as_bytes()),
+            None => Self::Name(text.as_bytes()),
+        }
+    }
+
+    fn fits(&self, name: &[u8]) -> bool {
+        match self {
+            Self::All => true,
+            Self::Around(start, end) => {
+                name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
+            }
+            Self::Name(expected) => name == *expected,
+        }
+    }
+}
+
+struct Compiled {
+    parts: Vec<Part>,
+    scope: Scope,
+    reason: Reason,
+}
+
+/// Patterns by their first part: few names in a path begin one.
+static INDEX: LazyLock<HashMap<&'static [u8], Vec<Compiled>>> = LazyLock::new(|| {
+    let mut index: HashMap<&'static [u8], Vec<Compiled>> = HashMap::new();
+    for Pattern(text, scope, reason) in list::PATTERNS {
+        let parts: Vec<_> = text.split('/').map(Part::parse).collect();
+        let head = text.split('/').next().unwrap_or_default().as_bytes();
+        index.entry(head).or_default().push(Compiled { parts, scope: *scope, reason: *reason });
+    }
+    index
+});
+
+#[cfg(test)]
+mod tests;

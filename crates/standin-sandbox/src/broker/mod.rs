@@ -1,0 +1,172 @@
+//! The broker of the workspace's files: does the calls that the floor (Landlock) keeps the command from doing itself.
+//!
+//! It is a process of its own (`init::start_broker`), a copy of one that was executed with an empty environment: it holds
+//! nothing to steal. It is in the sandbox's mount and user namespaces, so that it sees the same files with the same rights,
+//! and outside of its pid namespace, so that nothing inside can see it. See docs/files.md and
+//! docs/adr/0004. Read next: [`act`], which lists the operations, then [`place`] (from a path to a place without a race).
+
+mod act;
+mod call;
+mod caller;
+mod configure;
+mod place;
+mod refusals;
+mod worktree;
+mod zones;
+
+pub(crate) use call::CHANGERS;
+pub(crate) use refusals::TOLD;
+
+use crate::plan::Files;
+use crate::sys::{self, notify};
+use act::{Answer, Desk};
+use caller::Caller;
+use place::{Place, Roots};
+use refusals::Refusals;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::Errno;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Most threads that answer. Each answer takes some microseconds, and those who wait for it do nothing meanwhile.
+const MAX_THREADS: usize = 4;
+/// Most opens of FIFOs that wait for their other end.
+const MAX_WAITING: usize = 64;
+
+/// What the broker is made of before the command exists.
+pub(crate) struct Preparation {
+    /// The host's /proc, taken while it can be seen.
+    pub(crate) proc: OwnedFd,
+    /// On which the command's process sends its listener.
+    pub(crate) listener: OwnedFd,
+    /// To Standin's process.
+    pub(crate) reports: OwnedFd,
+}
+
+/// The host's /proc, for as long as it is mounted in this namespace.
+pub(crate) fn take_proc() -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(openat(rustix::fs::CWD, "/proc", flags, Mode::empty())?)
+}
+
+/// Serves until this process is ended, with the sandbox.
+pub(crate) fn run(preparation: Preparation, files: Files) -> io::Result<()> {
+    // Without a listener there is no command, and its process has said why.
+    let Some(listener) = receive_listener(&preparation.listener) else { return Ok(()) };
+    let broker = Arc::new(Broker::new(listener, preparation, files)?);
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MAX_THREADS);
+    for _ in 1..threads {
+        let broker = Arc::clone(&broker);
+        // Fewer threads are slower, nothing else.
+        drop(spawn(move || broker.serve()));
+    }
+    broker.serve();
+    Ok(())
+}
+
+fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name("files".to_owned()).spawn(body).map(drop)
+}
+
+fn receive_listener(socket: &OwnedFd) -> Option<OwnedFd> {
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    recvmsg(socket, &mut [io::IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC).ok()?;
+    ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    })
+}
+
+struct Broker {
+    listener: OwnedFd,
+    desk: Desk,
+    /// Opens that wait for a FIFO's other end.
+    waiting: AtomicUsize,
+}
+
+impl Broker {
+    fn new(listener: OwnedFd, Preparation { proc, reports, .. }: Preparation, files: Files) -> Result<Self, Errno> {
+        notify::prefer_synchronous(listener.as_fd());
+        let root = caller::root()?;
+        let refusals = Refusals::new(&root, reports);
+        let desk = Desk { roots: Roots { root, proc }, files, refusals, born: std::sync::Mutex::default() };
+        Ok(Self { listener, desk, waiting: AtomicUsize::new(0) })
+    }
+
+    /// Answers calls. Ends only with an error.
+    fn serve(self: Arc<Self>) {
+        // A umask of this thread's own, since it takes on those of callers.
+        if sys::unshare(libc::CLONE_FS).is_err() {
+            return;
+        }
+        loop {
+            match notify::receive(self.listener.as_fd()) {
+                Ok(notification) => self.answer(&notification),
+                // Who asked has died; if all have, this process waits for its end, which is the sandbox's.
+                Err(_) if self.is_alone() => loop {
+                    std::thread::park();
+                },
+                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINTR)) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Whether nobody is left who could ask.
+    fn is_alone(&self) -> bool {
+        let mut asked = [PollFd::new(&self.listener, PollFlags::IN)];
+        let polled = poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        polled.is_ok() && asked[0].revents().contains(PollFlags::HUP)
+    }
+
+    fn answer(self: &Arc<Self>, notification: &libc::seccomp_notif) {
+        let done = self.consider(notification);
+        self.reply(notification.id, done);
+    }
+
+    fn consider(&self, notification: &libc::seccomp_notif) -> Result<Answer, Errno> {
+        let call = call::parse(&notification.data).ok_or(Errno::NOSYS)?;
+        self.desk.serve(call, Caller::new(notification, self.listener.as_fd(), &self.desk.roots.proc)?)
+    }
+
+    fn reply(self: &Arc<Self>, id: u64, done: Result<Answer, Errno>) {
+        let listener = self.listener.as_fd();
+        let sent = match done {
+            Ok(Answer::Native) => notify::give_back(listener, id),
+            Ok(Answer::Done) => notify::answer(listener, id, 0),
+            Ok(Answer::Give(file, close)) => notify::give(listener, id, file.as_fd(), close).or_else(|error| {
+                // Its table is full, or it has died.
+                notify::answer(listener, id, -i64::from(error.raw_os_error().unwrap_or(libc::EIO)))
+            }),
+            Ok(Answer::Wait(place, flags)) => return self.wait_for_other_end(id, place, flags),
+            Err(error) => notify::answer(listener, id, -i64::from(error.raw_os_error())),
+        };
+        // Who does not wait any more has died.
+        drop(sent);
+    }
+
+    /// Opens a FIFO where it holds up nobody else.
+    fn wait_for_other_end(self: &Arc<Self>, id: u64, place: Place, flags: OFlags) {
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= MAX_WAITING {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return self.reply(id, Err(Errno::NFILE));
+        }
+        let broker = Arc::clone(self);
+        let opening = spawn(move || {
+            let opened =
+                openat(&place.directory, &place.name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+            broker.reply(id, opened.map(|file| Answer::Give(file, flags.contains(OFlags::CLOEXEC))));
+            broker.waiting.fetch_sub(1, Ordering::Relaxed);
+        });
+        if opening.is_err() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.reply(id, Err(Errno::AGAIN));
+        }
+    }
+}
