@@ -132,6 +132,23 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_setdomainname,
 ];
 
+/// Requests of `ioctl` that type into a terminal, or that make and remove directories by name, past Landlock and the broker
+/// of files: a snapshot of a subvolume, called `.vscode`.
+const REFUSED_REQUESTS: &[libc::Ioctl] = &[
+    libc::TIOCSTI,
+    libc::TIOCLINUX,
+    libc::_IOW::<[u8; 4096]>(BTRFS, 1),   // SNAP_CREATE
+    libc::_IOW::<[u8; 4096]>(BTRFS, 14),  // SUBVOL_CREATE
+    libc::_IOW::<[u8; 4096]>(BTRFS, 15),  // SNAP_DESTROY
+    libc::_IOW::<[u8; 4096]>(BTRFS, 23),  // SNAP_CREATE_V2
+    libc::_IOW::<[u8; 4096]>(BTRFS, 24),  // SUBVOL_CREATE_V2
+    libc::_IOW::<[u8; 4096]>(BTRFS, 63),  // SNAP_DESTROY_V2
+    libc::_IOW::<[u64; 4]>(BCACHEFS, 16), // SUBVOLUME_CREATE
+    libc::_IOW::<[u64; 4]>(BCACHEFS, 17), // SUBVOLUME_DESTROY
+];
+const BTRFS: u32 = 0x94;
+const BCACHEFS: u32 = 0xbc;
+
 /// Socket families that exist inside. All others (vsock reaches the host, alg and others widen the kernel's surface) do not.
 const FAMILIES: &[libc::c_int] = &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
 
@@ -214,16 +231,11 @@ fn filter() -> Vec<libc::sock_filter> {
     when(&mut program, libc::SYS_socket, &socket);
     when(&mut program, libc::SYS_socketpair, &socket);
     // Only the low 32 bits of a request count for the kernel, so only they are compared (CVE-2019-10063).
-    when(
-        &mut program,
-        libc::SYS_ioctl,
-        &[
-            load(ARGUMENT_1),
-            jump_unless(libc::BPF_JEQ, low_half(libc::TIOCSTI), 1, 0),
-            jump_unless(libc::BPF_JEQ, low_half(libc::TIOCLINUX), 0, 1),
-            give(errno(EPERM)),
-        ],
-    );
+    let mut ioctl = vec![load(ARGUMENT_1)];
+    for request in REFUSED_REQUESTS {
+        ioctl.extend([jump_unless(libc::BPF_JEQ, low_half(*request), 0, 1), give(errno(EPERM))]);
+    }
+    when(&mut program, libc::SYS_ioctl, &ioctl);
     for (call, mode) in MODE_SETTERS {
         let refuse = [argument(*mode), jump_unless(libc::BPF_JSET, SET_USER_ID, 0, 1), give(errno(EPERM))];
         let rest = if CHANGERS.contains(call) { libc::SECCOMP_RET_USER_NOTIF } else { libc::SECCOMP_RET_ALLOW };

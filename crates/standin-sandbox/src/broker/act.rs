@@ -10,8 +10,8 @@ use super::refusals::Refusals;
 use super::zones::Zone;
 use crate::plan::Files;
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat, ftruncate, linkat, mkdirat, mknodat, openat,
-    openat2, readlinkat, renameat_with, statat, symlinkat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat, fstat, ftruncate, linkat, mkdirat, mknodat,
+    openat, openat2, readlinkat, renameat_with, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use standin_model::protected::{self, Kind, Role};
@@ -103,9 +103,6 @@ impl Desk {
         };
         for _ in 0..MAX_LINKS {
             let whole = place.path();
-            if self.is_native(&whole) {
-                return Ok(Answer::Native);
-            }
             let found = look(&place)?;
             let link = found.as_ref().is_some_and(|stat| kind_of(stat) == FileType::Symlink);
             let follows = !flags.contains(OFlags::NOFOLLOW) && !flags.contains(OFlags::CREATE | OFlags::EXCL);
@@ -116,6 +113,9 @@ impl Desk {
                 }
                 place = self.behind(&place)?;
                 continue;
+            }
+            if self.is_native(&whole) {
+                return Ok(Answer::Native);
             }
             return self.open_here(caller, place, &whole, found.as_ref().map(kind_of), flags, mode);
         }
@@ -292,7 +292,10 @@ impl Desk {
             return Ok(Answer::Native);
         }
         self.may_change(&source, Kind::Other)?;
-        self.may_change(&target, Kind::Other)?;
+        let role = self.may_change(&target, Kind::Other)?;
+        if kind_of(&fstat(held)?) == FileType::Symlink {
+            self.may_stand_for(&target, role)?;
+        }
         let itself = format!("self/fd/{}", held.as_raw_fd());
         linkat(&self.roots.proc, itself, &to.directory, &to.name, AtFlags::SYMLINK_FOLLOW)?;
         Ok(Answer::Done)
@@ -358,7 +361,6 @@ impl Desk {
         if self.is_native(&whole) {
             return Ok(Answer::Native);
         }
-        // What is not there cannot be removed, whatever its name.
         if let Some(found) = look(&place)? {
             let kind = if flags.contains(AtFlags::REMOVEDIR) { Kind::Directory } else { Kind::Other };
             let free = self.is(&whole, |path| protected::pointer(path).is_some() || protected::is_sample(path));

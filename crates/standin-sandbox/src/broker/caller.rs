@@ -3,6 +3,7 @@
 use crate::sys::notify;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use std::ffi::CString;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -73,12 +74,22 @@ impl<'a> Caller<'a> {
             return Err(Errno::BADF);
         }
         let name = format!("{}/fd/{number}", self.thread);
-        let held =
-            openat(self.proc, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(|error| match error {
-                Errno::NOENT => Errno::BADF,
-                other => other,
-            })?;
+        let held = match openat(self.proc, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+            // Who has made itself undumpable has its descriptors listed for the host's root only.
+            Err(Errno::ACCESS) => self.copied(number)?,
+            Err(Errno::NOENT) => return Err(Errno::BADF),
+            other => other?,
+        };
         self.its_own(held)
+    }
+
+    /// A copy of one of its descriptors.
+    fn copied(self, number: i32) -> Result<OwnedFd, Errno> {
+        const OF_A_THREAD: PidfdFlags = PidfdFlags::from_bits_retain(libc::PIDFD_THREAD);
+        let thread = Pid::from_raw(self.thread).ok_or(Errno::SRCH)?;
+        // Before Linux 6.9 only a process's first thread has one.
+        let process = pidfd_open(thread, OF_A_THREAD).or_else(|_| pidfd_open(thread, PidfdFlags::empty()))?;
+        pidfd_getfd(process, number, PidfdGetfdFlags::empty())
     }
 
     /// The bits that files it makes do not get.

@@ -158,6 +158,16 @@ undone('.envrc')
 for name in ('.vscode', '.git', '.git/hooks', '.claude', '.claude/hooks'):
     tried('link in the place of ' + name, lambda: os.symlink('/tmp', under(name)))
     undone(name)
+    os.symlink('/tmp', 'l')
+    tried('another name for a link, ' + name, lambda: os.link('l', under(name), follow_symlinks=False))
+    undone(name)
+    held = os.open('l', os.O_PATH | os.O_NOFOLLOW)
+    tried('the same by its descriptor, ' + name, lambda: call(265, HERE, b'/proc/self/fd/%d' % held, HERE, under(name).encode(), 0x400))
+    undone(name)
+    os.rename('l', 'm')
+    tried('a link moved to ' + name, lambda: os.rename('m', under(name)) or os.rename(name, 'm'))
+    os.remove('m')
+    undone(name)
     os.makedirs('prepared')
     tried('directory moved to ' + name, lambda: os.rename('prepared', under(name)))
     for made in ('prepared', name):
@@ -212,6 +222,18 @@ go = False
 print(opened > 0, refused > 0)";
     assert_eq!(caller.python(&format!("{PRELUDE}{race}")), "True True\n");
     assert_eq!(std::fs::read(workspace.join(".git/config")).unwrap(), before);
+}
+
+#[test]
+fn subvolumes_are_not_made() {
+    // On a file system that has them they would be directories of any name, made by no call that the broker sees.
+    let tried = "import fcntl, os
+for request in (0x50009401, 0x5000940e, 0x5000940f, 0x50009417, 0x50009418, 0x5000943f, 0x4020bc10, 0x4020bc11):
+    try:
+        fcntl.ioctl(os.open('.', os.O_RDONLY), request, 0)
+    except OSError as error:
+        print(error.strerror)";
+    assert_eq!(Caller::new().python(tried), "Operation not permitted\n".repeat(8));
 }
 
 #[test]

@@ -109,6 +109,9 @@ said('nameless', lambda: (call(265, HERE, b'/proc/self/fd/%d' % nameless, HERE, 
 said('of a descriptor', lambda: (os.write(os.open('/dev/fd/%d' % os.open('named', os.O_RDONLY), W), b'N'), open('named').read()))
 os.remove('absolute')
 here = os.open('.', os.O_RDONLY)
+os.symlink(os.path.abspath('linked'), '/tmp/standin-test-%d' % os.getpid())
+said('from elsewhere', lambda: (put('/tmp/standin-test-%d' % os.getpid()), open('linked').read()))
+os.remove('/tmp/standin-test-%d' % os.getpid())
 said('below a descriptor', lambda: (os.mkdir('/proc/self/fd/%d/d' % here), put('/dev/fd/%d/d/f' % here), put('/proc/self/cwd/d/g'), sorted(os.listdir('d'))))
 said('below a root', lambda: put('/proc/self/root' + os.getcwd() + '/d/h'))
 said('deleted', lambda: (os.mkdir('gone'), os.chdir('gone'), os.rmdir('../gone'), put('x')))";
