@@ -151,7 +151,7 @@ impl Desk {
             Some(_) if !flags.contains(OFlags::EXCL) => flags.remove(OFlags::CREATE),
             Some(_) => {}
         }
-        let mode = if found.is_none() { masked(caller, mode)? } else { Mode::empty() };
+        let mode = if found.is_none() { caller.mode(mode)? } else { Mode::empty() };
         let opened =
             openat(&place.directory, &place.name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY, mode)?;
         Ok(Answer::Give(opened, flags.contains(OFlags::CLOEXEC)))
@@ -170,7 +170,7 @@ impl Desk {
         if self.is_native(&self.roots.path_of(directory.as_fd())?) {
             return Ok(Answer::Native);
         }
-        let mode = masked(caller, mode)?;
+        let mode = caller.mode(mode)?;
         let opened = openat(&directory, ".", flags | OFlags::CLOEXEC, mode)?;
         Ok(Answer::Give(opened, flags.contains(OFlags::CLOEXEC)))
     }
@@ -222,7 +222,7 @@ impl Desk {
             return Err(Errno::EXIST.into()); // also where making it would be refused: `mkdir -p`
         }
         self.may_change(&whole, Kind::Directory)?;
-        mkdirat(&place.directory, &place.name, masked(caller, mode)?)?;
+        mkdirat(&place.directory, &place.name, caller.mode(mode)?)?;
         Ok(Answer::Done)
     }
 
@@ -237,7 +237,7 @@ impl Desk {
             0 => FileType::RegularFile,
             _ => FileType::from_raw_mode(mode),
         };
-        mknodat(&place.directory, &place.name, kind, masked(caller, mode)?, device)?;
+        mknodat(&place.directory, &place.name, kind, caller.mode(mode)?, device)?;
         Ok(Answer::Done)
     }
 
@@ -371,13 +371,6 @@ impl Desk {
         unlinkat(&place.directory, &place.name, flags)?;
         Ok(Answer::Done)
     }
-}
-
-/// The mode of what a caller makes; its umask is taken over first. So a directory's default list of access counts instead
-/// of the umask, where it has one.
-fn masked(caller: Caller<'_>, mode: u32) -> Result<Mode, Errno> {
-    rustix::process::umask(caller.umask()?);
-    Ok(Mode::from_raw_mode(mode))
 }
 
 /// What is in a place, if anything.

@@ -92,8 +92,15 @@ impl<'a> Caller<'a> {
         pidfd_getfd(process, number, PidfdGetfdFlags::empty())
     }
 
+    /// The mode of what it makes; its umask is taken over first. So a directory's default list of access counts instead of
+    /// the umask, where it has one.
+    pub(super) fn mode(self, mode: u32) -> Result<Mode, Errno> {
+        rustix::process::umask(self.umask()?);
+        Ok(Mode::from_raw_mode(mode))
+    }
+
     /// The bits that files it makes do not get.
-    pub(super) fn umask(self) -> Result<Mode, Errno> {
+    fn umask(self) -> Result<Mode, Errno> {
         let name = format!("{}/status", self.thread);
         let status = openat(self.proc, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         // It is the second line.
@@ -103,6 +110,12 @@ impl<'a> Caller<'a> {
         let umask = text.lines().find_map(|line| line.strip_prefix("Umask:")).ok_or(Errno::IO)?;
         self.its_own(Mode::from_bits_retain(u32::from_str_radix(umask.trim(), 8).map_err(|_| Errno::IO)?))
     }
+}
+
+/// The mode of what we write ourselves: this thread has the umask of whoever asked it last.
+pub(super) fn own_mode() -> Mode {
+    rustix::process::umask(Mode::empty());
+    Mode::from_raw_mode(0o644)
 }
 
 /// The root of the sandbox, which is ours too.

@@ -4,6 +4,7 @@
 //! configuration's place is a copy of ours, under a name that is protected until it does.
 
 use super::act::{Desk, kind_of};
+use super::caller::own_mode;
 use super::place::{Nowhere, Place};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, renameat, unlinkat};
 use rustix::io::Errno;
@@ -33,7 +34,7 @@ impl Desk {
         // Left by one that was interrupted for good.
         unlinkat(&to.directory, COPY, AtFlags::empty()).ok();
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut copy = File::from(openat(&to.directory, COPY, flags, Mode::from_raw_mode(0o644))?);
+        let mut copy = File::from(openat(&to.directory, COPY, flags, own_mode())?);
         copy.write_all(&new).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
         let made = fstat(&copy)?;
         renameat(&to.directory, COPY, &to.directory, &to.name)?;

@@ -5,6 +5,7 @@
 //! made: we write that, and give the caller a file that nobody reads.
 
 use super::act::{Answer, Desk};
+use super::caller::own_mode;
 use super::place::{Nowhere, Place};
 use super::zones::Zone;
 use rustix::fs::{MemfdFlags, Mode, OFlags, ResolveFlags, memfd_create, openat, openat2};
@@ -31,7 +32,7 @@ impl Desk {
         };
         let Some(contents) = contents else { return Ok(None) };
         let ours = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let made = openat(&place.directory, &place.name, ours, Mode::from_raw_mode(0o644))?;
+        let made = openat(&place.directory, &place.name, ours, own_mode())?;
         File::from(made)
             .write_all(&contents)
             .map_err(|error| rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO))?;

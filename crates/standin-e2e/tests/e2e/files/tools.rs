@@ -51,7 +51,7 @@ fn git_adds_worktrees_and_removes_them() {
     repository(&caller, &workspace);
     let seen = shell(
         &caller,
-        "git worktree add -q -b side trees/wt; cat trees/wt/file
+        "umask 777; mkdir shut; rmdir shut; umask 22; git worktree add -q -b side trees/wt; cat trees/wt/file
 cd trees/wt; echo side > file; git commit -q -a -m side; git status --porcelain; git log --oneline | wc -l
 cd ../..; git worktree add -q trees/gone; git worktree remove trees/gone; git worktree list | wc -l",
     );
