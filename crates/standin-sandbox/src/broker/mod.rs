@@ -140,7 +140,7 @@ impl Broker {
         let sent = match done {
             Ok(Answer::Native) => notify::give_back(listener, id),
             Ok(Answer::Done) => notify::answer(listener, id, 0),
-            Ok(Answer::Give(file, close)) => notify::give(listener, id, file.as_fd(), close).or_else(|error| {
+            Ok(Answer::Give(file, close)) => notify::give(listener, id, file, close).or_else(|error| {
                 // Its table is full, or it has died.
                 notify::answer(listener, id, -i64::from(error.raw_os_error().unwrap_or(libc::EIO)))
             }),

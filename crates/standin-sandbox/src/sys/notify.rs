@@ -70,18 +70,22 @@ fn send(listener: BorrowedFd<'_>, response: libc::seccomp_notif_resp) -> io::Res
     check(unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SEND, &raw const response) }).map(drop)
 }
 
-/// Ends a call with a copy of `file` as a new descriptor of the caller's.
-pub(crate) fn give(listener: BorrowedFd<'_>, id: u64, file: BorrowedFd<'_>, close_on_exec: bool) -> io::Result<()> {
+/// Ends a call with `file` as a new descriptor of the caller's. We have closed it before the caller goes on: who writes a
+/// program, closes it and runs it would be told that somebody still has it open (`ETXTBSY`).
+pub(crate) fn give(listener: BorrowedFd<'_>, id: u64, file: OwnedFd, close_on_exec: bool) -> io::Result<()> {
     let number = |value| u32::try_from(value).map_err(|_| io::ErrorKind::InvalidInput);
     let addition = libc::seccomp_notif_addfd {
         id,
-        flags: u32::try_from(libc::SECCOMP_ADDFD_FLAG_SEND).map_err(|_| io::ErrorKind::InvalidInput)?,
+        flags: 0,
         srcfd: number(file.as_raw_fd())?,
         newfd: 0,
         newfd_flags: if close_on_exec { number(libc::O_CLOEXEC)? } else { 0 },
     };
     // SAFETY: the kernel reads a structure that outlives the call.
-    check(unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw const addition) }).map(drop)
+    let given =
+        check(unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ADDFD, &raw const addition) })?;
+    drop(file);
+    answer(listener, id, i64::from(given))
 }
 
 /// Reads memory of a thread: as much of `into` as there is at that address.

@@ -206,6 +206,22 @@ import shutil
 }
 
 #[test]
+fn what_was_just_written_runs() {
+    // Nobody else has it open for writing any more (ETXTBSY).
+    let said = check(
+        "import os
+for turn in range(500):
+    fd = os.open('run', os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o755)
+    os.sendfile(fd, os.open('/bin/true', os.O_RDONLY), 0, 1 << 20)
+    os.close(fd)
+    assert os.spawnv(os.P_WAIT, './run', ['run']) == 0, turn
+    os.closerange(3, 100)
+os.remove('run')",
+    );
+    assert_eq!(said, "");
+}
+
+#[test]
 fn interrupted_calls_are_done_once() {
     // Go and others send themselves signals all the time. (Without SA_RESTART, a call that waits to be taken on is
     // interrupted, as no such call is outside; SPECIFICATION.md says so.)
