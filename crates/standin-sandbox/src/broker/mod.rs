@@ -32,8 +32,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Most threads that answer. Each answer takes some microseconds, and those who wait for it do nothing meanwhile.
-const MAX_THREADS: usize = 4;
 /// Most opens of FIFOs that wait for their other end.
 const MAX_WAITING: usize = 64;
 
@@ -58,12 +56,6 @@ pub(crate) fn run(preparation: Preparation, files: Files) -> io::Result<()> {
     // Without a listener there is no command, and its process has said why.
     let Some(listener) = receive_listener(&preparation.listener) else { return Ok(()) };
     let broker = Arc::new(Broker::new(listener, preparation, files)?);
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MAX_THREADS);
-    for _ in 1..threads {
-        let broker = Arc::clone(&broker);
-        // Fewer threads are slower, nothing else.
-        drop(spawn(move || broker.serve()));
-    }
     broker.serve();
     Ok(())
 }
@@ -99,7 +91,8 @@ impl Broker {
         Ok(Self { listener, desk, waiting: AtomicUsize::new(0) })
     }
 
-    /// Answers calls. Ends only with an error.
+    /// Answers calls. Ends only with an error. One thread does it: an answer takes some microseconds, and the kernel would
+    /// wake all of several for each call.
     fn serve(self: Arc<Self>) {
         // A umask of this thread's own, since it takes on those of callers.
         if sys::unshare(libc::CLONE_FS).is_err() {

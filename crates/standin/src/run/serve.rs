@@ -52,10 +52,11 @@ pub(super) fn until_end(
         let readiness = dns.readiness().and_then(UdpSocket::from_std).map_err(cannot_serve)?;
         (TcpListener::from_std(tcp).map_err(cannot_serve)?, readiness)
     };
+    let (no_more, told_all) = oneshot::channel::<()>();
     let recording = sandbox.reports.take().map(|reports| {
         let _guard = runtime.enter();
         let readiness = reports.readiness().and_then(UnixDatagram::from_std)?;
-        Ok(runtime.spawn(files::record(reports, readiness, session.audit.clone())))
+        Ok(runtime.spawn(files::record(reports, readiness, session.audit.clone(), told_all)))
     });
     let recording = recording.transpose().map_err(cannot_serve)?;
     let (end, ended) = oneshot::channel::<()>();
@@ -76,7 +77,7 @@ pub(super) fn until_end(
     end.send(()).ok(); // if the proxy has ended already, its result says so
     let drained = runtime.block_on(async {
         if let Some(recording) = recording {
-            // It ends with the sandbox; what it did not get to is lost with it.
+            no_more.send(()).ok(); // if it has ended already, there is no more
             recording.await.ok();
         }
         proxy.await
