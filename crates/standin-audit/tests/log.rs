@@ -1,6 +1,6 @@
 //! The log as its users see it: written by many, read back whole, closed when it cannot be written.
 
-use standin_audit::{AuditLog, AuditReader, Kind, Outcome, Record, SessionStart, Verdict};
+use standin_audit::{AuditLog, AuditReader, Kind, Outcome, Record, RefusedFile, SessionStart, Verdict};
 use standin_model::{CredentialName, ExchangeId, SessionId};
 use std::path::Path;
 
@@ -116,4 +116,23 @@ fn an_earlier_log_is_taken_over() {
         [(1, "one.example"), (2, "two.example")]
     );
     assert_eq!(reader.records("s2").unwrap()[0].detail.as_deref(), Some("gone"));
+}
+
+/// Refused changes of files, also in a log of the version before they were kept.
+#[tokio::test]
+async fn refused_files_are_kept_by_session() {
+    let directory = tempfile::tempdir().unwrap();
+    let end = |log: AuditLog| tokio::task::spawn_blocking(move || log.finish(None).unwrap());
+    end(start(directory.path(), "s1")).await.unwrap();
+    let db = rusqlite::Connection::open(directory.path().join("audit.db")).unwrap();
+    db.execute_batch("DROP TABLE file; PRAGMA user_version = 2").unwrap();
+    drop(db);
+    let log = start(directory.path(), "s2");
+    for path in ["/w/.envrc", "/w/.git/config"] {
+        log.sink().refused_file(RefusedFile { path: path.into(), reason: "why".into() }).await.unwrap();
+    }
+    assert_eq!(end(log).await.unwrap().refused_files, 2);
+    let reader = AuditReader::open(directory.path()).unwrap();
+    let files = |session| reader.files(session).unwrap().into_iter().map(|file| file.path).collect::<Vec<_>>();
+    assert_eq!((files("s1"), files("s2")), (vec![], vec!["/w/.envrc".to_owned(), "/w/.git/config".to_owned()]));
 }
