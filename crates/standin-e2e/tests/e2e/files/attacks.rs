@@ -194,12 +194,15 @@ fn threads_that_change_the_path_meanwhile() {
     let race = "
 os.makedirs('ab/x')
 write('ab/x/config', b'')
+write('/run/config', b'') # where the kernel is let do it
 path = ctypes.create_string_buffer(b'ab/x/config')
 go = True
 def flip():
     while go:
         path.raw = b'.git/config\\0'
         path.raw = b'ab/x/config\\0'
+        path.raw = b'/run/config\\0'
+        path.raw = b'.git/config\\0'
 def swap():
     while go:
         os.rename('ab/x', 'ab/y')
