@@ -1,8 +1,14 @@
 //! Files that programs of the host execute or obey by their mere name: what a session leaves there, the host runs later.
 //!
-//! One pure list, for whoever protects these names or shows changes to them. What runs only because somebody asks for
-//! that very thing (a Makefile, `package.json`'s scripts, `build.rs`, tests) is not in it: that is the code being worked
-//! on. Names are compared as the most lenient of file systems would: without case, as HFS+ and NTFS spell `.git`.
+//! For whoever shows changes. That is a wider circle than what may not be changed at all: everything in [`protected`], in
+//! packages too, and here what else deserves a look before it is taken over. What runs only because somebody asks for that
+//! very thing (a Makefile, `package.json`'s scripts, `build.rs`, tests) is in neither: that is the code being worked on.
+//! Names are compared as the most lenient of file systems would ([`protected::fold`]).
+
+use crate::protected;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// Why the host runs it; reads after "because".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,12 +29,23 @@ const EDITOR: &str = "editors run tasks and programs that it names";
 const SHELL: &str = "shells and their helpers run it";
 const TOOL: &str = "build tools run programs that it names, whatever is built";
 const CI: &str = "CI runs it, with the repository's secrets";
+const STANDIN: &str = "it configures Standin";
 
-/// Names that mean it wherever they stand, and with all that is below them.
+impl From<protected::Reason> for Reason {
+    fn from(reason: protected::Reason) -> Self {
+        Self(match reason {
+            protected::Reason::Git => GIT,
+            protected::Reason::Agent => AGENT,
+            protected::Reason::Editor => EDITOR,
+            protected::Reason::Shell => SHELL,
+            protected::Reason::Standin => STANDIN,
+        })
+    }
+}
+
+/// Names beyond the protected ones that mean it wherever they stand, and with all that is below them.
 const ANYWHERE: &[(&str, &str)] = &[
-    (".gitmodules", GIT),
     (".gitattributes", GIT),
-    (".gitconfig", GIT),
     (".lfsconfig", GIT),
     (".githooks", HOOK),
     (".husky", HOOK),
@@ -48,37 +65,15 @@ const ANYWHERE: &[(&str, &str)] = &[
     (".kiro", AGENT),
     (".roo", AGENT),
     (".amazonq", AGENT),
-    (".mcp.json", AGENT),
-    ("opencode.json", AGENT),
-    ("opencode.jsonc", AGENT),
-    (".aider.conf.yml", AGENT),
     (".vscode", EDITOR),
     (".vs", EDITOR),
     (".idea", EDITOR),
     (".zed", EDITOR),
     (".fleet", EDITOR),
     (".devcontainer", EDITOR),
-    (".devcontainer.json", EDITOR),
     (".vimrc", EDITOR),
-    (".nvimrc", EDITOR),
-    (".nvim.lua", EDITOR),
-    (".exrc", EDITOR),
-    (".dir-locals.el", EDITOR),
-    (".envrc", SHELL),
     (".direnv", SHELL),
     (".mise", SHELL),
-    (".mise.toml", SHELL),
-    ("mise.toml", SHELL),
-    (".bashrc", SHELL),
-    (".bash_profile", SHELL),
-    (".bash_login", SHELL),
-    (".bash_logout", SHELL),
-    (".profile", SHELL),
-    (".zshrc", SHELL),
-    (".zshenv", SHELL),
-    (".zprofile", SHELL),
-    (".zlogin", SHELL),
-    (".zlogout", SHELL),
     (".ssh", SHELL),
     (".gdbinit", TOOL),
     (".lldbinit", TOOL),
@@ -111,7 +106,7 @@ const BELOW: &[(&str, &str, &str)] =
     &[(".github", "workflows", CI), (".github", "actions", CI), (".config", "fish", SHELL)];
 
 /// Endings of file names.
-const ENDINGS: &[(&str, &str)] = &[(".code-workspace", EDITOR), (".sublime-project", EDITOR)];
+const ENDINGS: &[(&str, &str)] = &[(".sublime-project", EDITOR)];
 
 /// What git keeps as data in its directory. All else in there is taken for something that it obeys.
 const GIT_DATA: &[&str] = &[
@@ -150,7 +145,14 @@ const GIT_OBEYED: &[&str] = &[
 
 /// Whether programs of the host run or obey what has this path, relative to a directory that people work in.
 pub fn host_runs(path: &[u8]) -> Option<Reason> {
-    let names: Vec<String> = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).map(lenient).collect();
+    let listed = || protected::listed(Path::new(OsStr::from_bytes(path))).map(Reason::from);
+    beyond(path).or_else(listed)
+}
+
+/// What is not in the list of protected names, or is told more closely.
+fn beyond(path: &[u8]) -> Option<Reason> {
+    let folded = |name| String::from_utf8_lossy(&protected::fold(name)).into_owned();
+    let names: Vec<String> = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).map(folded).collect();
     if let Some(at) = names.iter().position(|name| is_git(name)) {
         return in_git_directory(&names[at + 1..]).map(Reason);
     }
@@ -189,21 +191,6 @@ fn in_git_directory(rest: &[String]) -> Option<&'static str> {
 fn is_git(name: &str) -> bool {
     let short = name.strip_prefix("git~").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()));
     name == ".git" || short
-}
-
-/// As a file system without case reads it (HFS+ also skips what takes no room, NTFS final dots and spaces and all after
-/// a colon).
-fn lenient(name: &[u8]) -> String {
-    let text: String =
-        String::from_utf8_lossy(name).chars().filter(|c| !takes_no_room(*c)).flat_map(char::to_lowercase).collect();
-    let text = text.split(':').next().unwrap_or_default();
-    let trimmed = text.trim_end_matches(['.', ' ']);
-    if trimmed.is_empty() { text.to_owned() } else { trimmed.to_owned() }
-}
-
-/// The code points that HFS+ ignores (as git's `next_hfs_char` has them).
-fn takes_no_room(c: char) -> bool {
-    matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -250,6 +237,12 @@ mod tests {
             (".vscode/tasks.json", Some(EDITOR)),
             ("x.code-workspace", Some(EDITOR)),
             (".envrc", Some(SHELL)),
+            (".envrc/below", Some(SHELL)),
+            ("node_modules/x/.envrc", Some(SHELL)),
+            (".standin.toml", Some(STANDIN)),
+            (".github/hooks/x", Some(AGENT)),
+            ("sub/.Bash_Aliases", Some(SHELL)),
+            (".git/modules/a/config.standin", Some(GIT)),
             (".Bashrc", Some(SHELL)),
             (".config/fish/config.fish", Some(SHELL)),
             (".config/other", None),

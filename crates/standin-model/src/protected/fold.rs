@@ -6,7 +6,7 @@
 //! things is taken for the protected one, everywhere.
 
 /// The form of a name that is compared with the list.
-pub(super) fn fold(name: &[u8]) -> Vec<u8> {
+pub(crate) fn fold(name: &[u8]) -> Vec<u8> {
     if name.eq_ignore_ascii_case(b"git~1") {
         return b".git".to_vec();
     }

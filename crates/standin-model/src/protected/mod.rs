@@ -1,6 +1,7 @@
 //! Files of a workspace that the host executes or obeys later: judged by their names, present or not.
 //!
-//! The list is data ([`list`]); whoever guards, applies or examines a workspace asks [`role`]. Nothing here looks at a
+//! The list is data ([`list`]); whoever guards a workspace asks [`role`], whoever shows changes asks [`listed`] (by way of
+//! [`crate::host_executed`], which adds what only deserves a look). Nothing here looks at a
 //! disk: paths are those of the file system, without links and dots, relative to the workspace.
 //!
 //! A rename can give a file a protected name without naming it: `mv prepared .git`, when `prepared/hooks` is there. So
@@ -10,7 +11,7 @@ mod fold;
 pub mod git_config;
 mod list;
 
-use fold::fold;
+pub(crate) use fold::fold;
 use list::{Pattern, Scope};
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
@@ -65,6 +66,22 @@ pub fn role(path: &Path, kind: Kind) -> Role {
         Some(last) if kind == Kind::Other && !in_packages(path) => list::endings(last).map_or(role, Role::Protected),
         _ => role,
     }
+}
+
+/// Why a path, or one that it lies below, is in the list, in packages too: for whoever shows things and refuses nothing.
+pub fn listed(path: &Path) -> Option<Reason> {
+    let parts = folded(path);
+    let at_or_above = |pattern: &Compiled, at: usize| {
+        let last = at + 1 == parts.len();
+        let mut ends = at + 1..=parts.len();
+        (pattern.scope != Scope::Pointer || last)
+            && ends.any(|end| matches!(reach(&pattern.parts[1..], &parts[at + 1..end]), Reach::Whole))
+    };
+    let from = |at: usize| {
+        let mut patterns = INDEX.get(parts[at].as_slice()).into_iter().flatten();
+        patterns.find(|pattern| at_or_above(pattern, at)).map(|pattern| pattern.reason)
+    };
+    (0..parts.len()).find_map(from).or_else(|| list::endings(parts.last()?))
 }
 
 /// A file of git's that ties a worktree to its repository. `git worktree add` makes both kinds, and what must be in them is

@@ -113,3 +113,15 @@ fn every_pattern_can_be_looked_up() {
         }
     }
 }
+
+/// What may not be changed is shown as something that the host runs, where changes are looked at instead: in a copy.
+#[test]
+fn whatever_is_protected_wants_a_look() {
+    for Pattern(text, ..) in list::PATTERNS {
+        let example = text.replace("**", "x/y").replace('*', "x");
+        assert!(matches!(check(&example, Kind::Other), Role::Protected(_)), "{example}");
+        for path in [example.clone(), format!("deep/{}", example.to_uppercase()), format!("node_modules/p/{example}")] {
+            assert!(crate::host_executed::host_runs(path.as_bytes()).is_some(), "{path}");
+        }
+    }
+}
