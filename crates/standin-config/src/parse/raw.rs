@@ -1,0 +1,133 @@
+//! The file as it is written: every table and key, before any of it is understood.
+
+use serde::Deserialize;
+use standin_model as model;
+use std::path::PathBuf;
+use toml::Spanned;
+
+/// Every key there is, for suggestions.
+pub(super) const KEYS: &[&str] = &[
+    "credential",
+    "allow",
+    "name",
+    "service",
+    "source",
+    "env",
+    "like",
+    "grant",
+    "hosts",
+    "ports",
+    "methods",
+    "paths",
+    "slots",
+    "always",
+    "addresses",
+    "caps",
+    "requests",
+    "bytes_out",
+    "connections",
+    "each_host",
+    "upstream",
+    "proxy",
+    "password",
+    "no_proxy",
+    "roots",
+    "client_certificate",
+    "cert",
+    "key",
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Document {
+    #[serde(default)]
+    pub(super) credential: Vec<Spanned<Credential>>,
+    #[serde(default)]
+    pub(super) allow: Vec<Spanned<Rule>>,
+    pub(super) upstream: Option<Upstream>,
+    #[serde(default)]
+    pub(super) caps: SessionCaps,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SessionCaps {
+    pub(super) requests: Option<u64>,
+    pub(super) bytes_out: Option<u64>,
+    pub(super) connections: Option<u64>,
+    #[serde(default)]
+    pub(super) each_host: Caps,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Caps {
+    pub(super) requests: Option<u64>,
+    pub(super) bytes_out: Option<u64>,
+    pub(super) connections: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Upstream {
+    pub(super) proxy: Option<Spanned<String>>,
+    pub(super) password: Option<Spanned<String>>,
+    pub(super) no_proxy: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) roots: Vec<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Credential {
+    pub(super) name: Option<Spanned<String>>,
+    pub(super) service: Option<String>,
+    pub(super) source: Option<Spanned<String>>,
+    pub(super) client_certificate: Option<Certificate>,
+    #[serde(default)]
+    pub(super) env: Vec<String>,
+    pub(super) like: Option<String>,
+    #[serde(default)]
+    pub(super) grant: Vec<Spanned<Grant>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Certificate {
+    pub(super) cert: PathBuf,
+    pub(super) key: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Grant {
+    pub(super) hosts: Spanned<Vec<Spanned<String>>>,
+    pub(super) ports: Option<Vec<u16>>,
+    pub(super) methods: Option<Vec<Spanned<String>>>,
+    pub(super) paths: Option<Vec<Spanned<String>>>,
+    pub(super) addresses: Option<Vec<Spanned<String>>>,
+    pub(super) slots: Option<Vec<Spanned<String>>>,
+    pub(super) always: Option<Spanned<bool>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rule {
+    pub(super) hosts: Spanned<Vec<Spanned<String>>>,
+    pub(super) ports: Option<Vec<u16>>,
+    pub(super) methods: Option<Vec<Spanned<String>>>,
+    pub(super) paths: Option<Vec<Spanned<String>>>,
+    pub(super) addresses: Option<Vec<Spanned<String>>>,
+}
+
+impl From<SessionCaps> for model::SessionCaps {
+    fn from(raw: SessionCaps) -> Self {
+        let SessionCaps { requests, bytes_out, connections, each_host } = raw;
+        let each_host = model::Caps {
+            requests: each_host.requests,
+            bytes_out: each_host.bytes_out,
+            connections: each_host.connections,
+        };
+        Self { session: model::Caps { requests, bytes_out, connections }, each_host }
+    }
+}

@@ -1,0 +1,177 @@
+use super::*;
+use standin_model::Host;
+
+fn check(text: &str, expected: &str) {
+    let error = parse(text, Path::new("config.toml")).expect_err("the text is wrong");
+    assert_eq!(error.to_string(), expected, "for:\n{text}");
+}
+
+#[test]
+fn the_documented_format() {
+    let config = parse(
+        r#"
+            [[credential]]
+            name    = "internal"
+            source  = "env:INTERNAL_TOKEN"
+            env     = ["INTERNAL_TOKEN"]
+            like    = "tok_[A-Za-z0-9]{32}"
+            [[credential.grant]]
+            hosts   = ["api.example.com", "*.internal.example.com"]
+            methods = ["GET", "post"]
+            paths   = ["/v1/**"]
+            slots   = ["header:authorization"]
+            always  = true
+            addresses = ["10.0.0.0/8"]
+            [[credential.grant]]
+            hosts   = ["login.example.com"]
+            slots   = ["cookie:sid", "path:/bot{}", "form:client_secret", "json:/client/secret"]
+
+            [[credential]]
+            service = "github"
+            source  = "file:token"
+
+            [[credential]]
+            name    = "corp"
+            client_certificate = { cert = "me.pem", key = "cmd:pass show key" }
+            [[credential.grant]]
+            hosts   = ["corp.example.com"]
+
+            [[allow]]
+            hosts   = ["docs.rs", "*.rust-lang.org"]
+            methods = ["GET", "HEAD"]
+
+            [caps]
+            bytes_out = 100_000_000
+            [caps.each_host]
+            requests = 5000
+
+            [upstream]
+            proxy    = "http://me@proxy.example.com:3128"
+            password = "env:PROXY_PASSWORD"
+            no_proxy = ["internal.example.com", "10.0.0.0/8"]
+            roots    = ["corp-ca.pem"]
+        "#,
+        Path::new("/etc/standin/config.toml"),
+    )
+    .unwrap_or_else(|error| panic!("{error}"));
+    let [internal, github, corp] = config.credentials.as_slice() else { panic!("three credentials") };
+    let certificate =
+        ClientCertificate { cert: "/etc/standin/me.pem".into(), key: Source::Command("pass show key".into()) };
+    assert_eq!((&corp.source, &corp.client_certificate), (&None, &Some(certificate)));
+    assert_eq!(internal.grants[0].rule.methods, Methods::only(["GET", "POST"]));
+    assert_eq!(internal.grants[0].rule.label, "internal.grant[1]");
+    assert_eq!(internal.grants.iter().map(|grant| grant.always).collect::<Vec<_>>(), [true, false]);
+    let slots: Vec<_> = internal.grants[1].slots.iter().map(ToString::to_string).collect();
+    assert_eq!(slots, ["cookie:sid", "path:/bot{}", "form:client_secret", "json:/client/secret"]);
+    assert_eq!((github.name.as_str(), &github.source), ("github", &Some(Source::File("/etc/standin/token".into()))));
+    assert_eq!(config.allow[0].hosts.len(), 2);
+    assert_eq!((config.caps.session.bytes_out, config.caps.each_host.requests), (Some(100_000_000), Some(5000)));
+    let (proxy, _) = ParentProxy::parse("http://me@proxy.example.com:3128").unwrap();
+    assert_eq!(config.upstream.proxy, Parent::Named(proxy, Some(Source::Env("PROXY_PASSWORD".into()))));
+    assert!(config.upstream.no_proxy.unwrap().covers(&Host::parse("a.internal.example.com").unwrap()));
+    assert_eq!(config.upstream.roots, [Path::new("/etc/standin/corp-ca.pem")]);
+}
+
+#[test]
+fn errors_show_the_place_and_the_mend() {
+    check(
+        "[[allow]]\nhost = [\"a.example\"]\n",
+        "there is no key `host` here\n --> config.toml:2:1\n  |\n2 | host = [\"a.example\"]\n  | ^^^^\n  = hint: did you mean `hosts`?",
+    );
+    check(
+        "[[allow]]\nhosts = [\"a b\"]\n",
+        "`a b` is not understood: the host has a forbidden character ' '\n --> config.toml:2:10\n  |\n2 | hosts = [\"a b\"]\n  |          ^^^^^",
+    );
+    check(
+        "[[allow]]\nhosts = []\n",
+        "an empty list of hosts allows nothing\n --> config.toml:2:9\n  |\n2 | hosts = []\n  |         ^^",
+    );
+    check(
+        "[[credential]]\nname = \"a\"\nsource = \"vault:x\"\n[[credential.grant]]\nhosts = [\"a.example\"]\n",
+        "`vault` is not a source\n --> config.toml:3:10\n  |\n3 | source = …\n  |          ^\n  = hint: write `env:NAME`, `file:PATH` or `cmd:COMMAND`",
+    );
+    check(
+        "[[credential]]\nname = \"a\"\nsource = \"env:A\"\n",
+        "the credential `a` is granted to no host\n --> config.toml:1:1\n  |\n1 | [[credential]]\n  | ^^^^^^^^^^^^^^\n  = hint: add [[credential.grant]] with `hosts = [\"api.example.com\"]`",
+    );
+}
+
+#[test]
+fn always_needs_one_place() {
+    let grant = |slots: &str| {
+        format!(
+            "[[credential]]\nname = \"a\"\nsource = \"env:A\"\n[[credential.grant]]\nhosts = [\"a.example\"]\n{slots}"
+        )
+    };
+    check(
+        &grant("always = true\n"),
+        "`always` needs exactly one slot, a header or a query\n --> config.toml:6:10\n  |\n6 | always = true\n  |          ^^^^\n  = hint: name it: `slots = [\"header:x-api-key\"]`, or `query:NAME`",
+    );
+    for slots in [
+        "[]",
+        "[\"header:a\", \"header:b\"]",
+        "[\"header:cookie\"]",
+        "[\"cookie:a\"]",
+        "[\"path:/bot{}\"]",
+        "[\"form:a\"]",
+        "[\"json:/a\"]",
+        "[\"websocket\"]",
+    ] {
+        let error = parse(&grant(&format!("slots = {slots}\nalways = true\n")), Path::new("c")).unwrap_err();
+        assert!(error.to_string().starts_with("`always` needs exactly one slot"), "{slots}: {error}");
+    }
+    for slots in ["header:authorization", "query:key"] {
+        assert!(parse(&grant(&format!("slots = [\"{slots}\"]\nalways = true\n")), Path::new("c")).is_ok(), "{slots}");
+    }
+    let text = "[[credential]]\nname = \"a\"\nclient_certificate = { cert = \"a\", key = \"env:A\" }\n[[credential.grant]]\nhosts = [\"a.example\"]\nslots = [\"header:a\"]\nalways = true\n";
+    let error = parse(text, Path::new("c")).unwrap_err().to_string();
+    assert!(error.starts_with("`always`, and no `source`"), "{error}");
+    check(
+        &grant("slots = [\"path:/x\"]\n"),
+        "`path:/x` is not understood: a path slot is the beginning of a path, up to the place of the credential, which is written `{}`: `path:/bot{}`, `path:/hooks/*/{}` (`*` is any one segment)\n --> config.toml:6:10\n  |\n6 | slots = [\"path:/x\"]\n  |          ^^^^^^^^^",
+    );
+}
+
+#[test]
+fn client_certificates() {
+    let grant = "[[credential.grant]]\nhosts = [\"a.example\"]\n";
+    check(
+        &format!("[[credential]]\nname = \"a\"\n{grant}"),
+        "the credential `a` comes from nowhere\n --> config.toml:1:1\n  |\n1 | [[credential]]\n  | ^^^^^^^^^^^^^^\n  = hint: add `source = \"env:NAME\"`, or a `client_certificate`",
+    );
+    let text =
+        format!("[[credential]]\nname = \"a\"\nclient_certificate = {{ cert = \"a\", key = \"topsecret\" }}\n{grant}");
+    let error = parse(&text, Path::new("c")).unwrap_err().to_string();
+    assert!(error.contains("is not a source") && !error.contains("topsecret"), "{error}");
+}
+
+#[test]
+fn the_way_out() {
+    let parent = |text| parse(text, Path::new("c")).unwrap().upstream.proxy;
+    assert_eq!(parent(""), Parent::Environment);
+    assert_eq!(parent("[upstream]\nproxy = \"none\""), Parent::Direct);
+    check(
+        "[upstream]\nproxy = \"ftp://p.example:1\"\n",
+        "only `http://` and `socks5://` proxies are spoken to\n --> config.toml:2:9\n  |\n2 | proxy = …\n  |         ^\n  = hint: write `http://user@proxy.example.com:3128` or `socks5://…`; `none` for no proxy",
+    );
+    check(
+        "[upstream]\npasword = \"env:X\"\n",
+        "there is no key `pasword` here\n --> config.toml:2:1\n  |\n2 | pasword = …\n  | ^^^^^^^\n  = hint: did you mean `password`?",
+    );
+    for (text, expected) in [
+        ("proxy = \"http://me:topsecret@p.example:1\"", "a password does not belong in this file"),
+        ("proxy = \"http://p.example:1\"\npassword = \"env:X\"", "a password, and no user it is for"),
+        ("password = \"env:X\"", "a password, and no proxy with a user"),
+        ("proxy = \"http://me@p.example:1\"\npassword = \"topsecret\"", "`…` is not a source"),
+    ] {
+        let error = parse(&format!("[upstream]\n{text}\n"), Path::new("c")).unwrap_err().to_string();
+        assert!(error.starts_with(expected) && !error.contains("topsecret"), "{error}");
+    }
+}
+
+#[test]
+fn a_misplaced_secret_is_not_repeated() {
+    let text = "[[credential]]\nservice = \"github\"\nsource = \"ghp_realrealreal\"\n";
+    let error = parse(text, Path::new("c")).expect_err("not a source").to_string();
+    assert!(!error.contains("ghp_real"), "{error}");
+}
