@@ -16,6 +16,7 @@ mod http2;
 mod identity;
 mod informational;
 mod ingress;
+mod model;
 mod parent;
 mod partial;
 mod resolve;

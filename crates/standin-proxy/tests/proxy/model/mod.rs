@@ -1,0 +1,123 @@
+//! The whole data plane against a model: made-up sessions of several clients and connections, with everybody hanging up
+//! wherever it comes to his mind, and what must hold of every exchange all the same.
+//!
+//! [`plan`] makes up sessions, [`play`] lets them happen, and what is judged here are DESIGN's invariants: an exchange has
+//! its one record and that tells what happened; what is denied reaches no origin; the secret goes to the host that has the
+//! grant, in the place of its stand-in, and nowhere else; nothing of it comes back; and all else arrives as it was sent.
+
+mod plan;
+mod play;
+
+use crate::rig::{API, SECRET, STAND_IN, assert_scrubbed, holds_secret, within};
+use plan::{End, Exchange, Plan, Shows};
+use play::{Answer, AtOrigin, Played};
+use proptest::prelude::*;
+use standin_audit::RecordRow;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_invariants_hold(plan in plan::session()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(within(async {
+            let (played, rows) = play::play(&plan).await;
+            judge(&plan, &played, &rows);
+        }));
+    }
+}
+
+fn judge(plan: &Plan, played: &[Played], rows: &[RecordRow]) {
+    let exchanges: Vec<_> = plan.exchanges().collect();
+    assert_eq!(played.len(), exchanges.len());
+    assert_eq!(rows.len(), exchanges.len(), "a record each: {rows:#?}");
+    for (exchange, host) in exchanges {
+        let target = exchange.target();
+        let of_it: Vec<_> = rows.iter().filter(|row| row.target.as_deref() == Some(&target)).collect();
+        let [row] = of_it.as_slice() else { panic!("{target}: one record, not {of_it:#?}") };
+        let played = played.iter().find(|played| played.number == exchange.number).expect("it was played");
+        match refusal(exchange, host) {
+            Some(code) => refused(code, played, row),
+            None => served(exchange, host, played, row),
+        }
+    }
+}
+
+/// What the policy says of it, in the order in which it is asked.
+fn refusal(exchange: &Exchange, host: &str) -> Option<&'static str> {
+    match exchange.shows {
+        _ if exchange.closed => Some("http.request_not_allowed"),
+        Shows::ForeignKey if host == API => Some("credential.foreign"),
+        Shows::StandIn if host != API => Some("credential.wrong_destination"),
+        Shows::StandInElsewhere => {
+            Some(if host == API { "credential.wrong_slot" } else { "credential.wrong_destination" })
+        }
+        _ => None,
+    }
+}
+
+fn refused(code: &str, played: &Played, row: &RecordRow) {
+    assert!(played.at_origin.is_none(), "{code}: the origin saw it");
+    assert_eq!((row.reason.as_deref(), row.outcome.as_str()), (Some(code), "denied"));
+    // A client that is in the middle of its upload may have gone, or not have read that far.
+    match &played.answer {
+        Answer::Ours { reason } => assert_eq!(reason, code),
+        Answer::None => {}
+        other => panic!("{code}: {other:?}"),
+    }
+}
+
+fn served(exchange: &Exchange, host: &str, played: &Played, row: &RecordRow) {
+    assert_eq!(row.reason, None, "{row:#?}");
+    let seen = played.at_origin.as_ref();
+    if let Some(seen) = seen {
+        came_to_the_origin(exchange, host, seen);
+    }
+    let sent = exchange.download_text();
+    let got = match &played.answer {
+        Answer::Whole { body } | Answer::Broken { body } => body.as_str(),
+        Answer::Ours { .. } | Answer::None => "",
+    };
+    assert!(got.len() <= sent.len() && !holds_secret(got.as_bytes()));
+    // As far as it came, and from there on as it would have gone on.
+    assert_scrubbed(&format!("{got}{}", &sent.replace(SECRET, STAND_IN)[got.len()..]), &sent);
+    let whole = matches!(played.answer, Answer::Whole { .. });
+    match exchange.end {
+        End::Whole => {
+            assert!(whole, "{:?}", played.answer);
+            assert_eq!(got.len(), sent.len());
+            assert_eq!((row.outcome.as_str(), row.status), ("completed", Some(200)));
+            assert_eq!(row.bytes_in, i64::try_from(sent.len()).unwrap());
+            assert_eq!(row.bytes_out, i64::try_from(exchange.upload_text().len()).unwrap());
+            assert!(seen.is_some_and(|seen| seen.whole));
+        }
+        End::OriginBreaks(_) => {
+            assert!(!whole, "half an answer looks whole: {:?}", played.answer);
+            // Before its head was out, it has not answered.
+            let told = matches!(&played.answer, Answer::Ours { reason } if reason == "upstream.failed");
+            assert_eq!(row.outcome, if told { "upstream_failed" } else { "upstream_closed" });
+        }
+        End::ClientLeaves(_) => {
+            // What was there already when it left may have been everything.
+            assert!(matches!(row.outcome.as_str(), "downstream_closed" | "completed"), "{row:#?}");
+        }
+        End::UploadBreaks(_) => {
+            assert!(!seen.is_some_and(|seen| seen.whole), "half a request looks whole");
+            assert_eq!(row.outcome, "downstream_closed");
+        }
+    }
+}
+
+fn came_to_the_origin(exchange: &Exchange, host: &str, seen: &AtOrigin) {
+    let expected = match exchange.shows {
+        Shows::Nothing => None,
+        Shows::StandIn if host == API => Some(format!("Bearer {SECRET}")),
+        Shows::ForeignKey if host != API => Some("Bearer sk-Somebody-Elses-Key".to_owned()),
+        _ => panic!("{:?} at {host} is refused", exchange.shows),
+    };
+    assert_eq!(seen.authorization, expected);
+    // A stand-in in a body that no grant names is text.
+    let sent = exchange.upload_text();
+    assert!(sent.starts_with(&seen.body), "{:?} is no beginning of {sent:?}", seen.body);
+    assert!(!seen.whole || seen.body == sent);
+}
