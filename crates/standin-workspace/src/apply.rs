@@ -6,7 +6,7 @@
 //! is made or changed, parents before children; then the modes of directories.
 
 use crate::attention::Attention;
-use crate::changes::{Change, ChangesError, Kind, changes};
+use crate::changes::{Change, ChangesError, Kind, changes, selects};
 use crate::store::{Record, Session, StoreError, changed_at};
 use crate::tree;
 use rustix::fs::{
@@ -162,7 +162,7 @@ impl Apply<'_> {
     }
 
     fn selects(&self, path: &Path) -> bool {
-        self.paths.is_empty() || self.paths.iter().any(|selected| path.starts_with(selected))
+        selects(self.paths, path)
     }
 
     fn refusal(&self, change: &Change) -> Option<NotApplied> {

@@ -45,6 +45,26 @@ pub struct Changes {
     pub unreadable: Vec<PathBuf>,
 }
 
+impl Changes {
+    /// Whether nothing was changed, as far as can be told.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.unreadable.is_empty()
+    }
+
+    /// Only what `paths` name or hold; all of it if there are none.
+    #[must_use]
+    pub fn within(mut self, paths: &[PathBuf]) -> Self {
+        self.changes.retain(|change| selects(paths, &change.path));
+        self.unreadable.retain(|path| selects(paths, path));
+        self
+    }
+}
+
+/// Whether `paths` name or hold `path`, as no paths do.
+pub(crate) fn selects(paths: &[PathBuf], path: &Path) -> bool {
+    paths.is_empty() || paths.iter().any(|selected| path.starts_with(selected))
+}
+
 /// What a name stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {

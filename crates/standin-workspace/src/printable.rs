@@ -57,6 +57,20 @@ pub fn line(bytes: &[u8]) -> (String, bool) {
     (all, escaped)
 }
 
+/// JSON in ASCII: it escapes C0 controls itself, and what else steers a terminal is DEL or beyond.
+pub fn json(text: &str) -> String {
+    let mut all = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_ascii() && c != '\u{7f}' {
+            all.push(c);
+        } else {
+            let mut units = [0; 2];
+            all.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    all
+}
+
 /// What is not shown as it is: controls (C0 but the tab, DEL, C1), marks of direction, and what takes no room.
 fn is_unsafe(c: char) -> bool {
     (c.is_control() && c != '\t')
@@ -91,6 +105,14 @@ mod tests {
             assert_eq!(name(Path::new(OsStr::from_bytes(bytes))), expected);
         }
         assert_eq!(quoted("a/", Path::new("x\n")), "\"a/x\\n\"");
+    }
+
+    #[test]
+    fn json_is_the_same_in_ascii() {
+        let text = "\u{1b}]52;\u{9b}\u{202e}\u{7f} gr\u{fc}n \u{1f511}";
+        let written = json(&serde_json::to_string(text).unwrap());
+        assert!(written.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{written}");
+        assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
     }
 
     #[test]

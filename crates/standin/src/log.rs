@@ -3,7 +3,9 @@
 use crate::cli::LogArguments;
 use crate::exit::{self, Failure};
 use crate::run::{bytes, state_directory};
+use serde::Serialize;
 use standin_audit::{AuditReader, FileRow, RecordRow, SessionRow};
+use standin_workspace::printable;
 use std::io::{self, BufWriter, Write};
 
 /// Prints records (or sessions), for people or for programs.
@@ -43,27 +45,27 @@ pub(crate) fn log(arguments: &LogArguments) -> Result<i32, Failure> {
 
 fn print_session(out: &mut impl Write, session: &SessionRow, json: bool) -> io::Result<()> {
     if json {
-        return writeln!(out, "{}", serde_json::to_string(session)?);
+        return json_line(out, session);
     }
     let end = match (session.ended_us, session.exit_code) {
         (None, _) => "not ended".to_owned(),
         (Some(_), None) => "ended".to_owned(),
         (Some(_), Some(code)) => format!("exit code {code}"),
     };
-    writeln!(out, "session {} · {} · {end}", session.id, printable(&session.command))
+    writeln!(out, "session {} · {} · {end}", session.id, shown(&session.command))
 }
 
 /// One line a record: verdict, request, status, credentials, sizes, reason.
 pub(crate) fn print_record(out: &mut impl Write, record: &RecordRow, json: bool) -> io::Result<()> {
     if json {
-        return writeln!(out, "{}", serde_json::to_string(record)?);
+        return json_line(out, record);
     }
     let status = record.status.map_or_else(|| "---".to_owned(), |status| status.to_string());
     let request = match (&record.method, &record.target) {
         (Some(method), Some(target)) => format!("{method} {}://{}:{}{target}", record.scheme, record.host, record.port),
         _ => format!("connection to {}:{}", record.host, record.port),
     };
-    write!(out, "{:>5} {:<5} {status} {}", record.id, record.verdict, printable(&request))?;
+    write!(out, "{:>5} {:<5} {status} {}", record.id, record.verdict, shown(&request))?;
     if !record.credentials.is_empty() {
         write!(out, " · with {}", record.credentials.join(", "))?;
     }
@@ -80,12 +82,16 @@ pub(crate) fn print_record(out: &mut impl Write, record: &RecordRow, json: bool)
 
 fn print_file(out: &mut impl Write, file: &FileRow, json: bool) -> io::Result<()> {
     if json {
-        return writeln!(out, "{}", serde_json::to_string(file)?);
+        return json_line(out, file);
     }
-    writeln!(out, " file deny  {} · {}", printable(&file.path), file.reason)
+    writeln!(out, " file deny  {} · {}", shown(&file.path), file.reason)
 }
 
 /// An agent chooses paths and commands; what it chose must not steer the terminal of whoever reads them.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+fn shown(text: &str) -> String {
+    printable::line(text.as_bytes()).0
+}
+
+fn json_line(out: &mut impl Write, row: &impl Serialize) -> io::Result<()> {
+    writeln!(out, "{}", printable::json(&serde_json::to_string(row)?))
 }

@@ -1,19 +1,11 @@
 //! Taking changes over: all of them, some, again, in the face of the host's own.
 
-use crate::{Fixture, later_than_now, left, listing};
+use crate::{Fixture, later_than_now, left, listing, plain};
 use standin_workspace::Store;
 use std::cell::Cell;
 use std::fs::{self, create_dir, create_dir_all, write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
-
-fn plain(host: &Path) {
-    create_dir_all(host.join("d/e")).unwrap();
-    for (path, text) in [("a", "a"), ("b", "b"), ("d/c", "c"), ("d/e/f", "f")] {
-        write(host.join(path), text).unwrap();
-    }
-    symlink("a", host.join("link")).unwrap();
-}
 
 #[test]
 fn everything_is_taken_over_and_nothing_is_left() {

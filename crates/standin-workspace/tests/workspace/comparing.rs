@@ -1,19 +1,10 @@
 //! What counts as a change.
 
-use crate::Fixture;
+use crate::{Fixture, plain};
 use std::ffi::OsStr;
 use std::fs::{self, create_dir, create_dir_all, write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
-
-fn plain(host: &Path) {
-    create_dir_all(host.join("d/e")).unwrap();
-    for (path, text) in [("a", "a"), ("b", "b"), ("d/c", "c"), ("d/e/f", "f")] {
-        write(host.join(path), text).unwrap();
-    }
-    symlink("a", host.join("link")).unwrap();
-}
 
 #[test]
 fn what_was_written_and_is_equal_is_no_change() {

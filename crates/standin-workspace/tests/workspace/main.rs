@@ -15,6 +15,15 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+/// Some files, two directories and a link.
+pub(crate) fn plain(host: &Path) {
+    fs::create_dir_all(host.join("d/e")).unwrap();
+    for (path, text) in [("a", "a"), ("b", "b"), ("d/c", "c"), ("d/e/f", "f")] {
+        fs::write(host.join(path), text).unwrap();
+    }
+    std::os::unix::fs::symlink("a", host.join("link")).unwrap();
+}
+
 /// A workspace, what lies beside it, and a session.
 pub(crate) struct Fixture {
     directory: tempfile::TempDir,

@@ -37,7 +37,7 @@ impl Copy {
         let Some(session) = self.session.take() else { return Ok(String::new()) };
         session.end().map_err(|error| Failure::because("cannot note the end of the copy", &error))?;
         let found = changes(&session).map_err(|error| Failure::because("cannot tell what was changed", &error))?;
-        if found.changes.is_empty() && found.unreadable.is_empty() {
+        if found.is_empty() {
             session.discard().map_err(|error| Failure::because("cannot remove an empty copy", &error))?;
             return Ok("nothing was changed in the workspace's copy".to_owned());
         }
@@ -55,7 +55,7 @@ impl Drop for Copy {
     fn drop(&mut self) {
         drop(self.running.take());
         let Some(session) = self.session.take() else { return };
-        if changes(&session).is_ok_and(|found| found.changes.is_empty() && found.unreadable.is_empty())
+        if changes(&session).is_ok_and(|found| found.is_empty())
             && let Err(error) = session.discard()
         {
             tracing::warn!(%error, "an empty copy of the workspace is left");

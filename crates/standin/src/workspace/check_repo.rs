@@ -1,6 +1,5 @@
 //! `standin check-repo`: what the next git, editor or agent on this host would run.
 
-use super::show::ascii;
 use crate::cli::CheckRepoArguments;
 use crate::exit::{self, Failure};
 use standin_workspace::printable;
@@ -54,5 +53,5 @@ fn json(out: &mut impl Write, finding: &Finding) -> io::Result<()> {
         "what": finding.what,
         "mend": finding.mend,
     });
-    writeln!(out, "{}", ascii(&row.to_string()))
+    writeln!(out, "{}", printable::json(&row.to_string()))
 }

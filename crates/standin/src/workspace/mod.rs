@@ -6,7 +6,7 @@ mod show;
 use crate::cli::{ApplyArguments, DiffArguments, DiscardArguments};
 use crate::exit::{self, Failure};
 use crate::run::state_directory;
-use standin_workspace::{Apply, Change, Session, Store, changes, printable};
+use standin_workspace::{Apply, Session, Store, changes, printable};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -20,10 +20,7 @@ pub(crate) fn diff(arguments: &DiffArguments) -> Result<i32, Failure> {
     }
     let session = session(arguments.session.as_deref())?;
     let paths = within(&session, &arguments.paths)?;
-    let mut found = changes(&session).map_err(|error| cannot("show what was changed", &error))?;
-    let selected = |path: &Path| paths.is_empty() || paths.iter().any(|wanted| path.starts_with(wanted));
-    found.changes.retain(|change| selected(&change.path));
-    found.unreadable.retain(|path| selected(path));
+    let found = changes(&session).map_err(|error| cannot("show what was changed", &error))?.within(&paths);
     let out = &mut BufWriter::new(io::stdout().lock());
     let written = if arguments.json {
         show::json(out, &found)
@@ -146,9 +143,4 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
         asked.store(true, Ordering::Relaxed);
     });
     Ok(stop)
-}
-
-/// Whether it is shown first, and apart.
-fn wants_a_look(change: &Change) -> bool {
-    change.attention.is_some()
 }

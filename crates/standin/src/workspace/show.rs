@@ -1,6 +1,5 @@
 //! How changes are shown: as a difference, a line each, or JSON.
 
-use super::wants_a_look;
 use serde::Serialize;
 use standin_workspace::diff::{Contents, in_words};
 use standin_workspace::{Attention, Change, Changes, Conflict, Kind, Node, Session, printable};
@@ -9,7 +8,7 @@ use std::io::{self, Write};
 /// For people: what wants a look first.
 pub(super) fn text(out: &mut impl Write, session: &Session, found: &Changes, stat: bool, raw: bool) -> io::Result<()> {
     let contents = Contents::open(session)?;
-    let (looks, plain): (Vec<_>, Vec<_>) = found.changes.iter().partition(|change| wants_a_look(change));
+    let (looks, plain): (Vec<_>, Vec<_>) = found.changes.iter().partition(|change| change.attention.is_some());
     if !looks.is_empty() {
         writeln!(
             out,
@@ -110,11 +109,11 @@ pub(super) fn json(out: &mut impl Write, found: &Changes) -> io::Result<()> {
             attention: change.attention.map(Attention::as_str),
             conflict: change.conflict.is_some(),
         };
-        writeln!(out, "{}", ascii(&serde_json::to_string(&row)?))?;
+        writeln!(out, "{}", printable::json(&serde_json::to_string(&row)?))?;
     }
     for path in &found.unreadable {
         let row = serde_json::json!({ "path": path.to_string_lossy(), "change": "unreadable" });
-        writeln!(out, "{}", ascii(&row.to_string()))?;
+        writeln!(out, "{}", printable::json(&row.to_string()))?;
     }
     Ok(())
 }
@@ -127,18 +126,4 @@ fn side(node: &Node) -> Side {
         Kind::Special => ("special", None),
     };
     Side { kind, mode: format!("{:o}", node.mode), size: node.size, target }
-}
-
-/// JSON escapes C0 controls; what else steers a terminal is beyond ASCII.
-pub(super) fn ascii(json: &str) -> String {
-    let mut all = String::with_capacity(json.len());
-    for c in json.chars() {
-        if c.is_ascii() && c != '\u{7f}' {
-            all.push(c);
-        } else {
-            let mut units = [0; 2];
-            all.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
-        }
-    }
-    all
 }
