@@ -1,5 +1,6 @@
 //! The tables, and opening the file they are in.
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,8 @@ use std::time::Duration;
 const VERSION: i64 = 3;
 /// How long one process waits while another commits.
 const BUSY: Duration = Duration::from_secs(10);
+/// Most bytes that sessions leave in the write-ahead log. Who opens the log reads it all.
+const KEPT_WAL: u32 = 512 * 1024;
 
 const TABLES: &str = "
 CREATE TABLE session (
@@ -164,6 +167,9 @@ pub(crate) fn open_for_writing(directory: &Path) -> Result<Connection, SchemaErr
         db.busy_timeout(BUSY)?;
         db.pragma_update(None, "journal_mode", "WAL")?;
         db.pragma_update(None, "synchronous", "NORMAL")?;
+        db.pragma_update(None, "journal_size_limit", KEPT_WAL)?;
+        // A session's end does not wait for the disk: what is in the write-ahead log stays there.
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         let found = version(&db)?;
         if found < VERSION {
             let change = db.transaction()?;
@@ -183,6 +189,15 @@ pub(crate) fn open_for_writing(directory: &Path) -> Result<Connection, SchemaErr
         return Err(SchemaError::Newer { path, found });
     }
     Ok(db)
+}
+
+/// Moves what earlier sessions left in the write-ahead log into the log itself, once it is so much that reading it makes
+/// whoever opens wait. Of use to later sessions only, so a failure is theirs to report.
+pub(crate) fn tidy(directory: &Path, db: &Connection) {
+    let wal = file_in(directory).with_extension("db-wal");
+    if std::fs::metadata(wal).is_ok_and(|wal| wal.len() > KEPT_WAL.into()) {
+        drop(db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
+    }
 }
 
 /// Opens the log for reading.

@@ -106,7 +106,7 @@ impl AuditLog {
         self.sink.clone()
     }
 
-    /// Writes what is left and the end of the session; blocks until it is on disk.
+    /// Writes what is left and the end of the session; blocks until it is written, not until it is on disk.
     pub fn finish(self, exit_code: Option<i32>) -> Result<SessionSummary, AuditError> {
         // A closed queue means that the writer has failed; its own error, which follows, says more.
         drop(self.sink.0.blocking_send(Message::End { exit_code }));
@@ -146,6 +146,7 @@ fn write_session(
     )
     .map_err(AuditError::Write)?;
     let number = db.last_insert_rowid();
+    schema::tidy(directory, &db);
     let mut summary = SessionSummary::default();
     let mut batch = Vec::with_capacity(AUDIT_BATCH);
     // `blocking_recv_many` waits for the first record and takes what has gathered: one transaction each time, and then

@@ -75,6 +75,27 @@ async fn sessions_share_one_file() {
     }
 }
 
+/// A session's end moves nothing into the log, so the next one does, before there is much to be read.
+#[test]
+fn sessions_leave_little_to_the_next() {
+    let directory = tempfile::tempdir().unwrap();
+    let wal = directory.path().join("audit.db-wal");
+    let mut most = 0;
+    for n in 0..100 {
+        let name = format!("s{n}");
+        let log = start(directory.path(), &name);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut long = record(&name, 1);
+        long.detail = Some("x".repeat(20_000));
+        runtime.block_on(log.sink().reserve()).unwrap().write(long);
+        log.finish(None).unwrap();
+        most = most.max(std::fs::metadata(&wal).unwrap().len());
+    }
+    assert!((100_000..1_000_000).contains(&most), "{most} bytes");
+    let reader = AuditReader::open(directory.path()).unwrap();
+    assert!((0..100).all(|n| reader.records(&format!("s{n}")).unwrap().len() == 1));
+}
+
 #[tokio::test]
 async fn a_log_that_cannot_be_written_takes_nothing() {
     let directory = tempfile::tempdir().unwrap();
