@@ -56,7 +56,7 @@ fn outside(control: &OwnedFd) -> Result<i32, StepError> {
         sys::clear_groups().at(Step::Identity)?;
     }
     sys::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS).at(Step::Namespaces)?;
-    map_identity(&plan).at(Step::Identity)?;
+    map_identity(plan.uid, plan.gid).at(Step::Identity)?;
     // The broker sees the sandbox's files, for which it must be here already, and is in none of its other namespaces.
     let (broker, listener) = start_broker(&plan)?;
     let namespaces =
@@ -218,10 +218,10 @@ fn take_part<'a>(rest: &mut &'a [u8]) -> io::Result<&'a [u8]> {
 }
 
 /// One user, one group. Groups must be denied first, or an ordinary user may not map one.
-fn map_identity(plan: &Plan) -> io::Result<()> {
+pub(crate) fn map_identity(uid: (u32, u32), gid: (u32, u32)) -> io::Result<()> {
     fs::write("/proc/self/setgroups", "deny")?;
-    fs::write("/proc/self/uid_map", format!("{} {} 1", plan.uid.0, plan.uid.1))?;
-    fs::write("/proc/self/gid_map", format!("{} {} 1", plan.gid.0, plan.gid.1))
+    fs::write("/proc/self/uid_map", format!("{} {} 1", uid.0, uid.1))?;
+    fs::write("/proc/self/gid_map", format!("{} {} 1", gid.0, gid.1))
 }
 
 fn send(control: BorrowedFd<'_>, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {

@@ -10,6 +10,7 @@
 mod broker;
 mod confine;
 mod dns_socket;
+pub mod host;
 mod init;
 mod launch;
 mod layered;

@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Show what Standin does, with nothing to set up
     Demo,
+    /// Tell what this host can give a sandbox, and how it gets what is missing
+    Doctor(DoctorArguments),
     /// Show what a session did
     Log(LogArguments),
     /// Show what a session changed in its copy of the workspace
@@ -78,6 +80,15 @@ pub(crate) struct RunArguments {
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
+}
+
+/// Tries every layer that a sandbox is built of, and says of each whether it is there; if not, why, what that costs, and the
+/// command that mends it. The exit code is 1 if `standin run` would refuse to start here. Needs no root.
+#[derive(Args)]
+pub(crate) struct DoctorArguments {
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Shows the records of the last session.

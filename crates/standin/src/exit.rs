@@ -3,7 +3,7 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | all went well |
-//! | 1 | `demo`: something is not as it should be; `log`: nothing is recorded; `diff`, `apply`, `discard`: no changes are kept; `apply`: something was left; `check-repo`: something was found |
+//! | 1 | `demo`: something is not as it should be; `doctor`: `run` would refuse; `log`: nothing is recorded; `diff`, `apply`, `discard`: no changes are kept; `apply`: something was left; `check-repo`: something was found |
 //! | 2 | the command line is not understood |
 //! | 125 | Standin failed: configuration, sandbox, audit log |
 //! | 127 | the command was not found |
@@ -50,6 +50,16 @@ impl Failure {
     #[expect(clippy::needless_pass_by_value, reason = "an argument of map_err")]
     pub(crate) fn output(error: std::io::Error) -> Self {
         Self::because("cannot write the output", &error)
+    }
+
+    /// What the user is told.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What would mend it.
+    pub(crate) fn mend(&self) -> Option<&str> {
+        self.hint.as_deref()
     }
 
     /// Adds what would mend it.

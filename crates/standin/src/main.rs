@@ -5,9 +5,11 @@
 
 mod cli;
 mod demo;
+mod doctor;
 mod exit;
 mod log;
 mod run;
+mod scratch;
 mod workspace;
 
 use clap::{CommandFactory, Parser};
@@ -16,12 +18,12 @@ use std::io;
 
 fn main() {
     // Before anything else, and while there is one thread: the same program is the sandbox's first process, and
-    // the demonstration's.
+    // the demonstration's and the doctor's.
     let first = std::env::args_os().nth(1);
     if first.as_deref() == Some(standin_sandbox::INIT_ARGUMENT.as_ref()) {
         standin_sandbox::init_main();
     }
-    if let Some(role) = demo::hidden_role(first.as_deref()) {
+    if let Some(role) = demo::hidden_role(first.as_deref()).or_else(|| doctor::hidden_role(first.as_deref())) {
         exit::with(role());
     }
     tracing_subscriber::fmt()
@@ -35,6 +37,7 @@ fn dispatch(cli: Cli) -> Result<i32, exit::Failure> {
     match cli.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Demo => demo::demo(),
+        Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Log(arguments) => log::log(&arguments),
         Command::Diff(arguments) => workspace::diff(&arguments),
         Command::Apply(arguments) => workspace::apply(&arguments),

@@ -8,6 +8,7 @@ mod clients;
 mod copies;
 mod crash;
 mod direct;
+mod doctor;
 mod escapes;
 mod files;
 mod home;

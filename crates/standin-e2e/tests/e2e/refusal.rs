@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// Runs a program that finds one system call refused: `NUMBER ERRNO ARGUMENT VALUE PROGRAM…`; the refusal may depend on the
 /// third argument of the call (which tells netlink's protocols apart). A seccomp filter survives `exec`.
-const WITHOUT: &str = "import ctypes, os, struct, sys
+pub const WITHOUT: &str = "import ctypes, os, struct, sys
 number, errno, argument, value = map(int, sys.argv[1:5])
 LOAD, EQUAL, GIVE, ALLOW, REFUSE = 0x20, 0x15, 0x06, 0x7fff0000, 0x00050000
 program = [(LOAD, 0, 0, 0), (EQUAL, 0, 3, number), (LOAD, 0, 0, 16 + 8 * argument), (EQUAL, 0, 1, value), (GIVE, 0, 0, REFUSE | errno),

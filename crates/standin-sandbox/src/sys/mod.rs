@@ -151,6 +151,14 @@ pub(crate) fn landlock_version() -> io::Result<libc::c_long> {
     check_long(unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0_usize, VERSION) })
 }
 
+/// Whether the kernel knows these flags for a seccomp filter. Nothing is installed.
+pub(crate) fn knows_seccomp_flags(flags: libc::c_ulong) -> bool {
+    let nothing = std::ptr::null::<libc::sock_fprog>();
+    // SAFETY: the kernel looks at the flags first, and then finds that there is no filter.
+    let result = check_long(unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, nothing) });
+    result.is_err_and(|error| error.raw_os_error() == Some(libc::EFAULT))
+}
+
 /// Blocks every signal and returns the set, for [`wait_signal`].
 pub(crate) fn block_signals() -> io::Result<libc::sigset_t> {
     let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();

@@ -10,6 +10,7 @@ mod stage;
 
 use crate::exit::{self, Failure};
 use crate::log::print_record;
+use crate::scratch::Scratch;
 use standin_audit::AuditReader;
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Read, Write};
@@ -41,20 +42,22 @@ struct Finding {
 
 /// Shows what Standin does; the exit code says whether all of it held.
 pub(crate) fn demo() -> Result<i32, Failure> {
-    let directory = Scratch::new()?;
+    let directory = Scratch::new("demo")?;
+    let workspace = directory.path().join("workspace");
+    std::fs::create_dir(&workspace).map_err(|e| Failure::because("cannot make the demonstration's workspace", &e))?;
     let secret = secret()?;
     let out = &mut io::stdout();
     let colour = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
     title(out, colour, "An agent runs in a sandbox. It is to use an API, and must not learn the API's key.")?;
-    let report = stage::start(&directory.0, &secret)?;
+    let report = stage::start(directory.path(), &secret)?;
     let mut findings = report.findings(&secret);
-    let dump = std::fs::read(directory.0.join("workspace/everything-readable")).unwrap_or_default();
+    let dump = std::fs::read(workspace.join("everything-readable")).unwrap_or_default();
     findings.push(Finding {
         held: dump.len() > 1000 && !contains(&dump, secret.as_bytes()) && contains(&dump, report.stand_in.as_bytes()),
         what: "prints its environment, its files and /proc, looking for the key".to_owned(),
         seen: format!("{} bytes read; the key is not among them, its stand-in is", dump.len()),
     });
-    findings.push(no_trace(&directory.0, &secret));
+    findings.push(no_trace(directory.path(), &secret));
     title(out, colour, "What it did, and what came of it:")?;
     for finding in &findings {
         let mark = match (finding.held, colour) {
@@ -67,7 +70,7 @@ pub(crate) fn demo() -> Result<i32, Failure> {
     }
     title(out, colour, "What the audit log says:")?;
     let cannot_read = |error: standin_audit::ReadError| Failure::because("cannot read the demonstration's log", &error);
-    let reader = AuditReader::open(&directory.0.join("state/standin")).map_err(cannot_read)?;
+    let reader = AuditReader::open(&directory.path().join("state/standin")).map_err(cannot_read)?;
     let session = reader.last_session().map_err(cannot_read)?.ok_or_else(|| Failure::new("nothing was recorded"))?;
     let records = reader.records(&session.id).map_err(cannot_read)?;
     for record in &records {
@@ -125,24 +128,6 @@ fn secret() -> Result<String, Failure> {
         .map_err(|error| Failure::because("the system gives no random bytes", &error))?;
     let letters: String = random.iter().map(|b| char::from(b'a' + b % 26)).collect();
     Ok(format!("sk-{letters}0123456789"))
-}
-
-/// A directory that goes with the demonstration.
-struct Scratch(std::path::PathBuf);
-
-impl Scratch {
-    fn new() -> Result<Self, Failure> {
-        let path = std::env::temp_dir().join(format!("standin-demo-{}", std::process::id()));
-        let made = std::fs::create_dir(&path).and_then(|()| std::fs::create_dir(path.join("workspace")));
-        made.map_err(|error| Failure::because(format!("cannot make {}", path.display()), &error))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).ok(); // what is left is the system's temporary directory's business
-    }
 }
 
 /// This program, in another role.

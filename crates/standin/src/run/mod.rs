@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 pub(crate) use inputs::state_directory;
+pub(crate) use view::host_trust;
 
 /// Runs a command in the sandbox and gives its exit code.
 pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {

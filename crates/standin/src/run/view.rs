@@ -60,7 +60,8 @@ pub(super) fn spec(
     })
 }
 
-fn host_trust() -> Result<HostTrust, Failure> {
+/// The certificates that the host believes.
+pub(crate) fn host_trust() -> Result<HostTrust, Failure> {
     let directory = Path::new(trust::DIRECTORY);
     let bundle = directory.join("ca-certificates.crt");
     let bundle = std::fs::read(&bundle).map_err(|error| {

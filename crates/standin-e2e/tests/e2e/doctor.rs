@@ -1,0 +1,75 @@
+//! `standin doctor`: what it says of a host that has everything, and of hosts that lack something.
+
+use crate::direct::Caller;
+use crate::refusal::WITHOUT;
+use serde_json::Value;
+use standin_e2e::binary;
+use std::process::Command;
+
+/// Runs it; gives the exit code and its lines.
+fn examined(mut command: Command) -> (Option<i32>, Vec<Value>) {
+    let output = command.args(["doctor", "--json"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    (output.status.code(), text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
+/// Each layer that a run needs, and its state.
+fn needed(rows: &[Value]) -> String {
+    let needed = rows.iter().filter(|row| row["needed"] == true);
+    let line = |row: &Value| [row["layer"].as_str().unwrap(), ": ", row["state"].as_str().unwrap(), "\n"].concat();
+    needed.map(line).collect()
+}
+
+const ALL: &str = "kernel: ok\nnamespaces: ok\nnetwork: ok\nlandlock: ok\nsystem calls: ok\ntrust store: ok\nrecords: ok\nstart: ok\n";
+
+#[test]
+fn a_host_that_runs_sandboxes_has_every_layer() {
+    let caller = Caller::new();
+    let (code, rows) = examined(caller.program(binary("standin")));
+    assert_eq!((code, needed(&rows).as_str()), (Some(0), ALL), "{rows:?}");
+    let rest: Vec<_> = rows.iter().filter(|row| row["needed"] == false).map(|row| row["layer"].as_str()).collect();
+    assert_eq!(rest, ["copies", "limits", "fuse", "kvm"].map(Some));
+    for row in &rows {
+        let keys: Vec<_> = row.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys, ["costs", "detail", "layer", "mend", "needed", "state"]);
+    }
+    let state = caller.path("state/standin");
+    assert_eq!(std::fs::read_dir(state).unwrap().count(), 0, "what was tried is gone");
+}
+
+#[test]
+fn what_is_missing_is_told_with_its_mend_and_nothing_below_it_is_tried() {
+    let caller = Caller::new();
+    let mut command = caller.program("unshare");
+    let script = "echo 0 >/proc/sys/user/max_user_namespaces || exit 99; exec \"$0\" \"$@\"";
+    command.args(["--user", "--map-root-user", "sh", "-c", script]).arg(binary("standin"));
+    let (code, rows) = examined(command);
+    let expected = ALL
+        .replace("namespaces: ok", "namespaces: missing")
+        .replace("network: ok", "network: untried")
+        .replace("start: ok", "start: untried");
+    assert_eq!((code, needed(&rows)), (Some(1), expected));
+    assert_eq!(rows[1]["mend"], "sudo sysctl -w user.max_user_namespaces=10000");
+    assert!(rows[1]["detail"].as_str().unwrap().contains("No space left on device"));
+}
+
+#[test]
+fn each_layer_is_tried_by_itself() {
+    // A call and the error that it ends with, when an argument has a value; which layer that is.
+    for (call, errno, argument, value, layer) in [
+        (41, 93, 2, 12, "network"),       // netlink to nftables
+        (444, 95, -1, 0, "landlock"),     // landlock_create_ruleset
+        (317, 22, -1, 0, "system calls"), // seccomp
+    ] {
+        let caller = Caller::new();
+        let mut command = caller.program("/usr/bin/python3");
+        command.args(["-c", WITHOUT]).args([call, errno, argument, value].map(|number: i32| number.to_string()));
+        let (code, rows) = examined({
+            command.arg(binary("standin"));
+            command
+        });
+        let lacking = format!("{layer}: missing");
+        let expected = ALL.replace(&format!("{layer}: ok"), &lacking).replace("start: ok", "start: untried");
+        assert_eq!((code, needed(&rows)), (Some(1), expected), "{layer}");
+    }
+}
