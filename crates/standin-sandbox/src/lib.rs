@@ -4,7 +4,7 @@
 //! straight line, [`init`], whose comments say why each step precedes the next. The network is a namespace in
 //! which every address is local and no process lives: its sockets are handed to the proxy outside.
 //!
-//! This is the one crate with `unsafe`: every system call that rustix does not wrap is a small safe function in
+//! This is the one crate with `unsafe` that guards anything (`standin-attack` makes the calls that attacks are): every system call that rustix does not wrap is a small safe function in
 //! [`sys`]. It knows no secret and no proxy.
 
 mod broker;

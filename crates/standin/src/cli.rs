@@ -84,8 +84,15 @@ pub(crate) struct RunArguments {
 
 /// Tries every layer that a sandbox is built of, and says of each whether it is there; if not, why, what that costs, and the
 /// command that mends it. The exit code is 1 if `standin run` would refuse to start here. Needs no root.
+///
+/// With --attack it tries 125 ways out (docs/threats.md): each as an ordinary process, where it must succeed to count, and in
+/// a sandbox, where it must not, in a private network with servers of its own that see what gets out. The exit code is 1 if any
+/// is open.
 #[derive(Args)]
 pub(crate) struct DoctorArguments {
+    /// Try to get out of a sandbox in every way that is known
+    #[arg(long)]
+    pub(crate) attack: bool,
     /// Print one JSON object a line
     #[arg(long)]
     pub(crate) json: bool,

@@ -3,7 +3,7 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | all went well |
-//! | 1 | `demo`: something is not as it should be; `doctor`: `run` would refuse; `log`: nothing is recorded; `diff`, `apply`, `discard`: no changes are kept; `apply`: something was left; `check-repo`: something was found |
+//! | 1 | `demo`: something is not as it should be; `doctor`: `run` would refuse, or a way out is open; `log`: nothing is recorded; `diff`, `apply`, `discard`: no changes are kept; `apply`: something was left; `check-repo`: something was found |
 //! | 2 | the command line is not understood |
 //! | 125 | Standin failed: configuration, sandbox, audit log |
 //! | 127 | the command was not found |

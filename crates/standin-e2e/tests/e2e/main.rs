@@ -19,5 +19,6 @@ mod python;
 mod refusal;
 mod slots;
 mod terminal;
+mod ways_out;
 mod websocket;
 mod zero_config;

@@ -2,6 +2,7 @@
 //!
 //! The layers are tried by [`standin_sandbox::host`]; here stands what each is for, and what `run` makes of its lack.
 
+mod attack;
 mod start;
 
 use crate::cli::DoctorArguments;
@@ -9,10 +10,14 @@ use crate::exit::{self, Failure};
 use crate::run::{host_trust, state_directory};
 use rustix::fs::{Access, access};
 use standin_sandbox::host::{self, Found, Lack};
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::Path;
 
-pub(crate) use start::hidden_role;
+/// The part of the doctor's work that this process does, if it was started for one.
+pub(crate) fn hidden_role(first: Option<&OsStr>) -> Option<fn() -> Result<i32, Failure>> {
+    start::hidden_role(first).or_else(|| attack::hidden_role(first))
+}
 
 /// One line of the report.
 struct Row {
@@ -36,6 +41,9 @@ const UNBOUNDED: &str = "with or without it, a session's memory and processes ar
 
 /// Looks at the host; the exit code says whether `run` would start here.
 pub(crate) fn doctor(arguments: &DoctorArguments) -> Result<i32, Failure> {
+    if arguments.attack {
+        return attack::attack(arguments.json);
+    }
     let rows = examine()?;
     let out = &mut io::stdout().lock();
     for row in &rows {

@@ -1,0 +1,59 @@
+//! The catalogue: every vector, by number. `docs/threats.md` has the same list with what stops each.
+
+mod channels;
+mod files;
+pub(crate) mod kernel;
+mod packets;
+
+use crate::scene::Scene;
+use crate::vector::{Stop, Trial, Tried, Vector};
+
+/// All vectors, in the order of their numbers.
+pub fn all() -> impl Iterator<Item = &'static Vector> {
+    [packets::VECTORS, channels::VECTORS, files::VECTORS, kernel::VECTORS].into_iter().flatten()
+}
+
+/// The numbers of those that are tried.
+pub(crate) fn tried() -> Vec<u16> {
+    all().filter(|vector| matches!(vector.trial, Trial::Attempt(..))).map(|vector| vector.number).collect()
+}
+
+/// Tries one.
+pub(crate) fn attempt(scene: &Scene, number: u16) -> Tried {
+    match all().find(|vector| vector.number == number).map(|vector| vector.trial) {
+        Some(Trial::Attempt(_, attempt)) => attempt(scene, &scene.mark(number)),
+        _ => Err(Stop::Untried("there is no such attempt".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vector::Standing;
+
+    #[test]
+    fn every_number_is_there_once_and_in_order() {
+        let numbers: Vec<_> = all().map(|vector| vector.number).collect();
+        assert_eq!(numbers, (1..=125).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_document_has_the_same_list() {
+        let row = |vector: &Vector| {
+            let stands = match (vector.trial, vector.standing) {
+                (Trial::None(reason), _) => format!("not tried: {reason}"),
+                (_, Standing::Held) => "contained".to_owned(),
+                (_, Standing::Open(why)) => format!("open: {why}"),
+                (_, Standing::OpenInPlace(why)) => format!("open, but not with `--cow`: {why}"),
+            };
+            format!("| {} | {} | {stands} |\n", vector.number, vector.name)
+        };
+        let expected: String = all().map(row).collect();
+        let document = include_str!("../../../../docs/threats.md");
+        let listed: String = document
+            .split_inclusive('\n')
+            .filter(|line| line.starts_with('|') && line[2..].starts_with(|c: char| c.is_ascii_digit()))
+            .collect();
+        assert_eq!(listed, expected);
+    }
+}
