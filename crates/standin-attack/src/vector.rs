@@ -70,8 +70,30 @@ pub enum Standing {
     Held,
     /// It is not, for this reason.
     Open(&'static str),
-    /// It is not, for this reason, unless the workspace is a copy (`--cow`).
-    OpenInPlace(&'static str),
+    /// It is not, for this reason, when the session is so.
+    When(Condition, &'static str),
+}
+
+impl Standing {
+    /// Why it is open in a session for which these conditions hold.
+    pub fn open_when(self, holds: impl Fn(Condition) -> bool) -> Option<&'static str> {
+        match self {
+            Self::Open(why) => Some(why),
+            Self::When(condition, why) if holds(condition) => Some(why),
+            Self::When(..) | Self::Held => None,
+        }
+    }
+}
+
+/// What a session may be like, besides what the attempts find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// The workspace is no copy (`--cow`).
+    InPlace,
+    /// A host is allowed by a wildcard.
+    Wildcard,
+    /// Connections go out through a parent proxy.
+    ParentProxy,
 }
 
 /// Why an attempt gave up.
@@ -156,8 +178,13 @@ impl Vector {
     }
 
     /// Says that it is open unless the workspace is a copy, and why.
-    pub(crate) const fn open_in_place(mut self, why: &'static str) -> Self {
-        self.standing = Standing::OpenInPlace(why);
+    pub(crate) const fn open_in_place(self, why: &'static str) -> Self {
+        self.open_when(Condition::InPlace, why)
+    }
+
+    /// Says that it is open in some sessions, and why.
+    pub(crate) const fn open_when(mut self, condition: Condition, why: &'static str) -> Self {
+        self.standing = Standing::When(condition, why);
         self
     }
 }

@@ -5,7 +5,7 @@ use crate::catalogue;
 use crate::forms;
 use crate::scene::Scene;
 use crate::stage::Report;
-use crate::vector::{Evidence, Standing, Trial, Vector};
+use crate::vector::{Condition, Evidence, Trial, Vector};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -136,7 +136,8 @@ impl Verdict {
 impl Judged {
     /// Why it is open, if we know that it is.
     pub fn known(&self) -> Option<&'static str> {
-        self.vector.standing.known()
+        // The attempts' session has none of the other conditions.
+        self.vector.standing.open_when(|condition| condition == Condition::InPlace)
     }
 
     /// Whether it is as we say it is: what is open is known to be.
@@ -147,16 +148,6 @@ impl Judged {
             Verdict::Contained => !known,
             Verdict::NotApplicable => true,
             Verdict::Untried => false,
-        }
-    }
-}
-
-impl Standing {
-    /// As the documents say it.
-    pub fn known(self) -> Option<&'static str> {
-        match self {
-            Self::Open(why) | Self::OpenInPlace(why) => Some(why),
-            Self::Held => None,
         }
     }
 }

@@ -6,11 +6,13 @@
 //!
 //! This crate does not know the secret type.
 
+mod assurance;
 mod reader;
 mod record;
 mod schema;
 mod writer;
 
+pub use assurance::{Assurance, OpenWay};
 pub use reader::{AuditReader, FileRow, ReadError, RecordRow, SessionRow};
 pub use record::{Kind, Outcome, Record, Verdict};
 pub use schema::SchemaError;

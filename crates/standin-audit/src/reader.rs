@@ -1,5 +1,6 @@
 //! Queries over what was written.
 
+use crate::assurance::Assurance;
 use crate::schema::{self, SchemaError};
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
@@ -11,6 +12,8 @@ pub struct AuditReader(Connection);
 /// One session.
 #[derive(Clone, Debug, Serialize)]
 pub struct SessionRow {
+    /// `session`, to tell it from what follows.
+    pub kind: &'static str,
     /// Its identifier.
     pub id: String,
     /// When it began: microseconds since 1970-01-01 UTC.
@@ -23,6 +26,8 @@ pub struct SessionRow {
     pub workspace: String,
     /// How the command ended.
     pub exit_code: Option<i32>,
+    /// What kept it in; nothing of sessions before that was kept.
+    pub assurance: Option<Assurance>,
 }
 
 /// One record, as it was stored: the columns under the names of the schema.
@@ -143,13 +148,17 @@ impl AuditReader {
 }
 
 fn session_row(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
+    let assurance: Option<String> = row.get("assurance")?;
     Ok(SessionRow {
+        kind: "session",
         id: row.get("id")?,
         started_us: row.get("started_us")?,
         ended_us: row.get("ended_us")?,
         command: row.get("command")?,
         workspace: row.get("workspace")?,
         exit_code: row.get("exit_code")?,
+        // What a newer version of the same schema says in other words is no reason to show nothing.
+        assurance: assurance.and_then(|text| serde_json::from_str(&text).ok()),
     })
 }
 

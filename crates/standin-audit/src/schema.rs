@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Written to `user_version`; a file of a newer version is not touched.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 /// How long one process waits while another commits.
 const BUSY: Duration = Duration::from_secs(10);
 /// Most bytes that sessions leave in the write-ahead log. Who opens the log reads it all.
@@ -94,6 +94,9 @@ CREATE TABLE file (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Since version 4: what kept a session in, in JSON.
+const ASSURANCE: &str = "ALTER TABLE session ADD COLUMN assurance TEXT";
+
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
@@ -177,7 +180,10 @@ pub(crate) fn open_for_writing(directory: &Path) -> Result<Connection, SchemaErr
                 let upgrade = UPGRADE.replace("{TABLES}", TABLES).replace("{SHIFT}", &SHIFT.to_string());
                 change.execute_batch(if found == 0 { TABLES } else { &upgrade })?;
             }
-            change.execute_batch(FILES)?;
+            if found < 3 {
+                change.execute_batch(FILES)?;
+            }
+            change.execute_batch(ASSURANCE)?;
             change.pragma_update(None, "user_version", VERSION)?;
             change.commit()?;
         }

@@ -1,5 +1,6 @@
 //! The one thread that writes.
 
+use crate::assurance::Assurance;
 use crate::record::{Record, Verdict};
 use crate::schema::{self, SchemaError};
 use rusqlite::{Connection, params};
@@ -33,6 +34,8 @@ pub struct SessionStart {
     pub command: String,
     /// Where.
     pub workspace: PathBuf,
+    /// What keeps it in.
+    pub assurance: Assurance,
 }
 
 /// What a session came to.
@@ -140,9 +143,10 @@ fn write_session(
     mut queue: mpsc::Receiver<Message>,
 ) -> Result<SessionSummary, AuditError> {
     let mut db = schema::open_for_writing(directory)?;
+    let assurance = serde_json::to_string(&session.assurance).expect("plain data");
     db.execute(
-        "INSERT INTO session (id, started_us, command, workspace) VALUES (?, ?, ?, ?)",
-        params![session.id.as_str(), now_us(), session.command, session.workspace.display().to_string()],
+        "INSERT INTO session (id, started_us, command, workspace, assurance) VALUES (?, ?, ?, ?, ?)",
+        params![session.id.as_str(), now_us(), session.command, session.workspace.display().to_string(), assurance],
     )
     .map_err(AuditError::Write)?;
     let number = db.last_insert_rowid();

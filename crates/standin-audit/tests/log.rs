@@ -1,11 +1,19 @@
 //! The log as its users see it: written by many, read back whole, closed when it cannot be written.
 
-use standin_audit::{AuditLog, AuditReader, Kind, Outcome, Record, RefusedFile, SessionStart, Verdict};
+use standin_audit::{
+    Assurance, AuditLog, AuditReader, Kind, OpenWay, Outcome, Record, RefusedFile, SessionStart, Verdict,
+};
 use standin_model::{CredentialName, ExchangeId, SessionId};
 use std::path::Path;
 
+fn assurance() -> Assurance {
+    let open = OpenWay { number: 49, name: "a way out".into(), why: "because".into() };
+    Assurance { kernel: "6.18 x86_64".into(), layers: vec!["landlock 7".into()], open: vec![open] }
+}
+
 fn start(directory: &Path, id: &str) -> AuditLog {
-    let session = SessionStart { id: SessionId::new(id), command: "true".into(), workspace: "/w".into() };
+    let (id, assurance) = (SessionId::new(id), assurance());
+    let session = SessionStart { id, command: "true".into(), workspace: "/w".into(), assurance };
     AuditLog::start(directory.to_owned(), session).expect("a thread can be started")
 }
 
@@ -55,6 +63,7 @@ async fn nothing_is_lost_between_many_writers() {
     let reader = AuditReader::open(directory.path()).unwrap();
     let session = reader.last_session().unwrap().unwrap();
     assert_eq!((session.id.as_str(), session.exit_code), ("s1", Some(0)));
+    assert_eq!(session.assurance, Some(assurance()));
     assert_eq!(reader.records("s1").unwrap().len(), 8000);
 }
 
@@ -146,7 +155,7 @@ async fn refused_files_are_kept_by_session() {
     let end = |log: AuditLog| tokio::task::spawn_blocking(move || log.finish(None).unwrap());
     end(start(directory.path(), "s1")).await.unwrap();
     let db = rusqlite::Connection::open(directory.path().join("audit.db")).unwrap();
-    db.execute_batch("DROP TABLE file; PRAGMA user_version = 2").unwrap();
+    db.execute_batch("DROP TABLE file; ALTER TABLE session DROP COLUMN assurance; PRAGMA user_version = 2").unwrap();
     drop(db);
     let log = start(directory.path(), "s2");
     for path in ["/w/.envrc", "/w/.git/config"] {
@@ -156,4 +165,18 @@ async fn refused_files_are_kept_by_session() {
     let reader = AuditReader::open(directory.path()).unwrap();
     let files = |session| reader.files(session).unwrap().into_iter().map(|file| file.path).collect::<Vec<_>>();
     assert_eq!((files("s1"), files("s2")), (vec![], vec!["/w/.envrc".to_owned(), "/w/.git/config".to_owned()]));
+}
+
+/// A log of the version before sessions said what kept them in.
+#[test]
+fn sessions_without_assurance_stay_readable() {
+    let directory = tempfile::tempdir().unwrap();
+    start(directory.path(), "s1").finish(Some(0)).unwrap();
+    let db = rusqlite::Connection::open(directory.path().join("audit.db")).unwrap();
+    db.execute_batch("ALTER TABLE session DROP COLUMN assurance; PRAGMA user_version = 3").unwrap();
+    drop(db);
+    start(directory.path(), "s2").finish(Some(0)).unwrap();
+    let sessions = AuditReader::open(directory.path()).unwrap().sessions(9).unwrap();
+    let found: Vec<_> = sessions.into_iter().map(|session| (session.id, session.assurance)).collect();
+    assert_eq!(found, [("s2".to_owned(), Some(assurance())), ("s1".to_owned(), None)]);
 }

@@ -35,7 +35,7 @@ pub struct Outcome {
     pub stderr: String,
     /// What the origins saw.
     pub seen: Vec<Seen>,
-    /// The audit log, a JSON object a line.
+    /// The records of the audit log, a JSON object a line.
     pub log: String,
 }
 
@@ -114,7 +114,8 @@ impl Rig {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
             seen: serde_json::from_slice(&seen).unwrap_or_default(),
-            log: String::from_utf8_lossy(&log.stdout).into_owned(),
+            // The first line is the session's own.
+            log: String::from_utf8_lossy(&log.stdout).lines().skip(1).map(|line| line.to_owned() + "\n").collect(),
         };
         self.search_for_keys(&outcome);
         outcome

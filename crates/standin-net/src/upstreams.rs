@@ -137,6 +137,11 @@ impl Upstreams {
         Self { pings, ..self }
     }
 
+    /// Whether anything goes through a parent proxy.
+    pub fn has_parent(&self) -> bool {
+        self.parent.is_some()
+    }
+
     /// Goes through a parent proxy.
     #[must_use]
     pub fn with_parent(self, parent: Parent) -> Self {

@@ -98,7 +98,8 @@ pub(crate) struct DoctorArguments {
     pub(crate) json: bool,
 }
 
-/// Shows the records of the last session.
+/// Shows the records of the last session, after what kept it in and which ways out are known to be open in it (by their
+/// numbers in docs/threats.md; --json has them whole).
 #[derive(Args)]
 pub(crate) struct LogArguments {
     /// Show this session instead of the last one

@@ -27,8 +27,9 @@ pub(crate) fn log(arguments: &LogArguments) -> Result<i32, Failure> {
     let Some(session) = session.map_err(cannot_read)? else {
         return Err(Failure::new("no such session is recorded").code(exit::CHECK_FAILED));
     };
-    if !arguments.json {
-        print_session(out, &session, false).map_err(Failure::output)?;
+    if !(arguments.json && arguments.denied) {
+        print_session(out, &session, arguments.json).map_err(Failure::output)?;
+        print_assurance(out, &session, arguments.json).map_err(Failure::output)?;
     }
     for record in reader.records(&session.id).map_err(cannot_read)? {
         if arguments.denied && record.verdict != "deny" {
@@ -53,6 +54,14 @@ fn print_session(out: &mut impl Write, session: &SessionRow, json: bool) -> io::
         (Some(_), Some(code)) => format!("exit code {code}"),
     };
     writeln!(out, "session {} · {} · {end}", session.id, shown(&session.command))
+}
+
+/// One line: what kept the session in, and the numbers of what does not. In JSON it is part of the session.
+fn print_assurance(out: &mut impl Write, session: &SessionRow, json: bool) -> io::Result<()> {
+    let Some(assurance) = session.assurance.as_ref().filter(|_| !json) else { return Ok(()) };
+    let open: Vec<_> = assurance.open.iter().map(|way| way.number.to_string()).collect();
+    let open = if open.is_empty() { "nothing that is known".to_owned() } else { open.join(" ") };
+    writeln!(out, "  kernel {} · {} · open (docs/threats.md): {open}", assurance.kernel, assurance.layers.join(", "))
 }
 
 /// One line a record: verdict, request, status, credentials, sizes, reason.

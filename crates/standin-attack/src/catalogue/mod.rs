@@ -29,7 +29,7 @@ pub(crate) fn attempt(scene: &Scene, number: u16) -> Tried {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vector::Standing;
+    use crate::vector::{Condition, Standing};
 
     #[test]
     fn every_number_is_there_once_and_in_order() {
@@ -41,10 +41,14 @@ mod tests {
     fn the_document_has_the_same_list() {
         let row = |vector: &Vector| {
             let stands = match (vector.trial, vector.standing) {
-                (Trial::None(reason), _) => format!("not tried: {reason}"),
+                (Trial::None(reason), Standing::Held) => format!("not tried: {reason}"),
                 (_, Standing::Held) => "contained".to_owned(),
                 (_, Standing::Open(why)) => format!("open: {why}"),
-                (_, Standing::OpenInPlace(why)) => format!("open, but not with `--cow`: {why}"),
+                (_, Standing::When(Condition::InPlace, why)) => format!("open, but not with `--cow`: {why}"),
+                (_, Standing::When(Condition::Wildcard, why)) => {
+                    format!("contained; open where a wildcard is allowed: {why}")
+                }
+                (_, Standing::When(Condition::ParentProxy, why)) => format!("open behind a parent proxy: {why}"),
             };
             format!("| {} | {} | {stands} |\n", vector.number, vector.name)
         };

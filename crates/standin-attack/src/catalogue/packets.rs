@@ -4,6 +4,7 @@ use crate::dial::{self, any_of, fetch_through, get, query, request, through};
 use crate::rig::{EVIL, EVIL_ADDRESS, EVIL_ADDRESS_6, HOST_SERVICE, OK, PROXY, PROXY_PORT, REBIND};
 use crate::scene::{Arm, Scene};
 use crate::sys;
+use crate::vector::Condition::{ParentProxy, Wildcard};
 use crate::vector::Evidence::{Arrived, Done};
 use crate::vector::Group::Packets;
 use crate::vector::{Attacked, Stop, Tried, Vector, held, outside, untried};
@@ -96,29 +97,16 @@ pub(super) const VECTORS: &[Vector] = &[
             dial::clear("8.8.8.8", 53, &framed),
         ])
     }),
-    held(
-        24,
-        Packets,
-        "names below an allowed one, for its DNS to see (a wildcard that you allow does let them)",
-        SEEN,
-        |_, mark| {
-            let name = format!("{mark}.{OK}");
-            any_of([
-                get(&name, 80, "/"),
-                through(&format!("{name}:80"), b"GET / HTTP/1.1\r\n\r\n"),
-                spelled("", &[&name]),
-            ])
-        },
-    ),
+    held(24, Packets, "names below an allowed one, for its DNS to see", SEEN, |_, mark| {
+        let name = format!("{mark}.{OK}");
+        any_of([get(&name, 80, "/"), through(&format!("{name}:80"), b"GET / HTTP/1.1\r\n\r\n"), spelled("", &[&name])])
+    })
+    .open_when(Wildcard, "the names that it means are looked up"),
     held(25, Packets, "an allowed name that leads to the host's loopback", SEEN, |_, mark| {
         any_of([get(REBIND, 80, &path(mark)), get(REBIND, 80, &path(mark))])
     }),
-    untried(
-        26,
-        Packets,
-        "a parent proxy looks the name up again",
-        "needs a parent proxy; what that one finds is not seen, and the record says so",
-    ),
+    untried(26, Packets, "a parent proxy looks the name up again", "needs a parent proxy")
+        .open_when(ParentProxy, "what it finds is not seen, and the record says so"),
     held(27, Packets, "a redirect that the proxy itself follows", Arrived("latest/"), |_, mark| {
         any_of([fetch_through(&format!("http://{OK}/redirect/{mark}"), OK), get(OK, 80, &format!("/redirect/{mark}"))])
     }),

@@ -67,6 +67,11 @@ impl Caller {
 
     /// The records of the last session.
     pub fn records(&self) -> Vec<serde_json::Value> {
+        self.log().split_off(1)
+    }
+
+    /// The log of the last session: what it is, then its records.
+    pub fn log(&self) -> Vec<serde_json::Value> {
         let log = self.program(binary("standin")).args(["log", "--json"]).output().unwrap();
         String::from_utf8_lossy(&log.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }

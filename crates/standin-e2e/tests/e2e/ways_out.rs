@@ -38,3 +38,37 @@ fn every_way_out_is_contained_or_known_to_be_open() {
     assert_eq!(output.status.code(), Some(i32::from(!with("open").is_empty())), "{said}");
     assert_eq!(std::fs::read_dir(scratch).unwrap().count(), 0, "the rig's directory goes with it");
 }
+
+/// The numbers of what a session says is open.
+fn told(caller: &Caller, arguments: &[&str]) -> Vec<u64> {
+    let status = caller.program(binary("standin")).arg("run").args(arguments).args(["--", "true"]).output().unwrap();
+    assert!(status.status.success(), "{status:?}");
+    let session = caller.log().remove(0);
+    assert_eq!(session["kind"], "session");
+    let assurance = &session["assurance"];
+    assert!(assurance["kernel"].as_str().unwrap().contains(' '), "{session}");
+    let last = if arguments.contains(&"--cow") { "copy of the workspace" } else { "broker of the workspace's files" };
+    assert_eq!(assurance["layers"].as_array().unwrap().last().unwrap(), last);
+    let open = assurance["open"].as_array().unwrap();
+    assert!(open.iter().all(|way| way["name"].is_string() && way["why"].is_string()), "{session}");
+    open.iter().map(|way| way["number"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn a_sessions_record_starts_with_what_is_open_in_it() {
+    let caller = Caller::new();
+    let plain = told(&caller, &[]);
+    assert!(plain.contains(&49) && plain.contains(&77), "{plain:?}");
+    let printed = caller.program(binary("standin")).arg("log").output().unwrap();
+    let text = String::from_utf8_lossy(&printed.stdout).into_owned();
+    let numbers: Vec<_> = plain.iter().map(u64::to_string).collect();
+    let second = text.lines().nth(1).unwrap();
+    assert!(
+        second.starts_with("  kernel ") && second.ends_with(&format!("open (docs/threats.md): {}", numbers.join(" "))),
+        "{text}"
+    );
+    let copy = told(&caller, &["--cow"]);
+    assert!(!copy.contains(&77) && copy.iter().all(|number| plain.contains(number)), "{copy:?}");
+    let wildcard = told(&caller, &["--allow", "*.plain.example"]);
+    assert_eq!(wildcard.iter().filter(|number| !plain.contains(number)).collect::<Vec<_>>(), [&24]);
+}

@@ -1,5 +1,6 @@
 //! `standin run`: from what was typed to a running sandbox, and to its end.
 
+mod assurance;
 mod copy;
 mod credentials;
 mod environment;
@@ -43,7 +44,12 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     let spec = view::spec(&inputs, &lent, &ca, &id, copy.as_ref().and_then(copy::Copy::layer))?;
     let plan = plan::plan(&spec, &plan::HostFacts::read());
     let program = own_program()?;
-    let start = SessionStart { id: id.clone(), command: inputs.command_line(), workspace: inputs.workspace.clone() };
+    let start = SessionStart {
+        id: id.clone(),
+        command: inputs.command_line(),
+        workspace: inputs.workspace.clone(),
+        assurance: assurance::of(&inputs, upstreams.has_parent()),
+    };
     let log = AuditLog::start(inputs.state.clone(), start).map_err(|e| Failure::because("cannot keep records", &e))?;
     // From here on something is running; whatever happens, the log is finished.
     let ended = launch_and_serve(&inputs, id, lent, upstreams, ca, &log, &plan, &program, spec.terminal);

@@ -9,7 +9,7 @@ pub use self::origin::{Origin, Seen};
 pub use self::wire::Wire;
 
 use ipnet::IpNet;
-use standin_audit::{AuditLog, AuditReader, RecordRow, SessionStart};
+use standin_audit::{Assurance, AuditLog, AuditReader, RecordRow, SessionStart};
 use standin_ca::SessionCa;
 use standin_model::{
     AddressBlocks, CredentialName, GrantRule, Host, HostPattern, Methods, Name, PathPattern, Ports, RequestRule,
@@ -118,7 +118,8 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let origin = Origin::listen().await;
         let id = SessionId::new("s");
-        let start = SessionStart { id: id.clone(), command: "test".into(), workspace: "/w".into() };
+        let assurance = Assurance::default();
+        let start = SessionStart { id: id.clone(), command: "test".into(), workspace: "/w".into(), assurance };
         let log = AuditLog::start(directory.path().to_owned(), start).unwrap();
         let ca = SessionCa::generate(SystemTime::now()).unwrap();
         let mut trusted = rustls::RootCertStore::empty();
