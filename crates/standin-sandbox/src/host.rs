@@ -135,7 +135,7 @@ fn own_group() -> Option<PathBuf> {
 }
 
 /// The namespaces of a sandbox, and this user in them.
-fn enter_namespaces() -> Result<(), StepError> {
+pub(crate) fn enter_namespaces() -> Result<(), StepError> {
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     sys::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS).at(Step::Namespaces)?;
     map_identity((uid, uid), (gid, gid)).at(Step::Identity)?;
@@ -145,7 +145,7 @@ fn enter_namespaces() -> Result<(), StepError> {
 }
 
 /// Tries something that cannot be taken back, in a process that ends with it. This one has one thread.
-fn in_child(attempt: impl FnOnce() -> Result<(), StepError>) -> Result<(), Lack> {
+pub(crate) fn in_child(attempt: impl FnOnce() -> Result<(), StepError>) -> Result<(), Lack> {
     let lost = |error: io::Error| Lack { why: format!("cannot try it: {error}"), mend: None };
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(|error| lost(error.into()))?;
     let (mut reader, mut writer) = (fs::File::from(reader), fs::File::from(writer));

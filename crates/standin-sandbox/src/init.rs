@@ -9,7 +9,7 @@ use crate::launch::{CONTROL_FD, PLAN_FD, REPORTS_FD};
 use crate::plan::Plan;
 use crate::step::{At, Step, StepError};
 use crate::sys::{self, Fork};
-use crate::{confine, mounts, network, supervise, terminal};
+use crate::{confine, gate, mounts, network, supervise, terminal};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use std::ffi::CString;
 use std::fs;
@@ -64,6 +64,7 @@ fn outside(control: &OwnedFd) -> Result<i32, StepError> {
     sys::unshare(namespaces).at(Step::Namespaces)?;
     // The network comes before the files: it needs the host's /proc, and the launcher can begin to serve.
     let sockets = network::set_up()?;
+    gate::network().at(Step::Gate)?;
     send(control.as_fd(), &[NETWORK], &[sockets.tcp.as_fd(), sockets.dns.as_fd()]).at(Step::SandboxNetwork)?;
     drop(sockets);
     // The next child is the first process of the pid namespace.
@@ -163,6 +164,7 @@ fn command(
         // From here on opening and changing by path waits for the broker.
         send(listener.as_fd(), &[0], &[asked.as_fd()]).at(Step::Broker)?;
         drop(asked);
+        gate::doors().at(Step::Gate)?;
         let text = |bytes: &Vec<u8>| CString::new(bytes.clone()).map_err(io::Error::from);
         let arguments: Vec<CString> = plan.command.iter().map(text).collect::<Result<_, _>>().at(Step::Exec)?;
         let environment: Vec<CString> = plan.environment.iter().map(text).collect::<Result<_, _>>().at(Step::Exec)?;

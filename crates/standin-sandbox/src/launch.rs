@@ -1,6 +1,7 @@
 //! The launcher's side: starts the first process, takes the sockets, waits.
 
 use crate::dns_socket::DnsSocket;
+use crate::gate;
 use crate::init::{FAILED, INIT_ARGUMENT, NETWORK, TERMINAL};
 use crate::network;
 use crate::plan::Plan;
@@ -111,8 +112,15 @@ pub fn launch(plan: &Plan, program: &Path) -> Result<Prepared, LaunchError> {
         Some((NETWORK, descriptors)) => {
             let [tcp, dns] = <[OwnedFd; 2]>::try_from(descriptors)
                 .map_err(|_| LaunchError::Lost(io::ErrorKind::InvalidData.into()))?;
+            let tcp = tcp.into();
+            if let Err(error) = gate::arrived(&tcp) {
+                // The process outside is the parent of all there is, and nothing was run yet.
+                starting.child.kill().map_err(LaunchError::Lost)?;
+                starting.reap();
+                return Err(failure(Step::Gate.code(), 0, error.to_string().as_bytes()));
+            }
             let Starting { child, control } = starting;
-            Ok(Prepared { child, control, reports, tcp: tcp.into(), dns: DnsSocket::new(dns) })
+            Ok(Prepared { child, control, reports, tcp, dns: DnsSocket::new(dns) })
         }
         _ => Err(starting.died()),
     }

@@ -10,6 +10,7 @@
 mod broker;
 mod confine;
 mod dns_socket;
+mod gate;
 pub mod host;
 mod init;
 mod launch;

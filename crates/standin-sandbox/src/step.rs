@@ -19,6 +19,7 @@ pub(crate) enum Step {
     Seccomp,
     Broker,
     Descriptors,
+    Gate,
     Exec,
 }
 
@@ -52,6 +53,7 @@ impl Step {
             Self::Seccomp => "restrict the command's system calls with seccomp",
             Self::Broker => "start the broker of the workspace's files (seccomp's user notification)",
             Self::Descriptors => "close the caller's descriptors with close_range",
+            Self::Gate => "run anything in this sandbox, which does not hold",
             Self::Exec => "run the command",
         }
     }
@@ -81,6 +83,7 @@ impl Step {
         Self::Seccomp,
         Self::Broker,
         Self::Descriptors,
+        Self::Gate,
         Self::Exec,
     ];
 }
