@@ -37,7 +37,7 @@ impl Stage {
         let argument =
             format!("x\"; printf %s {} > \"{}\"; \"", scene.mark(111), scene.host("outside/quoted").display());
         let mut command = match scene.arm {
-            Arm::Boxed => self.command(scene, &[], &[NOTHING, &argument])?,
+            Arm::Boxed | Arm::Copied => self.command(scene, &[], &[NOTHING, &argument])?,
             Arm::Bare => {
                 let mut command = Command::new("/bin/sh");
                 command.args(["-c", &format!("\"{}\" {NOTHING} \"{argument}\"", std::env::current_exe()?.display())]);

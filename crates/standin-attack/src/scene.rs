@@ -11,6 +11,8 @@ pub enum Arm {
     Bare,
     /// In the sandbox.
     Boxed,
+    /// In the sandbox, on a copy of the workspace.
+    Copied,
 }
 
 /// The scene of one arm. The agent gets it as an argument: it holds no secret.
@@ -33,7 +35,11 @@ pub struct Scene {
 impl Scene {
     /// The mark of a vector: letters and digits, short enough for a label of a name.
     pub fn mark(&self, number: u16) -> String {
-        let arm = if self.arm == Arm::Bare { 'a' } else { 'b' };
+        let arm = match self.arm {
+            Arm::Bare => 'a',
+            Arm::Boxed => 'b',
+            Arm::Copied => 'c',
+        };
         format!("mark{arm}{number:03}{}", self.seed)
     }
 

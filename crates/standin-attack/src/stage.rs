@@ -41,6 +41,8 @@ pub struct Report {
     pub bare: Witnessed,
     /// In it.
     pub boxed: Witnessed,
+    /// In it, on a copy of the workspace, as far as that makes a difference.
+    pub copied: Witnessed,
 }
 
 /// Why there is no report.
@@ -96,6 +98,7 @@ pub fn play(directory: &Path, enter: impl FnOnce(&Path) -> io::Result<()>) -> Re
     let report = Report {
         bare: stage.run(Arm::Bare).map_err(|error| StageError::Agent("without a sandbox", error))?,
         boxed: stage.run(Arm::Boxed).map_err(|error| StageError::Agent("in the sandbox", error))?,
+        copied: stage.run(Arm::Copied).map_err(|error| StageError::Agent("on a copy of the workspace", error))?,
     };
     serde_json::to_writer(io::stdout(), &report).map_err(|error| StageError::Report(error.into()))
 }
@@ -115,9 +118,13 @@ pub(crate) struct Stage {
 
 impl Stage {
     fn run(&self, arm: Arm) -> io::Result<Witnessed> {
-        let place = self.directory.join(if arm == Arm::Bare { "bare" } else { "boxed" });
+        let place = self.directory.join(match arm {
+            Arm::Bare => "bare",
+            Arm::Boxed => "boxed",
+            Arm::Copied => "copied",
+        });
         let secret = |number: u16| self.cue.secret_of(number);
-        let mut numbers = catalogue::tried();
+        let mut numbers = catalogue::tried(arm);
         // What ends processes comes last.
         numbers.sort_by_key(|number| *number == 104);
         let mut scene = Scene { arm, seed: self.cue.seed.clone(), place: place.clone(), victim: 0, leaked: 0, numbers };
@@ -129,7 +136,11 @@ impl Stage {
         fcntl_setfd(&leaked, FdFlags::empty())?;
         scene.leaked = leaked.as_raw_fd();
         let mut said = self.agent(&scene)?;
-        said.extend(self.outside(&scene)?);
+        if arm == Arm::Copied {
+            self.discard(&scene)?;
+        } else {
+            said.extend(self.outside(&scene)?);
+        }
         drop(leaked);
         let alive = still_locked(&place)?;
         let others = estate.end(&hidden)?;
@@ -154,13 +165,23 @@ impl Stage {
         text.lines().map(|line| serde_json::from_str(line).map_err(io::Error::from)).collect()
     }
 
+    /// Forgets the copy, which holds directories of the kernel's that nobody can read.
+    fn discard(&self, scene: &Scene) -> io::Result<()> {
+        let mut command = Command::new(std::env::current_exe()?);
+        self.surround(&mut command, scene);
+        let output = command.arg("discard").output()?;
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() { Ok(()) } else { Err(io::Error::other(words)) }
+    }
+
     /// This program in another part: as it is, or in the sandbox; behind `before`.
     pub(crate) fn command(&self, scene: &Scene, before: &[&str], arguments: &[&str]) -> io::Result<Command> {
         let program = std::env::current_exe()?;
         let mut command = Command::new(&program);
         command.args(before);
-        if scene.arm == Arm::Boxed {
-            command.arg("run").arg("--config").arg(self.policy()?).arg("--").arg(&program);
+        if scene.arm != Arm::Bare {
+            command.arg("run").arg("--config").arg(self.policy()?);
+            command.args((scene.arm == Arm::Copied).then_some("--cow")).arg("--").arg(&program);
         }
         command.args(arguments);
         self.surround(&mut command, scene);

@@ -171,6 +171,11 @@ impl Vector {
         }
     }
 
+    /// Whether it is open only where the workspace is no copy.
+    pub fn differs_in_a_copy(&self) -> bool {
+        matches!(self.standing, Standing::When(Condition::InPlace, _))
+    }
+
     /// Says that it is open, and why.
     pub(crate) const fn open(mut self, why: &'static str) -> Self {
         self.standing = Standing::Open(why);

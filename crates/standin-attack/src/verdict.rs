@@ -40,6 +40,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// What shows it.
     pub why: String,
+    /// The verdict on a copy of the workspace, if that makes a difference.
+    pub copied: Option<Verdict>,
 }
 
 /// Longest piece of evidence that is told.
@@ -92,25 +94,24 @@ impl Witnessed {
 
 /// Judges every vector of the catalogue.
 pub fn judge(report: &Report) -> Vec<Judged> {
-    let gets_through = [&report.bare, &report.boxed].map(|arm| arm.worked(MARKER).is_some());
+    let silent = [&report.bare, &report.boxed, &report.copied].iter().any(|arm| arm.worked(MARKER).is_none());
     catalogue::all()
         .map(|vector| {
             let (verdict, why) = match vector.trial {
                 Trial::None(reason) => (Verdict::NotApplicable, reason.to_owned()),
                 // Where even what is allowed does not arrive, silence shows nothing.
-                _ if gets_through != [true, true] => {
-                    (Verdict::Untried, "the rig does not see what is allowed".to_owned())
-                }
-                _ => weigh(report, vector.number),
+                _ if silent => (Verdict::Untried, "the rig does not see what is allowed".to_owned()),
+                _ => weigh(report, &report.boxed, vector.number),
             };
-            Judged { vector, verdict, why }
+            let copied = vector.differs_in_a_copy().then(|| weigh(report, &report.copied, vector.number).0);
+            Judged { vector, verdict, why, copied }
         })
         .collect()
 }
 
-fn weigh(report: &Report, number: u16) -> (Verdict, String) {
-    let (end, text) = report.boxed.end(number);
-    match (report.boxed.worked(number), report.bare.worked(number)) {
+fn weigh(report: &Report, inside: &Witnessed, number: u16) -> (Verdict, String) {
+    let (end, text) = inside.end(number);
+    match (inside.worked(number), report.bare.worked(number)) {
         (Some(evidence), _) => (Verdict::Open, evidence.to_owned()),
         (None, _) if end == End::Untried => (Verdict::Untried, text.to_owned()),
         (None, Some(_)) => (Verdict::Contained, text.to_owned()),
@@ -211,10 +212,12 @@ mod tests {
             ((false, false, Refused), (true, false, Refused), Verdict::Untried),
         ] {
             let witnessed = |(marker, worked, end)| arm(marker, worked, end);
-            let judged = judge(&Report { bare: witnessed(bare), boxed: witnessed(boxed) });
+            let copied = arm(true, false, Refused);
+            let judged = judge(&Report { bare: witnessed(bare), boxed: witnessed(boxed), copied });
             assert_eq!(judged[0].verdict, expected, "{bare:?} {boxed:?}");
         }
-        let silent = judge(&Report { bare: arm(true, true, Done), boxed: arm(true, true, Done) });
+        let [bare, boxed, copied] = [(); 3].map(|()| arm(true, true, Done));
+        let silent = judge(&Report { bare, boxed, copied });
         assert_eq!(silent[1].verdict, Verdict::Untried, "an attempt that says nothing was not made");
     }
 

@@ -204,7 +204,7 @@ fn others(scene: &Scene, act: impl FnMut(i32) -> Tried) -> Tried {
         [std::process::id(), std::os::unix::process::parent_id()].map(|pid| i32::try_from(pid).unwrap_or_default());
     let all: Vec<i32> = match scene.arm {
         Arm::Bare => vec![scene.victim],
-        Arm::Boxed => {
+        Arm::Boxed | Arm::Copied => {
             fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
         }
     };
@@ -284,7 +284,7 @@ fn outlive(scene: &Scene, mark: &str) -> Tried {
 /// Looks for private keys where authorities for sandboxes keep them: beside their certificates, in the home, in /run.
 fn keys(scene: &Scene, _: &str) -> Tried {
     let mut open = vec![scene.host("home/.ca")];
-    if scene.arm == Arm::Boxed {
+    if scene.arm != Arm::Bare {
         let certificate = std::env::var("SSL_CERT_FILE").unwrap_or_default();
         open.extend(Path::new(&certificate).parent().map(Path::to_owned));
         open.extend(["/run", "/etc/ssl", "/tmp", "/var/tmp", "/dev/shm"].map(Into::into));

@@ -5,7 +5,7 @@ mod files;
 pub(crate) mod kernel;
 mod packets;
 
-use crate::scene::Scene;
+use crate::scene::{Arm, Scene};
 use crate::vector::{Stop, Trial, Tried, Vector};
 
 /// All vectors, in the order of their numbers.
@@ -13,9 +13,10 @@ pub fn all() -> impl Iterator<Item = &'static Vector> {
     [packets::VECTORS, channels::VECTORS, files::VECTORS, kernel::VECTORS].into_iter().flatten()
 }
 
-/// The numbers of those that are tried.
-pub(crate) fn tried() -> Vec<u16> {
-    all().filter(|vector| matches!(vector.trial, Trial::Attempt(..))).map(|vector| vector.number).collect()
+/// The numbers of those that are tried from inside; on a copy, of those for which that makes a difference.
+pub(crate) fn tried(arm: Arm) -> Vec<u16> {
+    let inside = all().filter(|vector| matches!(vector.trial, Trial::Attempt(..)));
+    inside.filter(|vector| arm != Arm::Copied || vector.differs_in_a_copy()).map(|vector| vector.number).collect()
 }
 
 /// Tries one.

@@ -73,10 +73,10 @@ fn write_text(out: &mut impl Write, row: &Judged) -> io::Result<()> {
         return Ok(());
     }
     writeln!(out, "{:19}{}", "", row.why)?;
-    match row.known() {
-        Some(known) => writeln!(out, "{:19}known: {known}", ""),
-        None => Ok(()),
+    if let Some(known) = row.known() {
+        writeln!(out, "{:19}known: {known}", "")?;
     }
+    row.copied.map_or(Ok(()), |copied| writeln!(out, "{:19}with --cow: {}", "", copied.as_str()))
 }
 
 fn write_json(out: &mut impl Write, row: &Judged) -> io::Result<()> {
@@ -87,6 +87,7 @@ fn write_json(out: &mut impl Write, row: &Judged) -> io::Result<()> {
         "verdict": row.verdict.as_str(),
         "why": row.why,
         "known": row.known(),
+        "with_cow": row.copied.map(Verdict::as_str),
     });
     writeln!(out, "{json}")
 }

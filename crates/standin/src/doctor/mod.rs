@@ -32,7 +32,7 @@ enum Lacking {
     /// `run` refuses.
     Refused,
     /// `run` goes on; this is not to be had.
-    Without(&'static str),
+    Without(String),
     /// Standin does not use it; this is known of what it would be for.
     Unused(Option<&'static str>),
 }
@@ -75,12 +75,22 @@ fn examine() -> Result<Vec<Row>, Failure> {
     let ready = !rows.iter().any(Row::refuses);
     rows.push(Row { layer: "start", found: ready.then(start::whole), lacking: Lacking::Refused });
     let copies = (inside && kept).then(|| host::copies(&state));
-    rows.push(Row { layer: "copies", found: copies, lacking: Lacking::Without("`run --cow`, `diff`, `apply`") });
+    let copies_cost = format!(
+        "`run --cow`, `diff`, `apply`; without a copy these ways out are open (threats.md): {}",
+        kept_by_copies()
+    );
+    rows.push(Row { layer: "copies", found: copies, lacking: Lacking::Without(copies_cost) });
     rows.push(Row { layer: "limits", found: Some(host::limits()), lacking: Lacking::Unused(Some(UNBOUNDED)) });
     for (layer, path) in [("fuse", "/dev/fuse"), ("kvm", "/dev/kvm")] {
         rows.push(Row { layer, found: Some(device(Path::new(path))), lacking: Lacking::Unused(None) });
     }
     Ok(rows)
+}
+
+/// The numbers of the vectors for which a copy of the workspace makes a difference.
+fn kept_by_copies() -> String {
+    let kept = standin_attack::catalogue::all().filter(|vector| vector.differs_in_a_copy());
+    kept.map(|vector| vector.number.to_string()).collect::<Vec<_>>().join(" ")
 }
 
 fn trust_store() -> Found {
@@ -137,7 +147,7 @@ impl Row {
     }
 
     /// What is not to be had without it.
-    fn costs(&self) -> Option<&'static str> {
+    fn costs(&self) -> Option<&str> {
         match (&self.found, &self.lacking) {
             (_, Lacking::Unused(known)) => *known,
             (Some(Ok(_)), _) => None,
