@@ -248,6 +248,8 @@ mod tests {
             ("github", "api.github.com", "POST", "/repos/o/r"), // means PATCH there
             ("github", "api.github.com", "PATCH", "/repos/o/r/"),
             ("github", "api.github.com", "POST", "/repositories/1/keys"),
+            ("github", "github.com", "POST", "/login/device/code"),
+            ("github", "github.com", "POST", "/Login/oauth/access_token"),
             ("github", "api.github.com", "PATCH", "/user/repository_invitations/1"),
             ("github", "api.github.com", "POST", "/orgs/o/actions/runners/registration-token"),
             ("gitlab", "gitlab.com", "POST", "/api/v4/projects/1/access_tokens.json"),

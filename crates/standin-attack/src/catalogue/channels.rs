@@ -41,6 +41,7 @@ pub(super) const VECTORS: &[Vector] = &[
         any_of([
             github("PUT", "/repos/me/work/contents/.github/workflows/x.yml", &body),
             github("POST", "/repos/me/work/actions/workflows/x.yml/dispatches", &body),
+            https("POST", "github.com", "/me/work.git/git-receive-pack", &[], &body),
         ])
     })
     .open("a workflow can be pushed as any file; starting one by the API is refused"),
@@ -90,8 +91,7 @@ pub(super) const VECTORS: &[Vector] = &[
             https("POST", "api.anthropic.com", "/v1/oauth/token", &[], "grant_type=authorization_code"),
             https("POST", "github.com", "/login/oauth/access_token", &[], "grant_type=device_code"),
         ])
-    })
-    .open("GitHub's login with a device code is not caught"),
+    }),
     held(63, Channels, "a socket that gives secrets", Got, |scene, _| {
         let mut socket = UnixStream::connect(scene.host(estate::CREDENTIALS)).attacked("connecting")?;
         let mut text = String::new();
