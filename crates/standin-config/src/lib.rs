@@ -11,7 +11,7 @@ pub use error::ConfigError;
 pub use flags::{FlagError, parse_allow, parse_secret};
 pub use parse::parse;
 
-use standin_model::{Bypass, GrantRule, ParentProxy, RequestRule, SessionCaps};
+use standin_model::{Bypass, GrantRule, ParentProxy, RequestRule, SessionCaps, TerminalFeature};
 use std::path::PathBuf;
 
 /// A whole configuration.
@@ -25,6 +25,8 @@ pub struct Config {
     pub caps: SessionCaps,
     /// The way out of the host.
     pub upstream: Upstream,
+    /// What the command may do to the caller's terminal besides showing text.
+    pub terminal: Vec<TerminalFeature>,
 }
 
 /// How origins are reached and believed.

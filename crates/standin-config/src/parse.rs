@@ -5,6 +5,7 @@ mod raw;
 use crate::{ClientCertificate, Config, ConfigError, Credential, Parent, Source, Upstream};
 use standin_model::{
     AddressBlocks, Bypass, GrantRule, HostPattern, Methods, ParentProxy, PathPattern, Ports, RequestRule, Slot,
+    TerminalFeature,
 };
 use std::collections::HashSet;
 use std::ops::Range;
@@ -31,7 +32,13 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
     let allow = raw.allow.into_iter().enumerate();
     let allow = allow.map(|(n, rule)| file.rule(format!("allow[{}]", n + 1), rule.into_inner()));
     let upstream = raw.upstream.map(|upstream| file.upstream(upstream)).transpose()?.unwrap_or_default();
-    Ok(Config { credentials, allow: allow.collect::<Result<_, _>>()?, caps: raw.caps.into(), upstream })
+    Ok(Config {
+        credentials,
+        allow: allow.collect::<Result<_, _>>()?,
+        caps: raw.caps.into(),
+        upstream,
+        terminal: file.each(raw.terminal.allow, TerminalFeature::parse)?,
+    })
 }
 
 struct File<'a> {

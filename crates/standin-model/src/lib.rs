@@ -19,6 +19,7 @@ pub mod protected;
 pub mod rule;
 pub mod slot;
 pub mod spelling;
+pub mod terminal;
 
 pub use authority::{Authority, AuthorityError, Scheme};
 pub use caps::{Caps, SessionCaps};
@@ -30,3 +31,4 @@ pub use pattern::{HostPattern, PathPattern, PatternError};
 pub use rule::{AddressBlocks, GrantRule, Methods, Ports, RequestRule};
 pub use slot::{JsonPointer, PathSlot, Slot, SlotError};
 pub use spelling::Spellings;
+pub use terminal::{TerminalFeature, UnknownTerminalFeature};

@@ -148,8 +148,8 @@ fn command(
     let run = || -> Result<(), StepError> {
         // A session of its own, so that it neither gets the caller's signals nor its terminal.
         rustix::process::setsid().at(Step::Exec)?;
-        if let Some(tty) = tty {
-            terminal::attach(tty.as_fd()).at(Step::Terminal)?;
+        if let Some((tty, plan)) = tty.zip(plan.terminal) {
+            terminal::attach(tty.as_fd(), plan.controls).at(Step::Terminal)?;
         }
         std::env::set_current_dir(&plan.directory).at_thing(Step::Exec, plan.directory.display())?;
         // One byte, not none: the kernel hands cores to the host's crash collector, which runs as root outside, whatever
@@ -193,8 +193,8 @@ fn still_wanted(control: BorrowedFd<'_>) -> io::Result<()> {
 }
 
 fn open_terminal(control: BorrowedFd<'_>, plan: &Plan) -> Result<Option<OwnedFd>, StepError> {
-    let Some((rows, columns)) = plan.terminal else { return Ok(None) };
-    let (ours, theirs) = terminal::open_inside(rows, columns).at(Step::Terminal)?;
+    let Some(terminal) = plan.terminal else { return Ok(None) };
+    let (ours, theirs) = terminal::open_inside(terminal).at(Step::Terminal)?;
     send(control, &[TERMINAL], &[ours.as_fd()]).at(Step::Terminal)?;
     Ok(Some(theirs))
 }

@@ -9,6 +9,7 @@ use crate::probe;
 use crate::reports::Reports;
 use crate::step::Step;
 use crate::sys;
+use crate::terminal;
 use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType, recvmsg, socketpair,
@@ -55,6 +56,9 @@ pub enum LaunchError {
     /// Before the first process.
     #[error("cannot start the sandbox's first process")]
     Spawn(#[source] io::Error),
+    /// The caller's terminal cannot be handed over for reading only.
+    #[error("cannot open the terminal that is standard input for reading only")]
+    Keyboard(#[source] io::Error),
     /// A step on the way in.
     #[error("cannot {}{}{}", what, if detail.is_empty() { "" } else { ": " }, detail)]
     Step {
@@ -87,6 +91,11 @@ pub fn launch(plan: &Plan, program: &Path) -> Result<Prepared, LaunchError> {
     let handed = [theirs.as_raw_fd(), plan_file.as_raw_fd(), reporter.as_raw_fd()];
     let mut command = Command::new(program);
     command.arg(INIT_ARGUMENT).env_clear();
+    if !plan.terminal.is_some_and(|terminal| terminal.controls)
+        && let Some(keyboard) = terminal::for_reading().map_err(LaunchError::Keyboard)?
+    {
+        command.stdin(keyboard);
+    }
     let hand_over = move || {
         // Each may sit where the other is to go, so they move out of the way first: to numbers that are free, for a
         // caller may have left us any.

@@ -31,5 +31,5 @@ pub mod terminal;
 pub use dns_socket::DnsSocket;
 pub use init::{INIT_ARGUMENT, init_main};
 pub use launch::{LaunchError, Prepared, Sandbox, launch};
-pub use plan::{Files, InlineFile, Layer, Overlay, Plan, Spec};
+pub use plan::{Files, InlineFile, Layer, Overlay, Plan, Spec, Terminal};
 pub use reports::{Refused, Reports};

@@ -27,8 +27,8 @@ pub struct Spec {
     pub files: Vec<InlineFile>,
     /// Directories of the host with some files replaced.
     pub overlays: Vec<Overlay>,
-    /// Whether the command gets a terminal of its own, and its rows and columns.
-    pub terminal: Option<(u16, u16)>,
+    /// Whether the command gets a terminal of its own.
+    pub terminal: Option<Terminal>,
 }
 
 /// A file that does not exist on the host.
@@ -92,13 +92,25 @@ pub struct Plan {
     pub gid: (u32, u32),
     /// In this order.
     pub view: Vec<Show>,
-    /// Whether there is a terminal, and its rows and columns.
-    pub terminal: Option<(u16, u16)>,
+    /// Whether there is a terminal.
+    pub terminal: Option<Terminal>,
     /// Which files the command may not touch by itself.
     pub files: Files,
     /// Lengths of the blobs that [`Show::File`] and [`Show::Overlay`] refer to by number.
     #[serde(skip)]
     pub blobs: Vec<Vec<u8>>,
+}
+
+/// A terminal of the sandbox's own, in place of the caller's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terminal {
+    /// Its height.
+    pub rows: u16,
+    /// Its width.
+    pub columns: u16,
+    /// Whether it is the whole of a terminal, keyboard and job control included. Else it takes the place of those of the
+    /// caller's standard output and errors that are a terminal, and no more.
+    pub controls: bool,
 }
 
 /// Who does what with files: see docs/files.md.

@@ -1,8 +1,9 @@
 //! Terminals: the sandbox's own pair, and the caller's while a session runs in it.
 
+use crate::plan::Terminal;
 use crate::sys;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{self, OptionalActions, Termios, Winsize};
+use rustix::termios::{self, OptionalActions, OutputModes, Termios, Winsize};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -42,23 +43,45 @@ pub fn resize(terminal: impl AsFd, (rows, columns): (u16, u16)) -> io::Result<()
     Ok(termios::tcsetwinsize(terminal, size)?)
 }
 
+/// The caller's terminal as standard input, where the sandbox has none of its own for that: to be read only. Terminals are
+/// usually open for both, and what is written to one goes past the filter of its output.
+pub(crate) fn for_reading() -> io::Result<Option<OwnedFd>> {
+    use rustix::fs::{Mode, OFlags, open};
+    if !termios::isatty(io::stdin()) {
+        return Ok(None);
+    }
+    let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
+    Ok(Some(open("/proc/self/fd/0", flags, Mode::empty())?))
+}
+
 /// Opens a pair in the sandbox's own devpts: (for the launcher, for the command).
-pub(crate) fn open_inside(rows: u16, columns: u16) -> io::Result<(OwnedFd, OwnedFd)> {
+pub(crate) fn open_inside(terminal: Terminal) -> io::Result<(OwnedFd, OwnedFd)> {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
     grantpt(&ours)?;
     unlockpt(&ours)?;
-    resize(&ours, (rows, columns))?;
+    resize(&ours, (terminal.rows, terminal.columns))?;
     let name = ptsname(&ours, Vec::new())?;
     let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY;
     let theirs = rustix::fs::open(name.as_c_str(), flags, rustix::fs::Mode::empty())?;
+    if !terminal.controls {
+        // The caller's terminal is not raw then, and ends lines itself.
+        let mut settings = termios::tcgetattr(&theirs)?;
+        settings.output_modes.remove(OutputModes::OPOST);
+        termios::tcsetattr(&theirs, OptionalActions::Now, &settings)?;
+    }
     Ok((ours, theirs))
 }
 
-/// Makes the terminal the command's: controlling, and at descriptors 0 to 2. Errors that the caller sent elsewhere
-/// (`2>file`) still go there.
-pub(crate) fn attach(terminal: BorrowedFd<'_>) -> io::Result<()> {
+/// Puts the terminal in the place of the caller's, at the standard descriptors where that is, and makes it the controlling one
+/// if it is a whole one. Errors that the caller sent elsewhere (`2>file`) still go there.
+pub(crate) fn attach(terminal: BorrowedFd<'_>, controls: bool) -> io::Result<()> {
     use std::os::fd::AsRawFd;
-    sys::set_controlling_terminal(terminal)?;
-    let last = if termios::isatty(io::stderr()) { 2 } else { 1 };
-    (0..=last).try_for_each(|standard| sys::dup2(terminal.as_raw_fd(), standard))
+    let (output, errors) = (termios::isatty(io::stdout()), termios::isatty(io::stderr()));
+    if controls {
+        sys::set_controlling_terminal(terminal)?;
+    }
+    [(0, controls), (1, output), (2, errors)]
+        .into_iter()
+        .filter(|(_, is_replaced)| *is_replaced)
+        .try_for_each(|(standard, _)| sys::dup2(terminal.as_raw_fd(), standard))
 }

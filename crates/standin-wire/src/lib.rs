@@ -7,6 +7,7 @@
 //! * [`body`]: slots in forms and JSON documents;
 //! * [`coding`]: content codings, taken off a body while it streams;
 //! * [`scrub`]: finding and replacing many values in many encodings, in a stream;
+//! * [`terminal`]: what a command may send to the caller's terminal;
 //! * [`websocket`]: frames in, frames out, with a filter between them.
 //!
 //! Everything here is a pure function of its input (or a state machine fed with chunks) and never panics on
@@ -20,4 +21,5 @@ pub mod path;
 pub mod scrub;
 pub mod sniff;
 pub mod socks;
+pub mod terminal;
 pub mod websocket;

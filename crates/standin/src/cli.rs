@@ -1,6 +1,7 @@
 //! What was typed.
 
 use clap::{Args, Parser, Subcommand};
+use standin_model::TerminalFeature;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -77,6 +78,9 @@ pub(crate) struct RunArguments {
     /// Work on a copy: the workspace stays as it is until `standin apply`
     #[arg(long)]
     pub(crate) cow: bool,
+    /// Let the command do this to your terminal: clipboard (set it), title, notifications, palette
+    #[arg(long, value_name = "FEATURE", value_parser = TerminalFeature::parse)]
+    pub(crate) terminal: Vec<TerminalFeature>,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,

@@ -35,6 +35,7 @@ pub(super) const KEYS: &[&str] = &[
     "client_certificate",
     "cert",
     "key",
+    "terminal",
 ];
 
 #[derive(Deserialize)]
@@ -47,6 +48,15 @@ pub(super) struct Document {
     pub(super) upstream: Option<Upstream>,
     #[serde(default)]
     pub(super) caps: SessionCaps,
+    #[serde(default)]
+    pub(super) terminal: Terminal,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Terminal {
+    #[serde(default)]
+    pub(super) allow: Vec<Spanned<String>>,
 }
 
 #[derive(Default, Deserialize)]

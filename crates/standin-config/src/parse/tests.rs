@@ -50,6 +50,9 @@ fn the_documented_format() {
             password = "env:PROXY_PASSWORD"
             no_proxy = ["internal.example.com", "10.0.0.0/8"]
             roots    = ["corp-ca.pem"]
+
+            [terminal]
+            allow    = ["clipboard", "title"]
         "#,
         Path::new("/etc/standin/config.toml"),
     )
@@ -70,6 +73,7 @@ fn the_documented_format() {
     assert_eq!(config.upstream.proxy, Parent::Named(proxy, Some(Source::Env("PROXY_PASSWORD".into()))));
     assert!(config.upstream.no_proxy.unwrap().covers(&Host::parse("a.internal.example.com").unwrap()));
     assert_eq!(config.upstream.roots, [Path::new("/etc/standin/corp-ca.pem")]);
+    assert_eq!(config.terminal, [TerminalFeature::Clipboard, TerminalFeature::Title]);
 }
 
 #[test]
@@ -85,6 +89,10 @@ fn errors_show_the_place_and_the_mend() {
     check(
         "[[allow]]\nhosts = []\n",
         "an empty list of hosts allows nothing\n --> config.toml:2:9\n  |\n2 | hosts = []\n  |         ^^",
+    );
+    check(
+        "[terminal]\nallow = [\"clip\"]\n",
+        "`clip` is not understood: a terminal's features are clipboard, title, notifications and palette\n --> config.toml:2:10\n  |\n2 | allow = [\"clip\"]\n  |          ^^^^^^",
     );
     check(
         "[[credential]]\nname = \"a\"\nsource = \"vault:x\"\n[[credential.grant]]\nhosts = [\"a.example\"]\n",

@@ -218,6 +218,13 @@ pub struct Screen {
 impl Screen {
     /// `adjust` may send some of standin's output elsewhere.
     pub fn start(caller: &Caller, size: (u16, u16), command: &[&str], adjust: impl Fn(&mut Command)) -> Self {
+        let standin = binary("standin");
+        let run = [&[standin.to_str().unwrap(), "run", "--"], command].concat();
+        Self::of(caller, size, &run, adjust)
+    }
+
+    /// Any program at such a terminal.
+    pub fn of(caller: &Caller, size: (u16, u16), program: &[&str], adjust: impl Fn(&mut Command)) -> Self {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
@@ -226,13 +233,13 @@ impl Screen {
         let open = || File::options().read(true).write(true).open(name).unwrap();
         resize(&ours, size);
         let before = tcgetattr(&ours).unwrap();
-        // `setsid --ctty` makes the terminal the controlling one, and then becomes standin.
-        let mut standin = caller.program("setsid");
-        standin.arg("--ctty").arg(binary("standin")).args(["run", "--"]).args(command);
-        standin.stdin(open()).stdout(open()).stderr(open());
-        adjust(&mut standin);
+        // `setsid --ctty` makes the terminal the controlling one, and then becomes the program.
+        let mut command = caller.program("setsid");
+        command.arg("--ctty").args(program);
+        command.stdin(open()).stdout(open()).stderr(open());
+        adjust(&mut command);
         let terminal = OwnedFd::from(open());
-        let standin = Running::start(&mut standin);
+        let standin = Running::start(&mut command);
         let keyboard = File::from(ours.try_clone().unwrap());
         Self { _caller: caller.clone(), keyboard, terminal, text: Text::from(File::from(ours)), standin, before }
     }

@@ -17,6 +17,7 @@ mod kernel;
 mod nghttp2;
 mod python;
 mod refusal;
+mod screen;
 mod slots;
 mod terminal;
 mod ways_out;

@@ -64,6 +64,7 @@ impl Inputs {
         for text in &arguments.secret {
             config.credentials.push(standin_config::parse_secret(text).map_err(|e| Failure::because("--secret", &e))?);
         }
+        config.terminal.extend(&arguments.terminal);
         Ok(Self {
             program: find_program(&arguments.command[0], &environment, &workspace)?,
             command: arguments.command.clone(),

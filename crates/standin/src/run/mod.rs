@@ -22,8 +22,9 @@ use standin_model::SessionId;
 use standin_net::Upstreams;
 use standin_proxy::{Session, SessionParts};
 use standin_sandbox::{LaunchError, plan};
-use std::io::{IsTerminal, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 pub(crate) use inputs::state_directory;
@@ -52,7 +53,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     };
     let log = AuditLog::start(inputs.state.clone(), start).map_err(|e| Failure::because("cannot keep records", &e))?;
     // From here on something is running; whatever happens, the log is finished.
-    let ended = launch_and_serve(&inputs, id, lent, upstreams, ca, &log, &plan, &program, spec.terminal);
+    let ended = launch_and_serve(&inputs, id, lent, upstreams, ca, &log, &plan, &program);
     let summary =
         log.finish(ended.as_ref().ok().copied()).map_err(|e| Failure::because("the records are incomplete", &e))?;
     let code = ended?;
@@ -76,7 +77,6 @@ fn launch_and_serve(
     log: &AuditLog,
     plan: &plan::Plan,
     program: &Path,
-    window: Option<(u16, u16)>,
 ) -> Result<i32, Failure> {
     let serving = serve::Serving::prepare()?;
     let prepared = standin_sandbox::launch(plan, program).map_err(|error| cannot_launch(&error))?;
@@ -90,17 +90,22 @@ fn launch_and_serve(
         caps: inputs.config.caps.clone(),
     };
     let session = Session::new(id, parts);
-    let (sandbox, tcp, dns) = prepared.started(window.is_some()).map_err(|error| match error {
+    let (sandbox, tcp, dns) = prepared.started(plan.terminal.is_some()).map_err(|error| match error {
         LaunchError::Step { .. } if !inputs.program.exists() => cannot_launch(&error).code(exit::NOT_FOUND),
         _ => cannot_launch(&error),
     })?;
-    serve::until_end(serving, session, sandbox, tcp, dns)
+    let bridge = |master| {
+        let screen = terminal::Screen::new(inputs.config.terminal.clone(), &session.scrubber);
+        terminal::Bridge::open(master, plan.terminal.is_some_and(|terminal| terminal.controls), screen)
+    };
+    serve::until_end(serving, Arc::clone(&session), sandbox, tcp, dns, bridge)
 }
 
 fn cannot_launch(error: &LaunchError) -> Failure {
     let failure = Failure::because("the sandbox did not start, and nothing was run", error);
     match error {
         LaunchError::Step { mend: Some(mend), .. } => failure.hint(mend.clone()),
+        LaunchError::Keyboard(_) => failure.hint("name another standard input, for example `</dev/null`"),
         _ => failure,
     }
 }
@@ -148,9 +153,4 @@ pub(crate) fn bytes(count: u64) -> String {
         Some((size, unit)) => format!("{}.{} {unit}", count / size, count % size * 10 / size),
         None => format!("{count} B"),
     }
-}
-
-/// Whether the command gets a terminal: when a person sits at one, on both ends.
-fn at_a_terminal() -> bool {
-    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
 }

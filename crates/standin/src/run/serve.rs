@@ -5,6 +5,7 @@ use super::terminal::Bridge;
 use crate::exit::Failure;
 use standin_proxy::{Session, Workers};
 use standin_sandbox::{DnsSocket, Sandbox};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::io::Interest;
 use tokio::net::{TcpListener, UdpSocket, UnixDatagram};
@@ -44,6 +45,7 @@ pub(super) fn until_end(
     mut sandbox: Sandbox,
     tcp: std::net::TcpListener,
     dns: DnsSocket,
+    open_bridge: impl FnOnce(OwnedFd) -> std::io::Result<Bridge>,
 ) -> Result<i32, Failure> {
     let cannot_serve = |error: std::io::Error| Failure::because("cannot serve the sandbox", &error);
     let runtime = workers.first().clone();
@@ -64,7 +66,7 @@ pub(super) fn until_end(
         ended.await.ok(); // a dropped sender is an end too
     }));
     let answering = runtime.spawn(answer_queries(session, dns, readiness));
-    let bridge = sandbox.terminal.take().map(Bridge::open).transpose().map_err(cannot_serve)?;
+    let bridge = sandbox.terminal.take().map(open_bridge).transpose().map_err(cannot_serve)?;
     let resize = bridge.as_ref().map(Bridge::resizer).transpose().map_err(cannot_serve)?;
     let pid = sandbox.pid();
     let forwarding = runtime.spawn(signals.forward(pid, resize));

@@ -8,7 +8,7 @@ use standin_ca::SessionCa;
 use standin_ca::trust::{self, HostTrust, OWN_CERTIFICATE};
 use standin_model::SessionId;
 use standin_sandbox::plan::SYSTEM;
-use standin_sandbox::{InlineFile, Layer, Overlay, Spec, terminal};
+use standin_sandbox::{InlineFile, Layer, Overlay, Spec};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -38,11 +38,6 @@ pub(super) fn spec(
     let trust = trust::files(ca, &host_trust()?, SystemTime::now());
     let mut command = inputs.command.clone();
     command[0] = inputs.program.clone().into();
-    let window = if super::at_a_terminal() {
-        Some(terminal::size(std::io::stdout()).map_err(|e| Failure::because("cannot tell the terminal's size", &e))?)
-    } else {
-        None
-    };
     let mut read_only = tools(inputs);
     read_only.extend(inputs.read_only.iter().cloned());
     Ok(Spec {
@@ -56,7 +51,7 @@ pub(super) fn spec(
         writable: inputs.writable.clone(),
         files: vec![InlineFile { path: OWN_CERTIFICATE.into(), contents: trust.own_certificate }],
         overlays: vec![Overlay { directory: trust::DIRECTORY.into(), files: trust.overlay }],
-        terminal: window,
+        terminal: super::terminal::wanted()?,
     })
 }
 
