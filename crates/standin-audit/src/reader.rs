@@ -35,7 +35,7 @@ pub struct SessionRow {
 pub struct RecordRow {
     /// Its number in the session.
     pub id: i64,
-    /// `exchange` or `connection`.
+    /// `exchange`, `connection` or `published`.
     pub kind: String,
     /// When it began: microseconds since 1970-01-01 UTC.
     pub started_us: i64,
@@ -45,7 +45,7 @@ pub struct RecordRow {
     pub ingress: String,
     /// What was spoken.
     pub protocol: String,
-    /// `http` or `https`.
+    /// `http`, `https` or `tcp`.
     pub scheme: String,
     /// The host that was dialled.
     pub host: String,

@@ -18,11 +18,11 @@ pub struct Record {
     pub started_us: i64,
     /// How long it took, in microseconds.
     pub duration_us: u64,
-    /// How it came: `transparent`, `connect`, `absolute`, `socks5`, `reverse`.
+    /// How it came: `transparent`, `connect`, `absolute`, `socks5`, `reverse`, `reach`; from the host: `publish`.
     pub ingress: &'static str,
     /// What was spoken: `h1`, `h2`, `websocket`, `raw`.
     pub protocol: &'static str,
-    /// `http` or `https`.
+    /// `http` or `https`; `tcp` for what nobody looked into.
     pub scheme: &'static str,
     /// The host that was dialled.
     pub host: Arc<str>,
@@ -62,6 +62,8 @@ pub enum Kind {
     Exchange,
     /// A connection that was refused or failed before a request.
     Connection,
+    /// A port of the command's that was published on the host's loopback, with all that came there.
+    Published,
 }
 
 /// What was decided.
@@ -95,6 +97,7 @@ impl Kind {
         match self {
             Self::Exchange => "exchange",
             Self::Connection => "connection",
+            Self::Published => "published",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The one thread that writes.
 
 use crate::assurance::Assurance;
-use crate::record::{Record, Verdict};
+use crate::record::{Kind, Record, Verdict};
 use crate::schema::{self, SchemaError};
 use rusqlite::{Connection, params};
 use standin_model::limits::{AUDIT_BATCH, AUDIT_PAUSE, AUDIT_QUEUE};
@@ -243,6 +243,9 @@ fn signed(count: u64) -> i64 {
 
 impl SessionSummary {
     fn add(&mut self, record: &Record) {
+        if record.kind == Kind::Published {
+            return; // it came from the host, and left nothing
+        }
         self.records += 1;
         self.denied += u64::from(record.verdict == Verdict::Deny);
         self.bytes_out += record.bytes_out;

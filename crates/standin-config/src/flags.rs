@@ -27,6 +27,27 @@ pub fn parse_allow(text: &str) -> Result<RequestRule, FlagError> {
     rule(format!("--allow {text}"), text)
 }
 
+/// A port of the command's that is brought to the host's loopback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Publish {
+    /// Inside.
+    pub port: u16,
+    /// On the host.
+    pub host_port: u16,
+}
+
+/// `--publish PORT[:HOSTPORT]`
+pub fn parse_publish(text: &str) -> Result<Publish, FlagError> {
+    let (inside, outside) = text.split_once(':').unwrap_or((text, text));
+    Ok(Publish { port: parse_reach(inside)?, host_port: parse_reach(outside)? })
+}
+
+/// `--reach PORT`
+pub fn parse_reach(text: &str) -> Result<u16, FlagError> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|port| digits && *port != 0).ok_or_else(|| FlagError::Port(text.to_owned()))
+}
+
 /// `--secret NAME=SOURCE@HOST[,HOST…]`: the agent sees the stand-in as variable NAME.
 pub fn parse_secret(text: &str) -> Result<Credential, FlagError> {
     let (name, rest) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or(FlagError::SecretForm)?;
@@ -73,6 +94,12 @@ mod tests {
     fn short_forms() {
         assert_eq!(parse_allow("a.example:8443").unwrap().ports, Ports::new(vec![8443]));
         assert!(parse_allow("[2001:db8::1]").is_ok());
+        assert_eq!(parse_publish("3000"), Ok(Publish { port: 3000, host_port: 3000 }));
+        assert_eq!(parse_publish("3000:8080"), Ok(Publish { port: 3000, host_port: 8080 }));
+        for wrong in ["", "0", "+1", "65536", "0.0.0.0"] {
+            assert_eq!(parse_reach(wrong), Err(FlagError::Port(wrong.into())));
+        }
+        assert_eq!(parse_publish("3000:127.0.0.1:3000"), Err(FlagError::Port("127.0.0.1:3000".into())));
         assert_eq!(parse_allow("a.example:0"), Err(FlagError::Port("0".into())));
         let secret = parse_secret("TOKEN=cmd:pass show me@work@a.example,b.example").unwrap();
         assert_eq!(secret.source, Some(Source::Command("pass show me@work".into())));

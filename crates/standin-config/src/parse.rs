@@ -37,6 +37,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         allow: allow.collect::<Result<_, _>>()?,
         caps: raw.caps.into(),
         upstream,
+        reach: raw.reach.iter().map(|reach| file.port(&reach.port)).collect::<Result<_, _>>()?,
         terminal: file.each(raw.terminal.allow, TerminalFeature::parse)?,
     })
 }
@@ -185,6 +186,13 @@ impl File<'_> {
                 })
             })
             .collect()
+    }
+
+    fn port(&self, port: &Spanned<u16>) -> Result<u16, ConfigError> {
+        match *port.get_ref() {
+            0 => Err(self.error(port.span(), "0 is not a port".into(), None)),
+            port => Ok(port),
+        }
     }
 
     fn malformed(&self, error: &toml::de::Error) -> ConfigError {

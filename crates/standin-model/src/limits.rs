@@ -6,6 +6,9 @@ use std::time::Duration;
 /// connectors must not exhaust the host's file descriptors (soft limit usually 1,024 to 524,288).
 pub const MAX_CONNECTIONS: usize = 2_048;
 
+/// Connections to published ports that may be open at once: a browser opens six a page and keeps some of them.
+pub const MAX_PUBLISHED: usize = 512;
+
 /// Time from accept until the first byte, and from there until the TLS handshake or request head is whole.
 /// Long enough for a client that opens connections ahead of need.
 pub const HEAD_DEADLINE: Duration = Duration::from_secs(60);

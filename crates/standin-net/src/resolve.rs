@@ -5,9 +5,12 @@ use standin_model::limits::{RESOLVE_DEADLINE, VET_DEADLINE};
 use standin_model::{AddressBlocks, Authority, Denial, DenyReason, Host, Name};
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+
+/// The host itself.
+const LOCALHOST: &str = "localhost";
 
 /// What the proxy's permit tells: proof that policy admits this destination.
 pub trait MayResolve {
@@ -160,10 +163,20 @@ pub(crate) async fn resolve_through(
     })
 }
 
+/// Whether this is the host itself, to which no parent proxy leads.
+pub(crate) fn is_local(host: &Host) -> bool {
+    host.as_name().is_some_and(|name| name.as_str() == LOCALHOST)
+}
+
 async fn look_up(resolver: &dyn Resolver, authority: &Authority) -> Result<Vec<SocketAddr>, ResolveError> {
     let Authority { host, port } = authority;
     let name = match host {
         Host::Ip(address) => return Ok(vec![SocketAddr::new(*address, *port)]),
+        // Nobody is asked what this name means (RFC 6761 §6.3).
+        Host::Name(name) if name.as_str() == LOCALHOST => {
+            let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
+            return Ok(loopback.map(|address| SocketAddr::new(address, *port)).to_vec());
+        }
         Host::Name(name) => name,
     };
     match tokio::time::timeout(RESOLVE_DEADLINE, resolver.look_up(name)).await {

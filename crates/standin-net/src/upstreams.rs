@@ -5,7 +5,9 @@ use crate::identity::Identity;
 use crate::parent::Parent;
 use crate::patience::Progress;
 use crate::pool::{Body, Lease, Place, Pool, Pooled, Sender, Speaks};
-use crate::resolve::{MayResolve, PinnedPeer, ResolveError, Resolver, SystemResolver, resolve, resolve_through};
+use crate::resolve::{
+    MayResolve, PinnedPeer, ResolveError, Resolver, SystemResolver, is_local, resolve, resolve_through,
+};
 use crate::trust::{ClientConfigs, Trust};
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -25,6 +27,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// The origins of one session.
 pub struct Upstreams {
@@ -164,12 +167,23 @@ impl Upstreams {
     pub async fn resolve(&self, permit: &impl MayResolve) -> Result<PinnedPeer, ResolveError> {
         let resolver = self.resolver.as_ref();
         let found = async {
-            match self.parent.as_ref().filter(|parent| parent.serves(permit.authority())) {
+            let through = |parent: &&Parent| parent.serves(permit.authority()) && !is_local(&permit.authority().host);
+            match self.parent.as_ref().filter(through) {
                 Some(parent) => resolve_through(resolver, permit, parent.authority()).await,
                 None => resolve(resolver, permit).await,
             }
         };
         tokio::join!(found, self.configs.prepare()).0
+    }
+
+    /// Connects to a pinned peer in clear, for what is no HTTP; gives the address that was dialled, too.
+    pub async fn open(
+        &self,
+        peer: &PinnedPeer,
+    ) -> Result<(impl AsyncRead + AsyncWrite + Send + Unpin + use<>, SocketAddr), DialError> {
+        let way = Way { scheme: Scheme::Http, need: Need::Http1, who: None };
+        let dialled = dial(peer, way, &self.configs, self.parent.as_ref()).await?;
+        Ok((dialled.io, dialled.address))
     }
 
     /// Sends a request in absolute form to a pinned peer and waits for the head of the answer.

@@ -7,7 +7,8 @@ use standin_model::{
     AddressBlocks, Authority, CredentialName, Denial, DenyReason, GrantRule, Host, HostPattern, Methods, RequestRule,
     Scheme, Slot, Spellings,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 /// The name of Google's metadata service, which leads to tokens. Only a rule for exactly it admits it.
@@ -23,6 +24,7 @@ pub struct Policy {
     by_host: HashMap<Host, Vec<usize>>,
     by_parent: HashMap<String, Vec<usize>>,
     named: BTreeMap<String, Authority>,
+    reach: BTreeSet<u16>,
 }
 
 /// Collects rules.
@@ -136,6 +138,11 @@ impl PolicyBuilder {
         self.add(grant.rule, Effect::Lend(id));
     }
 
+    /// Allows connections to a port of the host's own loopback, whatever they carry.
+    pub fn reach(&mut self, port: u16) {
+        self.0.reach.insert(port);
+    }
+
     /// Lets a name stand for the first host of a rule, if it has none yet and the rule names one without a wildcard.
     pub fn name(&mut self, name: &str, rule: &RequestRule) {
         let host = rule.hosts.iter().find_map(HostPattern::as_exact);
@@ -181,6 +188,16 @@ impl Policy {
             addresses = addresses.union(&AddressBlocks::new(vec![IpNet::from(*literal)]));
         }
         ConnectionVerdict::Allow { addresses, rule: Arc::clone(&first.label) }
+    }
+
+    /// May this port of the host's own loopback be reached, by what came for it and for nothing else?
+    pub fn reach(&self, port: u16) -> ConnectionVerdict {
+        if !self.reach.contains(&port) {
+            let message = format!("port {port} of the host is not among those that this session may reach");
+            return ConnectionVerdict::Deny(Denial::new(DenyReason::HostNotAllowed, message));
+        }
+        let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)].map(IpNet::from);
+        ConnectionVerdict::Allow { addresses: AddressBlocks::new(loopback.to_vec()), rule: Arc::from("reach") }
     }
 
     /// May this request be sent, and with which grants?

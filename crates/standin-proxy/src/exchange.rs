@@ -12,6 +12,7 @@ use standin_audit::{AuditClosed, Kind, Outcome, Record, Ticket, Verdict};
 use standin_model::limits::{MAX_EXCHANGES, MAX_RECORDED_TARGET};
 use standin_model::{Authority, CredentialName, Denial, DenyReason, Scheme};
 use standin_net::Lease;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Waker};
@@ -115,6 +116,14 @@ impl Exchange {
         Self::open(session, destination, Kind::Connection, None, None).await
     }
 
+    /// Opens the exchange that a whole connection is, whatever it carries.
+    pub(crate) async fn opaque(session: &Session, destination: &Destination) -> Result<Self, AuditClosed> {
+        let place = Arc::clone(&session.room).try_acquire_owned().ok();
+        let mut exchange = Self::open(session, destination, Kind::Exchange, None, place).await?;
+        exchange.record(|record| record.scheme = "tcp");
+        Ok(exchange)
+    }
+
     /// Whether the exchange may stay open. If not, its record is to be written at once: what waits for a client takes up
     /// room, and there is none for it.
     pub(crate) fn may_stay_open(&self) -> Result<(), Denial> {
@@ -145,6 +154,7 @@ impl Exchange {
                 Ingress::Absolute => "absolute",
                 Ingress::Socks5 => "socks5",
                 Ingress::Reverse => "reverse",
+                Ingress::Reach => "reach",
             },
             protocol: "raw",
             scheme: Scheme::Https.as_str(),
@@ -208,6 +218,11 @@ impl Exchange {
                 record.detail = Some(fault.detail.clone());
             }
         });
+    }
+
+    /// This address was dialled for it.
+    pub(crate) fn reached(&mut self, peer: SocketAddr) {
+        self.record(|record| record.peer = Some(peer));
     }
 
     /// The status of an answer that is ours.

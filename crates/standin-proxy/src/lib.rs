@@ -23,6 +23,6 @@ mod usage;
 mod workers;
 
 pub use dns::FakeAddresses;
-pub use listener::serve;
+pub use listener::{Doors, serve};
 pub use session::{Ingress, Session, SessionParts};
 pub use workers::Workers;

@@ -3,24 +3,72 @@
 use crate::connection;
 use crate::session::Session;
 use standin_model::limits::{DRAIN_DEADLINE, MAX_CONNECTIONS};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// A captured connection that no runtime serves yet, and the address that the client dialled.
-type Accepted = (std::net::TcpStream, SocketAddr);
+/// A connection that no runtime serves yet, the address that the client dialled, and where it leads.
+type Accepted = (std::net::TcpStream, SocketAddr, Leads);
+
+/// Where connections come in.
+pub struct Doors(Vec<(TcpListener, Leads)>);
+
+/// Where what comes in may lead.
+#[derive(Clone, Copy)]
+enum Leads {
+    /// To what was dialled, if policy says so.
+    Anywhere,
+    /// To the host's loopback, at the port that was dialled.
+    ToHost,
+}
+
+impl From<TcpListener> for Doors {
+    /// Captured connections.
+    fn from(captured: TcpListener) -> Self {
+        Self(vec![(captured, Leads::Anywhere)])
+    }
+}
+
+impl Doors {
+    /// Besides, what is dialled there is meant for the same port of the host.
+    #[must_use]
+    pub fn and_to_host(mut self, listeners: impl IntoIterator<Item = TcpListener>) -> Self {
+        self.0.extend(listeners.into_iter().map(|listener| (listener, Leads::ToHost)));
+        self
+    }
+
+    /// The next connection. The door that it came by is asked last the next time.
+    async fn accept(&mut self) -> std::io::Result<Accepted> {
+        let (accepted, leads) = poll_fn(|cx| {
+            for at in 0..self.0.len() {
+                let (listener, leads) = &self.0[at];
+                let leads = *leads;
+                if let Poll::Ready(accepted) = listener.poll_accept(cx) {
+                    self.0.rotate_left(at + 1);
+                    return Poll::Ready((accepted, leads));
+                }
+            }
+            Poll::Pending
+        })
+        .await;
+        let (socket, _) = accepted?;
+        prepare(socket, leads)
+    }
+}
 
 /// Serves connections on these runtimes in turn until `ended`, then gives open ones a moment to finish.
 pub async fn serve(
     session: Arc<Session>,
-    listener: TcpListener,
+    doors: impl Into<Doors>,
     workers: Vec<Handle>,
     ended: impl Future<Output = ()>,
 ) {
+    let mut doors = doors.into();
     let mut workers = workers.iter().cycle();
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut open = JoinSet::new();
@@ -31,8 +79,8 @@ pub async fn serve(
             place = Arc::clone(&room).acquire_owned() => place.expect("the semaphore is never closed"),
             () = &mut ended => break,
         };
-        let (socket, dialled) = tokio::select! {
-            accepted = listener.accept() => match accepted.and_then(|(socket, _)| prepare(socket)) {
+        let accepted = tokio::select! {
+            accepted = doors.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => { tracing::warn!(%error, "a connection could not be accepted"); continue }
             },
@@ -41,15 +89,15 @@ pub async fn serve(
         let session = Arc::clone(&session);
         let worker = workers.next().expect("there is at least one worker");
         let serve = async move {
-            serve_one(session, socket, dialled).await;
+            serve_one(session, accepted).await;
             drop(place);
         };
         open.spawn_on(serve, worker);
         while open.try_join_next().is_some() {}
     }
     // The command's last connections: nobody is left to hear an answer, but what was tried belongs on record.
-    for (socket, dialled) in waiting(listener) {
-        open.spawn(serve_one(Arc::clone(&session), socket, dialled));
+    for accepted in doors.0.into_iter().flat_map(waiting) {
+        open.spawn(serve_one(Arc::clone(&session), accepted));
     }
     let drained = async { while open.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN_DEADLINE, drained).await.is_err() {
@@ -59,25 +107,26 @@ pub async fn serve(
 }
 
 /// Serves one connection on the runtime that this runs on.
-async fn serve_one(session: Arc<Session>, socket: std::net::TcpStream, dialled: SocketAddr) {
-    match TcpStream::from_std(socket) {
-        Ok(socket) => connection::serve(session, socket, dialled).await,
-        Err(error) => tracing::warn!(%error, "a connection could not be served"),
+async fn serve_one(session: Arc<Session>, (socket, dialled, leads): Accepted) {
+    match (TcpStream::from_std(socket), leads) {
+        (Ok(socket), Leads::Anywhere) => connection::serve(session, socket, dialled).await,
+        (Ok(socket), Leads::ToHost) => connection::reach(session, socket, dialled.port()).await,
+        (Err(error), _) => tracing::warn!(%error, "a connection could not be served"),
     }
 }
 
 /// Connections that wait in the kernel's backlog. The kernel is asked: the runtime may not know of the last ones yet.
-fn waiting(listener: TcpListener) -> Vec<Accepted> {
+fn waiting((listener, leads): (TcpListener, Leads)) -> Vec<Accepted> {
     let Ok(listener) = listener.into_std() else { return Vec::new() };
     std::iter::from_fn(|| listener.accept().ok())
         .filter_map(|(socket, _)| socket.set_nonblocking(true).ok().map(|()| socket))
-        .filter_map(|socket| TcpStream::from_std(socket).and_then(prepare).ok())
+        .filter_map(|socket| TcpStream::from_std(socket).and_then(|socket| prepare(socket, leads)).ok())
         .collect()
 }
 
 /// The address on our side of a captured socket is the one the client dialled. The socket leaves the listener's runtime.
-fn prepare(socket: TcpStream) -> std::io::Result<Accepted> {
+fn prepare(socket: TcpStream, leads: Leads) -> std::io::Result<Accepted> {
     socket.set_nodelay(true)?;
     let dialled = socket.local_addr()?;
-    Ok((socket.into_std()?, dialled))
+    Ok((socket.into_std()?, dialled, leads))
 }

@@ -78,6 +78,8 @@ pub enum Ingress {
     Socks5,
     /// The client sent a request in origin form to the gateway, and its path names the destination.
     Reverse,
+    /// The client dialled a port of its own loopback that stands for the host's.
+    Reach,
 }
 
 impl Session {
@@ -104,7 +106,7 @@ impl Session {
     }
 
     /// The number of the next record.
-    pub(crate) fn next_exchange(&self) -> ExchangeId {
+    pub fn next_exchange(&self) -> ExchangeId {
         ExchangeId(self.exchanges.fetch_add(1, Ordering::Relaxed))
     }
 }

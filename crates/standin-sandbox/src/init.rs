@@ -5,11 +5,11 @@
 //! (THREATS 99, 105).
 
 use crate::broker;
-use crate::launch::{CONTROL_FD, PLAN_FD, REPORTS_FD};
+use crate::launch::{CONTROL_FD, MOST_HANDED, PLAN_FD, REPORTS_FD};
 use crate::plan::Plan;
 use crate::step::{At, Step, StepError};
 use crate::sys::{self, Fork};
-use crate::{confine, gate, mounts, network, supervise, terminal};
+use crate::{confine, door, gate, mounts, network, supervise, terminal};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use std::ffi::CString;
 use std::fs;
@@ -59,15 +59,18 @@ fn outside(control: &OwnedFd) -> Result<i32, StepError> {
     map_identity(plan.uid, plan.gid).at(Step::Identity)?;
     // The broker sees the sandbox's files, for which it must be here already, and is in none of its other namespaces.
     let (broker, listener) = start_broker(&plan)?;
-    let namespaces =
-        libc::CLONE_NEWPID | libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
+    let namespaces = libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
     sys::unshare(namespaces).at(Step::Namespaces)?;
     // The network comes before the files: it needs the host's /proc, and the launcher can begin to serve.
-    let sockets = network::set_up()?;
+    let sockets = network::set_up(&plan.ports.reach)?;
     gate::network().at(Step::Gate)?;
-    send(control.as_fd(), &[NETWORK], &[sockets.tcp.as_fd(), sockets.dns.as_fd()]).at(Step::SandboxNetwork)?;
-    drop(sockets);
-    // The next child is the first process of the pid namespace.
+    let door = if plan.ports.publish { Some(door::open()?) } else { None };
+    let handed: Vec<_> = [&sockets.tcp, &sockets.dns].into_iter().chain(&door).chain(&sockets.local).collect();
+    let handed: Vec<_> = handed.into_iter().map(AsFd::as_fd).collect();
+    send(control.as_fd(), &[NETWORK], &handed).at(Step::SandboxNetwork)?;
+    drop((sockets, door));
+    // From here on every child is in the pid namespace, and the next one is its first process.
+    sys::unshare(libc::CLONE_NEWPID).at(Step::Namespaces)?;
     match sys::fork().at(Step::Namespaces)? {
         Fork::Child => inside(control.as_fd(), listener, &plan, &signals),
         Fork::Parent(first) => {
@@ -227,7 +230,7 @@ pub(crate) fn map_identity(uid: (u32, u32), gid: (u32, u32)) -> io::Result<()> {
 }
 
 fn send(control: BorrowedFd<'_>, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_HANDED))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
         return Err(io::ErrorKind::InvalidInput.into());

@@ -1,6 +1,7 @@
 //! The launcher's side: starts the first process, takes the sockets, waits.
 
 use crate::dns_socket::DnsSocket;
+use crate::door::Door;
 use crate::gate;
 use crate::init::{FAILED, INIT_ARGUMENT, NETWORK, TERMINAL};
 use crate::network;
@@ -30,15 +31,30 @@ pub(crate) const PLAN_FD: RawFd = 4;
 /// Where it finds the socket on which it reports what the broker of files refuses.
 pub(crate) const REPORTS_FD: RawFd = 5;
 
+/// Descriptors that come in one message at most: those of the gateway, the door, and two for each local port.
+pub(crate) const MOST_HANDED: usize = 2 + 1 + 2 * MAX_LOCAL_PORTS;
+/// Most ports that may be reached on the host's loopback. A development machine runs a handful of servers; the kernel takes 253
+/// descriptors in a message.
+pub const MAX_LOCAL_PORTS: usize = 32;
+
 /// A sandbox whose network exists; its command has not started yet, or has just.
 pub struct Prepared {
     child: Child,
     control: OwnedFd,
     reports: OwnedFd,
+    sockets: Sockets,
+}
+
+/// The sockets that a running sandbox is served by.
+pub struct Sockets {
     /// Captured connections, accepted from outside.
     pub tcp: std::net::TcpListener,
     /// Captured DNS queries.
     pub dns: DnsSocket,
+    /// Connections that were dialled at the plan's local ports.
+    pub local: Vec<std::net::TcpListener>,
+    /// The way in.
+    pub door: Option<Door>,
 }
 
 /// A sandbox whose command runs.
@@ -119,19 +135,29 @@ pub fn launch(plan: &Plan, program: &Path) -> Result<Prepared, LaunchError> {
     let mut starting = Starting { child, control: ours };
     match starting.next_message()? {
         Some((NETWORK, descriptors)) => {
-            let [tcp, dns] = <[OwnedFd; 2]>::try_from(descriptors)
-                .map_err(|_| LaunchError::Lost(io::ErrorKind::InvalidData.into()))?;
-            let tcp = tcp.into();
-            if let Err(error) = gate::arrived(&tcp) {
+            let sockets = Sockets::take(descriptors, plan.ports.publish).map_err(LaunchError::Lost)?;
+            if let Err(error) = gate::arrived(&sockets.tcp) {
                 // The process outside is the parent of all there is, and nothing was run yet.
                 starting.child.kill().map_err(LaunchError::Lost)?;
                 starting.reap();
                 return Err(failure(Step::Gate.code(), 0, error.to_string().as_bytes()));
             }
             let Starting { child, control } = starting;
-            Ok(Prepared { child, control, reports, tcp, dns: DnsSocket::new(dns) })
+            Ok(Prepared { child, control, reports, sockets })
         }
         _ => Err(starting.died()),
+    }
+}
+
+impl Sockets {
+    /// As [`crate::init`] hands them over.
+    fn take(descriptors: Vec<OwnedFd>, has_door: bool) -> io::Result<Self> {
+        let mut descriptors = descriptors.into_iter();
+        let mut next = || descriptors.next().ok_or(io::Error::from(io::ErrorKind::InvalidData));
+        let (tcp, dns) = (next()?, next()?);
+        let door = if has_door { Some(Door::new(next()?)?) } else { None };
+        let local = descriptors.map(Into::into).collect();
+        Ok(Self { tcp: tcp.into(), dns: DnsSocket::new(dns), local, door })
     }
 }
 
@@ -142,8 +168,8 @@ impl Prepared {
     }
 
     /// Waits until the command runs.
-    pub fn started(self, expects_terminal: bool) -> Result<(Sandbox, std::net::TcpListener, DnsSocket), LaunchError> {
-        let Self { child, control, reports, tcp, dns } = self;
+    pub fn started(self, expects_terminal: bool) -> Result<(Sandbox, Sockets), LaunchError> {
+        let Self { child, control, reports, sockets } = self;
         let mut starting = Starting { child, control };
         let mut terminal = None;
         loop {
@@ -154,7 +180,7 @@ impl Prepared {
                 _ => return Err(starting.died()),
             }
         }
-        Ok((Sandbox { child: starting.child, terminal, reports: Some(Reports::new(reports)) }, tcp, dns))
+        Ok((Sandbox { child: starting.child, terminal, reports: Some(Reports::new(reports)) }, sockets))
     }
 }
 
@@ -185,7 +211,7 @@ impl Starting {
     /// The next word from the first process; nothing when it has closed the socket.
     fn next_message(&mut self) -> Result<Option<(u8, Vec<OwnedFd>)>, LaunchError> {
         let mut buffer = [0; 4096];
-        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_HANDED))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let mut parts = [IoSliceMut::new(&mut buffer)];
         let received = loop {

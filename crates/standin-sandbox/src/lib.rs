@@ -10,6 +10,7 @@
 mod broker;
 mod confine;
 mod dns_socket;
+mod door;
 mod gate;
 pub mod host;
 mod init;
@@ -29,7 +30,8 @@ mod sys;
 pub mod terminal;
 
 pub use dns_socket::DnsSocket;
+pub use door::Door;
 pub use init::{INIT_ARGUMENT, init_main};
-pub use launch::{LaunchError, Prepared, Sandbox, launch};
-pub use plan::{Files, InlineFile, Layer, Overlay, Plan, Spec, Terminal};
+pub use launch::{LaunchError, MAX_LOCAL_PORTS, Prepared, Sandbox, Sockets, launch};
+pub use plan::{Files, InlineFile, Layer, LocalPorts, Overlay, Plan, Spec, Terminal};
 pub use reports::{Refused, Reports};

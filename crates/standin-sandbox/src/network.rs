@@ -10,7 +10,7 @@ use crate::sys;
 use rustix::net::{AddressFamily, SocketAddrV6, SocketFlags, SocketType, bind, listen, socket_with};
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// The gateway, as the sandbox sees it.
@@ -50,19 +50,43 @@ const NEW_NEIGHBOUR: u16 = 28;
 pub(crate) struct GatewaySockets {
     pub(crate) tcp: OwnedFd,
     pub(crate) dns: OwnedFd,
+    /// On the sandbox's own loopback.
+    pub(crate) local: Vec<OwnedFd>,
 }
 
 /// Sets up both namespaces. The caller is in a fresh namespace, which becomes the gateway; it leaves in the sandbox's.
-pub(crate) fn set_up() -> Result<GatewaySockets, StepError> {
+/// On its loopback these ports are taken.
+pub(crate) fn set_up(local: &[u16]) -> Result<GatewaySockets, StepError> {
     let gateway = Netlink::open(NETLINK_ROUTE).at(Step::GatewayNetwork)?;
     let gateway_namespace = fs::File::open("/proc/self/ns/net").at(Step::GatewayNetwork)?;
     set_answers().at(Step::GatewayNetwork)?;
     make_everything_local(&gateway).at(Step::GatewayNetwork)?;
     nft::capture_tcp(CAPTURE_PORT).at(Step::CaptureRules)?;
-    let sockets = gateway_sockets().at(Step::GatewayNetwork)?;
+    let mut sockets = gateway_sockets().at(Step::GatewayNetwork)?;
     sys::unshare(libc::CLONE_NEWNET).at(Step::SandboxNetwork)?;
     connect(&gateway, &gateway_namespace.into()).at(Step::SandboxNetwork)?;
+    for port in local {
+        sockets.local.extend(listen_locally(*port).at_thing(Step::SandboxNetwork, format!("port {port}"))?);
+    }
     Ok(sockets)
+}
+
+/// Both of the addresses that `localhost` means; where IPv6 is off, the one.
+fn listen_locally(port: u16) -> io::Result<Vec<OwnedFd>> {
+    let open = |address: SocketAddr| {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+        bind(&socket, &address)?;
+        listen(&socket, BACKLOG)?;
+        Ok::<_, io::Error>(socket)
+    };
+    let mut listeners = vec![open((Ipv4Addr::LOCALHOST, port).into())?];
+    match open((Ipv6Addr::LOCALHOST, port).into()) {
+        Ok(listener) => listeners.push(listener),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT)) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(listeners)
 }
 
 /// No address answers a ping: that would look like a way out. Every datagram is refused, also the hundredth in a second
@@ -114,7 +138,7 @@ fn gateway_sockets() -> io::Result<GatewaySockets> {
     sys::setsockopt(dns.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
     sys::setsockopt(dns.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_FREEBIND, 1)?;
     bind(&dns, &any(53))?;
-    Ok(GatewaySockets { tcp, dns })
+    Ok(GatewaySockets { tcp, dns, local: Vec::new() })
 }
 
 /// One cable between the two, with addresses, neighbours and the sandbox's default routes. There is no subnet: an address

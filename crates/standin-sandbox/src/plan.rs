@@ -29,6 +29,8 @@ pub struct Spec {
     pub overlays: Vec<Overlay>,
     /// Whether the command gets a terminal of its own.
     pub terminal: Option<Terminal>,
+    /// What leads in and out on loopback.
+    pub ports: LocalPorts,
 }
 
 /// A file that does not exist on the host.
@@ -94,6 +96,8 @@ pub struct Plan {
     pub view: Vec<Show>,
     /// Whether there is a terminal.
     pub terminal: Option<Terminal>,
+    /// What leads in and out on loopback.
+    pub ports: LocalPorts,
     /// Which files the command may not touch by itself.
     pub files: Files,
     /// Lengths of the blobs that [`Show::File`] and [`Show::Overlay`] refer to by number.
@@ -111,6 +115,15 @@ pub struct Terminal {
     /// Whether it is the whole of a terminal, keyboard and job control included. Else it takes the place of those of the
     /// caller's standard output and errors that are a terminal, and no more.
     pub controls: bool,
+}
+
+/// What leads in and out on the sandbox's own loopback.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalPorts {
+    /// Ports on which listeners of the launcher's stand, so that what is dialled there comes to it.
+    pub reach: Vec<u16>,
+    /// Whether the launcher connects to servers inside.
+    pub publish: bool,
 }
 
 /// Who does what with files: see docs/files.md.
@@ -271,6 +284,7 @@ pub fn plan(spec: &Spec, host: &HostFacts) -> Plan {
         gid,
         view,
         terminal: spec.terminal,
+        ports: spec.ports.clone(),
         files,
         blobs,
     }
@@ -383,6 +397,7 @@ mod tests {
             files: vec![InlineFile { path: "/run/standin/ca.pem".into(), contents: vec![1] }],
             overlays: vec![Overlay { directory: "/etc/ssl/certs".into(), files: vec![("a.crt".into(), vec![2])] }],
             terminal: None,
+            ports: LocalPorts::default(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What was typed.
 
 use clap::{Args, Parser, Subcommand};
+use standin_config::{Publish, parse_publish, parse_reach};
 use standin_model::TerminalFeature;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Run a command in the sandbox
-    Run(RunArguments),
+    Run(Box<RunArguments>),
     /// Show what Standin does, with nothing to set up
     Demo,
     /// Tell what this host can give a sandbox, and how it gets what is missing
@@ -52,6 +53,7 @@ pub(crate) enum Command {
   standin run -- claude
   standin run --cow -- claude        (then: standin diff, standin apply)
   standin run --allow docs.rs -- codex
+  standin run --publish 3000 --reach 5432 -- npm run dev
   standin run --secret TOKEN=env:TOKEN@api.example.com -- ./script.sh")]
 pub(crate) struct RunArguments {
     /// Read this configuration instead of ~/.config/standin/config.toml
@@ -78,6 +80,12 @@ pub(crate) struct RunArguments {
     /// Work on a copy: the workspace stays as it is until `standin apply`
     #[arg(long)]
     pub(crate) cow: bool,
+    /// Bring a port of the command's to this host's loopback, and nowhere else
+    #[arg(long, value_name = "PORT[:HOSTPORT]", value_parser = parse_publish)]
+    pub(crate) publish: Vec<Publish>,
+    /// Let the command reach a port of this host's loopback, as localhost:PORT; what it carries is not looked into
+    #[arg(long, value_name = "PORT", value_parser = parse_reach)]
+    pub(crate) reach: Vec<u16>,
     /// Let the command do this to your terminal: clipboard (set it), title, notifications, palette
     #[arg(long, value_name = "FEATURE", value_parser = TerminalFeature::parse)]
     pub(crate) terminal: Vec<TerminalFeature>,

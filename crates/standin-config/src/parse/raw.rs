@@ -36,6 +36,8 @@ pub(super) const KEYS: &[&str] = &[
     "cert",
     "key",
     "terminal",
+    "reach",
+    "port",
 ];
 
 #[derive(Deserialize)]
@@ -50,6 +52,14 @@ pub(super) struct Document {
     pub(super) caps: SessionCaps,
     #[serde(default)]
     pub(super) terminal: Terminal,
+    #[serde(default)]
+    pub(super) reach: Vec<Reach>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reach {
+    pub(super) port: Spanned<u16>,
 }
 
 #[derive(Default, Deserialize)]

@@ -53,6 +53,9 @@ fn the_documented_format() {
 
             [terminal]
             allow    = ["clipboard", "title"]
+
+            [[reach]]
+            port     = 5432
         "#,
         Path::new("/etc/standin/config.toml"),
     )
@@ -73,6 +76,7 @@ fn the_documented_format() {
     assert_eq!(config.upstream.proxy, Parent::Named(proxy, Some(Source::Env("PROXY_PASSWORD".into()))));
     assert!(config.upstream.no_proxy.unwrap().covers(&Host::parse("a.internal.example.com").unwrap()));
     assert_eq!(config.upstream.roots, [Path::new("/etc/standin/corp-ca.pem")]);
+    assert_eq!(config.reach, [5432]);
     assert_eq!(config.terminal, [TerminalFeature::Clipboard, TerminalFeature::Title]);
 }
 
@@ -90,6 +94,7 @@ fn errors_show_the_place_and_the_mend() {
         "[[allow]]\nhosts = []\n",
         "an empty list of hosts allows nothing\n --> config.toml:2:9\n  |\n2 | hosts = []\n  |         ^^",
     );
+    check("[[reach]]\nport = 0\n", "0 is not a port\n --> config.toml:2:8\n  |\n2 | port = 0\n  |        ^");
     check(
         "[terminal]\nallow = [\"clip\"]\n",
         "`clip` is not understood: a terminal's features are clipboard, title, notifications and palette\n --> config.toml:2:10\n  |\n2 | allow = [\"clip\"]\n  |          ^^^^^^",

@@ -15,6 +15,7 @@ mod home;
 mod injection;
 mod kernel;
 mod nghttp2;
+mod ports;
 mod python;
 mod refusal;
 mod screen;

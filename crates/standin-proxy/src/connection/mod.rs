@@ -14,12 +14,14 @@ mod authorize;
 mod explicit;
 mod face;
 mod intercept;
+mod reach;
 mod refuse;
 mod reverse;
 mod socks;
 mod tunnel;
 
 pub(crate) use authorize::TunnelPermit;
+pub(crate) use reach::serve as reach;
 pub(crate) use tunnel::{Destination, Tunnel};
 
 use crate::exchange::Exchange;

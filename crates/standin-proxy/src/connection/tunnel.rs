@@ -37,7 +37,7 @@ pub(crate) struct Tunnel {
     pub(crate) spelling: uri::Authority,
     /// The only addresses its requests may be sent to.
     pub(crate) peer: PinnedPeer,
-    _permit: TunnelPermit,
+    permit: TunnelPermit,
 }
 
 impl Tunnel {
@@ -49,7 +49,12 @@ impl Tunnel {
         peer: PinnedPeer,
     ) -> Self {
         let spelling = spelling(&destination, scheme);
-        Self { session, destination, scheme, spelling, peer, _permit: permit }
+        Self { session, destination, scheme, spelling, peer, permit }
+    }
+
+    /// The rule that admitted the connection, for the record of one that is an exchange as a whole.
+    pub(super) fn rule(&self) -> &Arc<str> {
+        self.permit.rule()
     }
 }
 

@@ -60,6 +60,20 @@ pub(crate) fn close_on_exec_from(first: RawFd) -> io::Result<()> {
     check_long(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, CLOSE_RANGE_CLOEXEC) }).map(drop)
 }
 
+/// Closes every descriptor from `first` on. Only before an `exit` or where nothing of them is used again.
+pub(crate) fn close_from(first: RawFd) -> io::Result<()> {
+    let first = libc::c_uint::try_from(first).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: what owned the descriptors is never dropped: the caller's process does nothing else and then exits.
+    check_long(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) }).map(drop)
+}
+
+/// Closes every descriptor below `first`, as above.
+pub(crate) fn close_below(first: RawFd) -> io::Result<()> {
+    let last = libc::c_uint::try_from(first - 1).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: as above.
+    check_long(unsafe { libc::syscall(libc::SYS_close_range, 0, last, 0) }).map(drop)
+}
+
 /// Makes `to` a copy of `from` that survives `exec`. Async-signal-safe.
 pub(crate) fn dup2(from: RawFd, to: RawFd) -> io::Result<()> {
     // SAFETY: both are descriptor numbers; what `to` was is closed, and its owner is the caller's business.

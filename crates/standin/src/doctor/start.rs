@@ -4,7 +4,7 @@ use crate::exit::{self, Failure};
 use crate::scratch::Scratch;
 use standin_sandbox::host::{Found, Lack};
 use standin_sandbox::plan::{self, HostFacts, SYSTEM};
-use standin_sandbox::{LaunchError, Spec, launch};
+use standin_sandbox::{LaunchError, LocalPorts, Spec, launch};
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub(super) fn whole() -> Found {
     let plan = plan::plan(&spec(&program, scratch.path()), &HostFacts::read());
     let started = launch(&plan, &program).and_then(|prepared| prepared.started(false));
     // The sockets are kept: whoever asks the network something waits instead of being refused.
-    let (mut sandbox, _tcp, _dns) = started.map_err(|error| {
+    let (mut sandbox, _sockets) = started.map_err(|error| {
         let mend = if let LaunchError::Step { mend, .. } = &error { mend.clone() } else { None };
         lack(Failure::because("a whole sandbox does not start", &error).message().to_owned(), mend)
     })?;
@@ -48,5 +48,6 @@ fn spec(program: &Path, workspace: &Path) -> Spec {
         files: Vec::new(),
         overlays: Vec::new(),
         terminal: None,
+        ports: LocalPorts::default(),
     }
 }

@@ -61,6 +61,9 @@ pub(crate) fn gather(inputs: &Inputs) -> Result<Lent, Failure> {
     for rule in &inputs.config.allow {
         gathering.policy.allow(rule.clone());
     }
+    for port in &inputs.config.reach {
+        gathering.policy.reach(*port);
+    }
     for registry in Catalogue::builtin().registries() {
         gathering.service_rules(registry);
     }

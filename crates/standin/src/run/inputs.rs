@@ -2,7 +2,8 @@
 
 use crate::cli::RunArguments;
 use crate::exit::{self, Failure};
-use standin_config::Config;
+use standin_config::{Config, Publish};
+use standin_sandbox::MAX_LOCAL_PORTS;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ pub(crate) struct Inputs {
     pub(crate) pass: Vec<String>,
     pub(crate) read_only: Vec<PathBuf>,
     pub(crate) writable: Vec<PathBuf>,
+    /// Ports that are brought to the host's loopback.
+    pub(crate) publish: Vec<Publish>,
     /// Whether the workspace is a copy.
     pub(crate) copy: bool,
 }
@@ -65,6 +68,10 @@ impl Inputs {
             config.credentials.push(standin_config::parse_secret(text).map_err(|e| Failure::because("--secret", &e))?);
         }
         config.terminal.extend(&arguments.terminal);
+        config.reach.extend(&arguments.reach);
+        config.reach.sort_unstable();
+        config.reach.dedup();
+        ports_are_apart(&config.reach, &arguments.publish)?;
         Ok(Self {
             program: find_program(&arguments.command[0], &environment, &workspace)?,
             command: arguments.command.clone(),
@@ -77,6 +84,7 @@ impl Inputs {
             pass: arguments.env.clone(),
             read_only,
             writable,
+            publish: arguments.publish.clone(),
             copy: arguments.cow,
         })
     }
@@ -156,6 +164,24 @@ fn keeps_out_of_our_own(shown: &Path, own: &[&PathBuf], to: &str) -> Result<(), 
         }
         None => Ok(()),
     }
+}
+
+/// Inside, a port leads out or has a server of the command's, not both.
+fn ports_are_apart(reach: &[u16], publish: &[Publish]) -> Result<(), Failure> {
+    if reach.len() > MAX_LOCAL_PORTS {
+        return Err(Failure::new(format!("at most {MAX_LOCAL_PORTS} ports of the host may be reached")));
+    }
+    for (at, published) in publish.iter().enumerate() {
+        let port = published.port;
+        if reach.contains(&port) {
+            return Err(Failure::new(format!("port {port} is both published and reached"))
+                .hint("let the command's server listen on another port"));
+        }
+        if publish[..at].iter().any(|other| other.port == port) {
+            return Err(Failure::new(format!("port {port} is published twice")));
+        }
+    }
+    Ok(())
 }
 
 /// Through a directory of the host that came as stdin the command could reach what lies below and above it: list it, change

@@ -7,6 +7,7 @@ mod environment;
 mod files;
 mod identity;
 mod inputs;
+mod publish;
 mod serve;
 mod sources;
 mod terminal;
@@ -24,7 +25,6 @@ use standin_proxy::{Session, SessionParts};
 use standin_sandbox::{LaunchError, plan};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::SystemTime;
 
 pub(crate) use inputs::state_directory;
@@ -45,6 +45,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     let spec = view::spec(&inputs, &lent, &ca, &id, copy.as_ref().and_then(copy::Copy::layer))?;
     let plan = plan::plan(&spec, &plan::HostFacts::read());
     let program = own_program()?;
+    let published = publish::Published::listen(&inputs.publish)?;
     let start = SessionStart {
         id: id.clone(),
         command: inputs.command_line(),
@@ -53,7 +54,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     };
     let log = AuditLog::start(inputs.state.clone(), start).map_err(|e| Failure::because("cannot keep records", &e))?;
     // From here on something is running; whatever happens, the log is finished.
-    let ended = launch_and_serve(&inputs, id, lent, upstreams, ca, &log, &plan, &program);
+    let ended = launch_and_serve(&inputs, id, lent, upstreams, ca, &log, &plan, &program, published);
     let summary =
         log.finish(ended.as_ref().ok().copied()).map_err(|e| Failure::because("the records are incomplete", &e))?;
     let code = ended?;
@@ -77,6 +78,7 @@ fn launch_and_serve(
     log: &AuditLog,
     plan: &plan::Plan,
     program: &Path,
+    published: publish::Published,
 ) -> Result<i32, Failure> {
     let serving = serve::Serving::prepare()?;
     let prepared = standin_sandbox::launch(plan, program).map_err(|error| cannot_launch(&error))?;
@@ -90,7 +92,7 @@ fn launch_and_serve(
         caps: inputs.config.caps.clone(),
     };
     let session = Session::new(id, parts);
-    let (sandbox, tcp, dns) = prepared.started(plan.terminal.is_some()).map_err(|error| match error {
+    let (sandbox, sockets) = prepared.started(plan.terminal.is_some()).map_err(|error| match error {
         LaunchError::Step { .. } if !inputs.program.exists() => cannot_launch(&error).code(exit::NOT_FOUND),
         _ => cannot_launch(&error),
     })?;
@@ -98,7 +100,7 @@ fn launch_and_serve(
         let screen = terminal::Screen::new(inputs.config.terminal.clone(), &session.scrubber);
         terminal::Bridge::open(master, plan.terminal.is_some_and(|terminal| terminal.controls), screen)
     };
-    serve::until_end(serving, Arc::clone(&session), sandbox, tcp, dns, bridge)
+    serve::until_end(serving, &session, sandbox, sockets, published, bridge)
 }
 
 fn cannot_launch(error: &LaunchError) -> Failure {

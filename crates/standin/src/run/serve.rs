@@ -1,10 +1,11 @@
 //! While the sandbox runs: the proxy, DNS, the terminal, signals.
 
 use super::files;
+use super::publish::Published;
 use super::terminal::Bridge;
 use crate::exit::Failure;
-use standin_proxy::{Session, Workers};
-use standin_sandbox::{DnsSocket, Sandbox};
+use standin_proxy::{Doors, Session, Workers};
+use standin_sandbox::{DnsSocket, Sandbox, Sockets};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::io::Interest;
@@ -41,18 +42,21 @@ impl Serving {
 /// Serves the sandbox until its command has ended; gives the exit code.
 pub(super) fn until_end(
     Serving { workers, signals }: Serving,
-    session: Arc<Session>,
+    session: &Arc<Session>,
     mut sandbox: Sandbox,
-    tcp: std::net::TcpListener,
-    dns: DnsSocket,
+    Sockets { tcp, dns, local, door }: Sockets,
+    published: Published,
     open_bridge: impl FnOnce(OwnedFd) -> std::io::Result<Bridge>,
 ) -> Result<i32, Failure> {
     let cannot_serve = |error: std::io::Error| Failure::because("cannot serve the sandbox", &error);
     let runtime = workers.first().clone();
-    let (listener, readiness) = {
+    let (doors, readiness, published) = {
         let _guard = runtime.enter();
         let readiness = dns.readiness().and_then(UdpSocket::from_std).map_err(cannot_serve)?;
-        (TcpListener::from_std(tcp).map_err(cannot_serve)?, readiness)
+        let local =
+            local.into_iter().map(TcpListener::from_std).collect::<Result<Vec<_>, _>>().map_err(cannot_serve)?;
+        let doors = Doors::from(TcpListener::from_std(tcp).map_err(cannot_serve)?).and_to_host(local);
+        (doors, readiness, published.serve(door).map_err(cannot_serve)?)
     };
     let (no_more, told_all) = oneshot::channel::<()>();
     let recording = sandbox.reports.take().map(|reports| {
@@ -62,10 +66,10 @@ pub(super) fn until_end(
     });
     let recording = recording.transpose().map_err(cannot_serve)?;
     let (end, ended) = oneshot::channel::<()>();
-    let proxy = runtime.spawn(standin_proxy::serve(Arc::clone(&session), listener, workers.handles(), async {
+    let proxy = runtime.spawn(standin_proxy::serve(Arc::clone(session), doors, workers.handles(), async {
         ended.await.ok(); // a dropped sender is an end too
     }));
-    let answering = runtime.spawn(answer_queries(session, dns, readiness));
+    let answering = runtime.spawn(answer_queries(Arc::clone(session), dns, readiness));
     let bridge = sandbox.terminal.take().map(open_bridge).transpose().map_err(cannot_serve)?;
     let resize = bridge.as_ref().map(Bridge::resizer).transpose().map_err(cannot_serve)?;
     let pid = sandbox.pid();
@@ -82,6 +86,7 @@ pub(super) fn until_end(
             no_more.send(()).ok(); // if it has ended already, there is no more
             recording.await.ok();
         }
+        published.end(session).await;
         proxy.await
     });
     // What is still open ends here, and its records are written.

@@ -8,7 +8,7 @@ use standin_ca::SessionCa;
 use standin_ca::trust::{self, HostTrust, OWN_CERTIFICATE};
 use standin_model::SessionId;
 use standin_sandbox::plan::SYSTEM;
-use standin_sandbox::{InlineFile, Layer, Overlay, Spec};
+use standin_sandbox::{InlineFile, Layer, LocalPorts, Overlay, Spec};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -51,6 +51,7 @@ pub(super) fn spec(
         writable: inputs.writable.clone(),
         files: vec![InlineFile { path: OWN_CERTIFICATE.into(), contents: trust.own_certificate }],
         overlays: vec![Overlay { directory: trust::DIRECTORY.into(), files: trust.overlay }],
+        ports: LocalPorts { reach: inputs.config.reach.clone(), publish: !inputs.publish.is_empty() },
         terminal: super::terminal::wanted()?,
     })
 }
