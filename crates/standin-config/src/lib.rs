@@ -11,7 +11,7 @@ pub use error::ConfigError;
 pub use flags::{FlagError, Publish, parse_allow, parse_publish, parse_reach, parse_secret};
 pub use parse::parse;
 
-use standin_model::{Bypass, GrantRule, ParentProxy, RequestRule, SessionCaps, TerminalFeature};
+use standin_model::{Bounds, Bypass, GrantRule, ParentProxy, RequestRule, SessionCaps, TerminalFeature};
 use std::path::PathBuf;
 
 /// A whole configuration.
@@ -25,6 +25,8 @@ pub struct Config {
     pub caps: SessionCaps,
     /// The way out of the host.
     pub upstream: Upstream,
+    /// How much of the machine the command may use.
+    pub limits: Bounds,
     /// Ports of the host's loopback that the sandbox may reach.
     pub reach: Vec<u16>,
     /// What the command may do to the caller's terminal besides showing text.

@@ -4,8 +4,8 @@ mod raw;
 
 use crate::{ClientCertificate, Config, ConfigError, Credential, Parent, Source, Upstream};
 use standin_model::{
-    AddressBlocks, Bypass, GrantRule, HostPattern, Methods, ParentProxy, PathPattern, Ports, RequestRule, Slot,
-    TerminalFeature,
+    AddressBlocks, Bound, BoundError, Bounds, Bypass, GrantRule, HostPattern, Methods, ParentProxy, PathPattern, Ports,
+    RequestRule, Slot, TerminalFeature,
 };
 use std::collections::HashSet;
 use std::ops::Range;
@@ -37,6 +37,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         allow: allow.collect::<Result<_, _>>()?,
         caps: raw.caps.into(),
         upstream,
+        limits: file.limits(&raw.limits)?,
         reach: raw.reach.iter().map(|reach| file.port(&reach.port)).collect::<Result<_, _>>()?,
         terminal: file.each(raw.terminal.allow, TerminalFeature::parse)?,
     })
@@ -186,6 +187,25 @@ impl File<'_> {
                 })
             })
             .collect()
+    }
+
+    fn limits(&self, raw: &raw::Limits) -> Result<Bounds, ConfigError> {
+        let bound = |value: &Option<Spanned<toml::Value>>, parse: fn(&str) -> Result<Bound, BoundError>| {
+            let Some(value) = value else { return Ok(Bound::Usual) };
+            let text = match value.get_ref() {
+                toml::Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            parse(&text).map_err(|error| {
+                self.error(value.span(), format!("`{text}` is not understood"), Some(error.to_string()))
+            })
+        };
+        Ok(Bounds {
+            memory: bound(&raw.memory, Bound::size)?,
+            pids: bound(&raw.pids, Bound::count)?,
+            cpu: bound(&raw.cpus, Bound::processors)?,
+            tmp: bound(&raw.tmp, Bound::size)?,
+        })
     }
 
     fn port(&self, port: &Spanned<u16>) -> Result<u16, ConfigError> {

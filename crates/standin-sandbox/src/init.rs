@@ -9,7 +9,7 @@ use crate::launch::{CONTROL_FD, MOST_HANDED, PLAN_FD, REPORTS_FD};
 use crate::plan::Plan;
 use crate::step::{At, Step, StepError};
 use crate::sys::{self, Fork};
-use crate::{confine, door, gate, mounts, network, supervise, terminal};
+use crate::{confine, door, gate, limits, mounts, network, supervise, terminal};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use std::ffi::CString;
 use std::fs;
@@ -59,8 +59,7 @@ fn outside(control: &OwnedFd) -> Result<i32, StepError> {
     map_identity(plan.uid, plan.gid).at(Step::Identity)?;
     // The broker sees the sandbox's files, for which it must be here already, and is in none of its other namespaces.
     let (broker, listener) = start_broker(&plan)?;
-    let namespaces = libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS | libc::CLONE_NEWCGROUP;
-    sys::unshare(namespaces).at(Step::Namespaces)?;
+    sys::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS).at(Step::Namespaces)?;
     // The network comes before the files: it needs the host's /proc, and the launcher can begin to serve.
     let sockets = network::set_up(&plan.ports.reach)?;
     gate::network().at(Step::Gate)?;
@@ -71,7 +70,8 @@ fn outside(control: &OwnedFd) -> Result<i32, StepError> {
     drop((sockets, door));
     // From here on every child is in the pid namespace, and the next one is its first process.
     sys::unshare(libc::CLONE_NEWPID).at(Step::Namespaces)?;
-    match sys::fork().at(Step::Namespaces)? {
+    let group = plan.limits.group.as_ref().map(fs::File::open).transpose().at(Step::Limits)?;
+    match sys::fork_into(group.as_ref().map(AsFd::as_fd)).at(Step::Limits)? {
         Fork::Child => inside(control.as_fd(), listener, &plan, &signals),
         Fork::Parent(first) => {
             drop(listener);
@@ -117,6 +117,10 @@ fn inside(control: BorrowedFd<'_>, listener: OwnedFd, plan: &Plan, signals: &lib
         // Who died before that line sent no signal. The launcher's end of the socket closes when it dies, before the
         // process outside does.
         still_wanted(control).at(Step::Namespaces)?;
+        // The group that it began in is the topmost that it sees. (From within a namespace of control groups it could not have
+        // been put into one beside.)
+        sys::unshare(libc::CLONE_NEWCGROUP).at(Step::Namespaces)?;
+        prefer_as_victim().at(Step::Limits)?;
         rustix::system::sethostname(b"standin").at(Step::Namespaces)?;
         mounts::enter(plan)?;
         let terminal = open_terminal(control, plan)?;
@@ -159,6 +163,9 @@ fn command(
         // the limit, except for this value (core(5), "Piping core dumps to a program"). Files are too large for it, too.
         let one_byte = rustix::process::Rlimit { current: Some(1), maximum: Some(1) };
         rustix::process::setrlimit(rustix::process::Resource::Core, one_byte).at(Step::Exec)?;
+        if let Some(most) = plan.limits.processes {
+            limit_processes(most).at(Step::Limits)?;
+        }
         // Everything from the control socket on; a leaked descriptor would be a way out.
         sys::close_on_exec_from(3).at(Step::Descriptors)?;
         sys::reset_signals(signals).at(Step::Exec)?;
@@ -193,6 +200,21 @@ fn still_wanted(control: BorrowedFd<'_>) -> io::Result<()> {
     let mut launcher = [PollFd::new(&control, PollFlags::empty())];
     poll(&mut launcher, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
     if launcher[0].revents().contains(PollFlags::HUP) { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+}
+
+/// The user's processes in the sandbox; the kernel counts those of each user namespace (since 5.14), and never root's. Not more than
+/// the caller may have.
+fn limit_processes(most: u64) -> io::Result<()> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let most = getrlimit(Resource::Nproc).maximum.map_or(most, |already| already.min(most));
+    Ok(setrlimit(Resource::Nproc, Rlimit { current: Some(most), maximum: Some(most) })?)
+}
+
+/// When the machine has no memory left, the sandbox's processes are ended before the host's.
+fn prefer_as_victim() -> io::Result<()> {
+    const FILE: &str = "/proc/self/oom_score_adj";
+    let now = fs::read_to_string(FILE)?.trim().parse().unwrap_or(0);
+    if now < limits::SCORE { fs::write(FILE, limits::SCORE.to_string()) } else { Ok(()) }
 }
 
 fn open_terminal(control: BorrowedFd<'_>, plan: &Plan) -> Result<Option<OwnedFd>, StepError> {

@@ -1,13 +1,14 @@
 //! The sandbox's files: a new root in memory, with what the plan shows and nothing else.
 
 use crate::layered::{self, Layers};
+use crate::limits::Held;
 use crate::plan::{Plan, Show};
 use crate::step::{At, Step, StepError};
 use crate::sys;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// Where the new root is put together; it hides the host's directory of that name from this process only.
@@ -66,16 +67,18 @@ pub(crate) fn enter(plan: &Plan) -> Result<(), StepError> {
     sys::mount(c"standin", &c(STAGE)?, c"tmpfs", libc::MS_NOSUID | libc::MS_NODEV, c"mode=0755,size=64m")
         .at(Step::Mounts)?;
     let mut taken = taken.into_iter();
+    let private = Private::make(&plan.limits).at_thing(Step::Mounts, "private directories")?;
     for show in &plan.view {
         let step = if matches!(show, Show::Layered { .. }) { Step::Layer } else { Step::Mounts };
-        put(show, plan, &mut taken).at_thing(step, describe(show))?;
+        put(show, plan, &private, &mut taken).at_thing(step, describe(show))?;
     }
-    make_devices(devices).at_thing(Step::Mounts, "/dev")?;
+    make_devices(devices, &private).at_thing(Step::Mounts, "/dev")?;
+    private.hide().at_thing(Step::Mounts, "private directories")?;
     make_proc()?;
     // The old root is stacked on the new one for a moment, then detached: no directory for it is needed.
     std::env::set_current_dir(STAGE).at(Step::Mounts)?;
     sys::pivot_root_here().at(Step::Mounts)?;
-    sys::unmount_here().at(Step::Mounts)?;
+    sys::unmount(c".").at(Step::Mounts)?;
     // Last, because everything above made directories in it.
     let flags = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV;
     sys::mount(c"none", c"/", c"none", flags, c"").at(Step::Mounts)
@@ -107,13 +110,39 @@ fn take_devices() -> Result<Vec<OwnedFd>, StepError> {
     DEVICES.iter().map(|name| take(name).at_thing(Step::Mounts, format!("/dev/{name}"))).collect()
 }
 
-fn put(show: &Show, plan: &Plan, taken: &mut impl Iterator<Item = Taken>) -> io::Result<()> {
+/// The file system in memory whose directories are shown as private ones: one, so that there is one bound for all of them together.
+struct Private(PathBuf);
+
+impl Private {
+    fn make(limits: &Held) -> io::Result<Self> {
+        let at = staged(Path::new("/private"));
+        fs::create_dir(&at)?;
+        let options = format!("mode=0700,size={},nr_inodes={}", limits.tmp, limits.files());
+        sys::mount(c"standin", &sys::c_path(&at)?, c"tmpfs", libc::MS_NOSUID | libc::MS_NODEV, &c(&options)?)?;
+        Ok(Self(at))
+    }
+
+    /// Shows a new, empty directory of it there.
+    fn show(&self, target: &Path, mode: u32) -> io::Result<()> {
+        let number = fs::read_dir(&self.0)?.count();
+        let directory = self.0.join(number.to_string());
+        fs::create_dir(&directory)?;
+        fs::set_permissions(&directory, fs::Permissions::from_mode(mode))?;
+        sys::move_mount(sys::open_tree(&sys::c_path(&directory)?)?.as_fd(), &sys::c_path(target)?)
+    }
+
+    /// It is seen no more but by what is shown of it.
+    fn hide(self) -> io::Result<()> {
+        sys::unmount(&sys::c_path(&self.0)?)?;
+        fs::remove_dir(self.0)
+    }
+}
+
+fn put(show: &Show, plan: &Plan, private: &Private, taken: &mut impl Iterator<Item = Taken>) -> io::Result<()> {
     match show {
         Show::Private(path) => {
-            let target = directory(path)?;
-            let options =
-                if path.starts_with("/tmp") || path.starts_with("/var/tmp") { c"mode=1777" } else { c"mode=0700" };
-            sys::mount(c"standin", &sys::c_path(&target)?, c"tmpfs", libc::MS_NOSUID | libc::MS_NODEV, options)
+            let mode = if path == Path::new("/tmp") || path == Path::new("/var/tmp") { 0o1777 } else { 0o700 };
+            private.show(&directory(path)?, mode)
         }
         Show::Link { path, target } => {
             let at = staged(path);
@@ -159,7 +188,7 @@ fn overlay(over: &Path, files: &[(PathBuf, usize)], plan: &Plan) -> io::Result<(
     )
 }
 
-fn make_devices(devices: Vec<OwnedFd>) -> io::Result<()> {
+fn make_devices(devices: Vec<OwnedFd>, private: &Private) -> io::Result<()> {
     let dev = directory(Path::new("/dev"))?;
     sys::mount(c"standin", &sys::c_path(&dev)?, c"tmpfs", libc::MS_NOSUID, c"mode=0755,size=1m")?;
     for (name, tree) in DEVICES.iter().zip(devices) {
@@ -173,8 +202,7 @@ fn make_devices(devices: Vec<OwnedFd>) -> io::Result<()> {
     let flags = libc::MS_NOSUID | libc::MS_NOEXEC;
     sys::mount(c"devpts", &sys::c_path(&dev.join("pts"))?, c"devpts", flags, c"newinstance,ptmxmode=0666,mode=0620")?;
     fs::create_dir(dev.join("shm"))?;
-    let flags = libc::MS_NOSUID | libc::MS_NODEV;
-    sys::mount(c"standin", &sys::c_path(&dev.join("shm"))?, c"tmpfs", flags, c"mode=1777")
+    private.show(&dev.join("shm"), 0o1777)
 }
 
 /// A /proc of this pid namespace, without the parts that act on the host.

@@ -1,5 +1,6 @@
 //! From what is wanted to what is done: pure, so that it can be read, compared and snapshot-tested.
 
+use crate::limits::Held;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ pub struct Spec {
     pub terminal: Option<Terminal>,
     /// What leads in and out on loopback.
     pub ports: LocalPorts,
+    /// How much it may use.
+    pub limits: Held,
 }
 
 /// A file that does not exist on the host.
@@ -98,6 +101,8 @@ pub struct Plan {
     pub terminal: Option<Terminal>,
     /// What leads in and out on loopback.
     pub ports: LocalPorts,
+    /// How much it may use.
+    pub limits: Held,
     /// Which files the command may not touch by itself.
     pub files: Files,
     /// Lengths of the blobs that [`Show::File`] and [`Show::Overlay`] refer to by number.
@@ -285,6 +290,7 @@ pub fn plan(spec: &Spec, host: &HostFacts) -> Plan {
         view,
         terminal: spec.terminal,
         ports: spec.ports.clone(),
+        limits: spec.limits.clone(),
         files,
         blobs,
     }
@@ -398,6 +404,7 @@ mod tests {
             overlays: vec![Overlay { directory: "/etc/ssl/certs".into(), files: vec![("a.crt".into(), vec![2])] }],
             terminal: None,
             ports: LocalPorts::default(),
+            limits: Held { group: None, processes: None, tmp: 1 << 30 },
         }
     }
 

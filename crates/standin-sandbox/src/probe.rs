@@ -59,6 +59,7 @@ pub(crate) fn mend(step: Step, number: i32, host: &impl Host) -> Option<String> 
         Step::Mounts | Step::Descriptors if number == libc::ENOSYS => {
             Some("boot a kernel of version 5.14 or later (mount_setattr, close_range, Landlock)".to_owned())
         }
+        Step::Limits => Some("run without: standin run --memory none --pids none".to_owned()),
         Step::Landlock => {
             Some("add landlock to the list after `lsm=` on the kernel's command line, and boot again".to_owned())
         }
@@ -141,6 +142,7 @@ mod tests {
             (Step::Layer, libc::ENODEV, PLAIN, Some("sudo modprobe overlay")),
             (Step::Layer, libc::EINVAL, PLAIN, Some(state)),
             (Step::Proc, libc::EPERM, PLAIN, Some(masked)),
+            (Step::Limits, libc::EBUSY, PLAIN, Some("run without: standin run --memory none --pids none")),
             (Step::Exec, libc::ENOENT, UBUNTU, None),
         ] {
             assert_eq!(mend(step, number, &Settings(settings)).as_deref(), expected, "{step:?} {number}");

@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use standin_config::{Publish, parse_publish, parse_reach};
-use standin_model::TerminalFeature;
+use standin_model::{Bound, TerminalFeature};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -86,6 +86,18 @@ pub(crate) struct RunArguments {
     /// Let the command reach a port of this host's loopback, as localhost:PORT; what it carries is not looked into
     #[arg(long, value_name = "PORT", value_parser = parse_reach)]
     pub(crate) reach: Vec<u16>,
+    /// Most memory, such as 8GiB [default: all but an eighth, at least 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = Bound::size)]
+    pub(crate) memory: Option<Bound>,
+    /// Most processes and threads [default: 8192]
+    #[arg(long, value_name = "NUMBER", value_parser = Bound::count)]
+    pub(crate) pids: Option<Bound>,
+    /// Most processors, such as 1.5 [default: all]
+    #[arg(long, value_name = "NUMBER", value_parser = Bound::processors)]
+    pub(crate) cpus: Option<Bound>,
+    /// Most in /tmp, the home and other private directories together [default: half of the memory]
+    #[arg(long, value_name = "SIZE", value_parser = Bound::size)]
+    pub(crate) tmp: Option<Bound>,
     /// Let the command do this to your terminal: clipboard (set it), title, notifications, palette
     #[arg(long, value_name = "FEATURE", value_parser = TerminalFeature::parse)]
     pub(crate) terminal: Vec<TerminalFeature>,

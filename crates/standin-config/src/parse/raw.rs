@@ -38,6 +38,11 @@ pub(super) const KEYS: &[&str] = &[
     "terminal",
     "reach",
     "port",
+    "limits",
+    "memory",
+    "pids",
+    "cpus",
+    "tmp",
 ];
 
 #[derive(Deserialize)]
@@ -54,6 +59,17 @@ pub(super) struct Document {
     pub(super) terminal: Terminal,
     #[serde(default)]
     pub(super) reach: Vec<Reach>,
+    #[serde(default)]
+    pub(super) limits: Limits,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    pub(super) memory: Option<Spanned<toml::Value>>,
+    pub(super) pids: Option<Spanned<toml::Value>>,
+    pub(super) cpus: Option<Spanned<toml::Value>>,
+    pub(super) tmp: Option<Spanned<toml::Value>>,
 }
 
 #[derive(Deserialize)]

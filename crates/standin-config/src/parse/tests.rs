@@ -56,6 +56,12 @@ fn the_documented_format() {
 
             [[reach]]
             port     = 5432
+
+            [limits]
+            memory   = "8GiB"
+            pids     = 4096
+            cpus     = 1.5
+            tmp      = "none"
         "#,
         Path::new("/etc/standin/config.toml"),
     )
@@ -77,6 +83,8 @@ fn the_documented_format() {
     assert!(config.upstream.no_proxy.unwrap().covers(&Host::parse("a.internal.example.com").unwrap()));
     assert_eq!(config.upstream.roots, [Path::new("/etc/standin/corp-ca.pem")]);
     assert_eq!(config.reach, [5432]);
+    let (memory, pids) = (Bound::At(8 << 30), Bound::At(4_096));
+    assert_eq!(config.limits, Bounds { memory, pids, cpu: Bound::At(1_500), tmp: Bound::Unlimited });
     assert_eq!(config.terminal, [TerminalFeature::Clipboard, TerminalFeature::Title]);
 }
 
@@ -95,6 +103,10 @@ fn errors_show_the_place_and_the_mend() {
         "an empty list of hosts allows nothing\n --> config.toml:2:9\n  |\n2 | hosts = []\n  |         ^^",
     );
     check("[[reach]]\nport = 0\n", "0 is not a port\n --> config.toml:2:8\n  |\n2 | port = 0\n  |        ^");
+    check(
+        "[limits]\nmemory = \"8G\"\n",
+        "`8G` is not understood\n --> config.toml:2:10\n  |\n2 | memory = \"8G\"\n  |          ^^^^\n  = hint: write a size such as 8GiB, 512MiB or 2GB, or none",
+    );
     check(
         "[terminal]\nallow = [\"clip\"]\n",
         "`clip` is not understood: a terminal's features are clipboard, title, notifications and palette\n --> config.toml:2:10\n  |\n2 | allow = [\"clip\"]\n  |          ^^^^^^",

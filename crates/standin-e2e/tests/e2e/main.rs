@@ -14,6 +14,7 @@ mod files;
 mod home;
 mod injection;
 mod kernel;
+mod limits;
 mod nghttp2;
 mod ports;
 mod python;

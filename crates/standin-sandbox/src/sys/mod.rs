@@ -38,6 +38,23 @@ pub(crate) fn fork() -> io::Result<Fork> {
     }
 }
 
+/// Forks like [`fork`], so that the child begins in a control group (of version 2), by its directory.
+pub(crate) fn fork_into(group: Option<BorrowedFd<'_>>) -> io::Result<Fork> {
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    let Some(group) = group else { return fork() };
+    // SAFETY: a structure of integers, for which zero means that nothing is asked for.
+    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
+    arguments.flags = CLONE_INTO_CGROUP;
+    arguments.exit_signal = u64::from(libc::SIGCHLD.unsigned_abs());
+    arguments.cgroup = u64::try_from(group.as_raw_fd()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: without flags for sharing this is a fork, and as for `fork` the caller has one thread. The child's C library does
+    // not learn its new thread id, which it uses for locks that know their owner and for `raise`; neither is used there.
+    match check_long(unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, size_of_val(&arguments)) })? {
+        0 => Ok(Fork::Child),
+        pid => Ok(Fork::Parent(i32::try_from(pid).map_err(|_| io::ErrorKind::InvalidData)?)),
+    }
+}
+
 /// Sets one `prctl` option with one argument.
 pub(crate) fn prctl(option: libc::c_int, argument: libc::c_ulong) -> io::Result<()> {
     // SAFETY: the options used here (PDEATHSIG, DUMPABLE, NO_NEW_PRIVS, CAPBSET_DROP, CAP_AMBIENT) take integers.
@@ -152,10 +169,10 @@ pub(crate) fn pivot_root_here() -> io::Result<()> {
     check_long(unsafe { libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()) }).map(drop)
 }
 
-/// Detaches what is mounted at the current directory.
-pub(crate) fn unmount_here() -> io::Result<()> {
+/// Detaches what is mounted there.
+pub(crate) fn unmount(path: &CStr) -> io::Result<()> {
     // SAFETY: the path is a C string that outlives the call.
-    check(unsafe { libc::umount2(c".".as_ptr(), libc::MNT_DETACH) }).map(drop)
+    check(unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) }).map(drop)
 }
 
 /// The version of Landlock in this kernel.

@@ -71,6 +71,14 @@ impl Inputs {
         config.reach.extend(&arguments.reach);
         config.reach.sort_unstable();
         config.reach.dedup();
+        for (bound, typed) in [
+            (&mut config.limits.memory, arguments.memory),
+            (&mut config.limits.pids, arguments.pids),
+            (&mut config.limits.cpu, arguments.cpus),
+            (&mut config.limits.tmp, arguments.tmp),
+        ] {
+            *bound = typed.unwrap_or(*bound);
+        }
         ports_are_apart(&config.reach, &arguments.publish)?;
         Ok(Self {
             program: find_program(&arguments.command[0], &environment, &workspace)?,

@@ -7,6 +7,7 @@ mod environment;
 mod files;
 mod identity;
 mod inputs;
+mod limits;
 mod publish;
 mod serve;
 mod sources;
@@ -42,7 +43,9 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     let ca =
         SessionCa::generate(SystemTime::now()).map_err(|e| Failure::because("cannot make the session's CA", &e))?;
     let copy = copy::Copy::begin(&inputs, &id)?;
-    let spec = view::spec(&inputs, &lent, &ca, &id, copy.as_ref().and_then(copy::Copy::layer))?;
+    let limited = limits::Limited::begin(&inputs.config.limits)?;
+    let layer = copy.as_ref().and_then(copy::Copy::layer);
+    let spec = view::spec(&inputs, &lent, &ca, &id, layer, limited.held())?;
     let plan = plan::plan(&spec, &plan::HostFacts::read());
     let program = own_program()?;
     let published = publish::Published::listen(&inputs.publish)?;
@@ -55,9 +58,13 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     let log = AuditLog::start(inputs.state.clone(), start).map_err(|e| Failure::because("cannot keep records", &e))?;
     // From here on something is running; whatever happens, the log is finished.
     let ended = launch_and_serve(&inputs, id, lent, upstreams, ca, &log, &plan, &program, published);
+    let toll = limited.end(ended.as_ref().ok().copied());
     let summary =
         log.finish(ended.as_ref().ok().copied()).map_err(|e| Failure::because("the records are incomplete", &e))?;
     let code = ended?;
+    for line in toll {
+        exit::say(&line);
+    }
     if summary.refused_files > 0 {
         exit::say(&format!("{} changes of protected files refused; see `standin log`", summary.refused_files));
     }

@@ -8,7 +8,7 @@ use standin_ca::SessionCa;
 use standin_ca::trust::{self, HostTrust, OWN_CERTIFICATE};
 use standin_model::SessionId;
 use standin_sandbox::plan::SYSTEM;
-use standin_sandbox::{InlineFile, Layer, LocalPorts, Overlay, Spec};
+use standin_sandbox::{Held, InlineFile, Layer, LocalPorts, Overlay, Spec};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -34,6 +34,7 @@ pub(super) fn spec(
     ca: &SessionCa,
     session: &SessionId,
     workspace_layer: Option<Layer>,
+    limits: Held,
 ) -> Result<Spec, Failure> {
     let trust = trust::files(ca, &host_trust()?, SystemTime::now());
     let mut command = inputs.command.clone();
@@ -52,6 +53,7 @@ pub(super) fn spec(
         files: vec![InlineFile { path: OWN_CERTIFICATE.into(), contents: trust.own_certificate }],
         overlays: vec![Overlay { directory: trust::DIRECTORY.into(), files: trust.overlay }],
         ports: LocalPorts { reach: inputs.config.reach.clone(), publish: !inputs.publish.is_empty() },
+        limits,
         terminal: super::terminal::wanted()?,
     })
 }
