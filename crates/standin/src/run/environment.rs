@@ -3,7 +3,7 @@
 use super::credentials::Lent;
 use super::inputs::Inputs;
 use standin_model::SessionId;
-use standin_policy::secret_shape::looks_like_secret;
+use standin_secretfiles::shape::looks_like_secret;
 use std::ffi::OsString;
 
 /// Variables that are passed on, because programs look or speak differently without them.
