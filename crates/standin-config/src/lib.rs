@@ -31,6 +31,17 @@ pub struct Config {
     pub reach: Vec<u16>,
     /// What the command may do to the caller's terminal besides showing text.
     pub terminal: Vec<TerminalFeature>,
+    /// Files that hold secrets.
+    pub files: Files,
+}
+
+/// What is done otherwise than by default with files that hold secrets. Relative paths are relative to the workspace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Files {
+    /// Shown as they are.
+    pub show: Vec<PathBuf>,
+    /// Hidden.
+    pub hide: Vec<PathBuf>,
 }
 
 /// How origins are reached and believed.

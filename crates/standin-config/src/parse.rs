@@ -2,7 +2,7 @@
 
 mod raw;
 
-use crate::{ClientCertificate, Config, ConfigError, Credential, Parent, Source, Upstream};
+use crate::{ClientCertificate, Config, ConfigError, Credential, Files, Parent, Source, Upstream};
 use standin_model::{
     AddressBlocks, Bound, BoundError, Bounds, Bypass, GrantRule, HostPattern, Methods, ParentProxy, PathPattern, Ports,
     RequestRule, Slot, TerminalFeature,
@@ -32,6 +32,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
     let allow = raw.allow.into_iter().enumerate();
     let allow = allow.map(|(n, rule)| file.rule(format!("allow[{}]", n + 1), rule.into_inner()));
     let upstream = raw.upstream.map(|upstream| file.upstream(upstream)).transpose()?.unwrap_or_default();
+    let raw::Files { show, hide } = raw.files;
     Ok(Config {
         credentials,
         allow: allow.collect::<Result<_, _>>()?,
@@ -40,6 +41,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         limits: file.limits(&raw.limits)?,
         reach: raw.reach.iter().map(|reach| file.port(&reach.port)).collect::<Result<_, _>>()?,
         terminal: file.each(raw.terminal.allow, TerminalFeature::parse)?,
+        files: Files { show, hide },
     })
 }
 

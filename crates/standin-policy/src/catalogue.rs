@@ -4,7 +4,8 @@
 
 use serde::Deserialize;
 use standin_model::{
-    AddressBlocks, GrantRule, HostPattern, Methods, PathPattern, PatternError, Ports, RequestRule, Slot, SlotError,
+    AddressBlocks, GrantRule, Host, HostPattern, Methods, PathPattern, PatternError, Ports, RequestRule, Slot,
+    SlotError,
 };
 use std::sync::OnceLock;
 
@@ -50,6 +51,8 @@ pub struct Service {
     pub agents: Vec<String>,
     /// Beginnings of credentials that are never lent: those that administer an organisation.
     pub never: Vec<String>,
+    /// Beginnings of credentials that are this service's and no other's.
+    pub begins: Vec<String>,
     /// Where the credential is good.
     pub grants: Vec<GrantRule>,
     /// What its clients need besides, without the credential.
@@ -100,6 +103,8 @@ struct RawService {
     #[serde(default)]
     never: Vec<String>,
     #[serde(default)]
+    begins: Vec<String>,
+    #[serde(default)]
     registry: bool,
     #[serde(default)]
     slots: Vec<String>,
@@ -141,6 +146,27 @@ impl Catalogue {
     /// The service whose clients look at this variable.
     pub fn by_env(&self, variable: &str) -> Option<&Service> {
         self.0.iter().find(|service| service.env.iter().any(|name| name == variable))
+    }
+
+    /// The service whose credentials begin so: the longest beginning counts, for some vendors' begin as others' do.
+    pub fn by_value(&self, value: &[u8]) -> Option<&Service> {
+        let begun = |service: &Service| {
+            let begins = service.begins.iter().chain(&service.never);
+            begins.filter(|begin| value.starts_with(begin.as_bytes())).map(String::len).max()
+        };
+        self.0
+            .iter()
+            .filter_map(|service| Some((begun(service)?, service)))
+            .max_by_key(|(length, _)| *length)
+            .map(|found| found.1)
+    }
+
+    /// The service that grants its credential at this host.
+    pub fn by_host(&self, host: &Host) -> Option<&Service> {
+        let granted = |service: &&Service| {
+            service.grants.iter().any(|grant| grant.rule.hosts.iter().any(|pattern| pattern.matches(host)))
+        };
+        self.0.iter().find(granted)
     }
 
     /// The service that this program is an agent of.
@@ -188,6 +214,7 @@ impl Service {
             env: raw.env,
             agents: raw.agents,
             never: raw.never,
+            begins: raw.begins,
             grants: grants.collect(),
             allow: rules("public", raw.allow)?,
             deny: rules("deny", raw.deny)?,
@@ -214,7 +241,7 @@ impl RawRule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use standin_model::{Host, Spellings};
+    use standin_model::Spellings;
     use std::collections::HashSet;
 
     #[test]
@@ -294,6 +321,24 @@ mod tests {
         assert!(!catalogue.service("openai").unwrap().lends(b"sk-admin-abc"));
         assert_eq!(catalogue.by_env("GH_TOKEN").unwrap().id, "github");
         assert_eq!(catalogue.by_agent("claude").unwrap().id, "anthropic");
+    }
+
+    #[test]
+    fn credentials_are_known_by_their_beginning_and_host() {
+        let catalogue = Catalogue::builtin();
+        for (value, expected) in [
+            ("sk-ant-api03-abc", Some("anthropic")),
+            ("sk-ant-admin01-abc", Some("anthropic")),
+            ("sk-or-v1-abc", Some("openrouter")),
+            ("sk-proj-abc", Some("openai")),
+            ("sk-abc", None),
+            ("github_pat_abc", Some("github")),
+            ("AKIAABC", None),
+        ] {
+            assert_eq!(catalogue.by_value(value.as_bytes()).map(|s| s.id.as_str()), expected, "{value}");
+        }
+        let by_host = |host| catalogue.by_host(&Host::parse(host).unwrap()).map(|s| s.id.as_str());
+        assert_eq!((by_host("github.com"), by_host("example.com")), (Some("github"), None));
     }
 
     /// The proxy of Go's modules would fetch from any host that its path names.

@@ -2,6 +2,7 @@
 
 use crate::layered::{self, Layers};
 use crate::limits::Held;
+use crate::masks;
 use crate::plan::{Plan, Show};
 use crate::step::{At, Step, StepError};
 use crate::sys;
@@ -72,6 +73,7 @@ pub(crate) fn enter(plan: &Plan) -> Result<(), StepError> {
         let step = if matches!(show, Show::Layered { .. }) { Step::Layer } else { Step::Mounts };
         put(show, plan, &private, &mut taken).at_thing(step, describe(show))?;
     }
+    masks::put_on(plan, Path::new(STAGE))?;
     make_devices(devices, &private).at_thing(Step::Mounts, "/dev")?;
     private.hide().at_thing(Step::Mounts, "private directories")?;
     make_proc()?;

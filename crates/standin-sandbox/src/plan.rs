@@ -28,12 +28,27 @@ pub struct Spec {
     pub files: Vec<InlineFile>,
     /// Directories of the host with some files replaced.
     pub overlays: Vec<Overlay>,
+    /// Files that are shown with other contents.
+    pub masks: Vec<MaskedFile>,
+    /// Directories that are shown empty.
+    pub emptied: Vec<PathBuf>,
     /// Whether the command gets a terminal of its own.
     pub terminal: Option<Terminal>,
     /// What leads in and out on loopback.
     pub ports: LocalPorts,
     /// How much it may use.
     pub limits: Held,
+}
+
+/// A file of the host's that is shown, read-only, with other contents.
+#[derive(Clone, Debug)]
+pub struct MaskedFile {
+    /// Where it is, without links.
+    pub path: PathBuf,
+    /// What the sandbox sees in it.
+    pub contents: Vec<u8>,
+    /// Its permission bits.
+    pub mode: u32,
 }
 
 /// A file that does not exist on the host.
@@ -105,6 +120,10 @@ pub struct Plan {
     pub limits: Held,
     /// Which files the command may not touch by itself.
     pub files: Files,
+    /// Put over what the view shows, after it.
+    pub masks: Vec<Mask>,
+    /// Directories of the view that are shown empty.
+    pub emptied: Vec<PathBuf>,
     /// Lengths of the blobs that [`Show::File`] and [`Show::Overlay`] refer to by number.
     #[serde(skip)]
     pub blobs: Vec<Vec<u8>>,
@@ -131,6 +150,17 @@ pub struct LocalPorts {
     pub publish: bool,
 }
 
+/// Other contents over a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mask {
+    /// Where, inside and outside.
+    pub path: PathBuf,
+    /// Which blob.
+    pub blob: usize,
+    /// Permission bits.
+    pub mode: u32,
+}
+
 /// Who does what with files: see docs/files.md.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Files {
@@ -139,6 +169,8 @@ pub struct Files {
     /// Directories in which the command acts by itself, and whether it may write there. None holds a workspace, or lies
     /// in one.
     pub native: Vec<(PathBuf, bool)>,
+    /// Files under a mask.
+    pub masked: Vec<PathBuf>,
 }
 
 /// One thing that the sandbox sees.
@@ -281,6 +313,8 @@ pub fn plan(spec: &Spec, host: &HostFacts) -> Plan {
         view.push(Show::File { path: file.path.clone(), blob: keep(file.contents.clone()) });
     }
     let files = files(spec, &view);
+    let mask = |mask: &MaskedFile| Mask { path: mask.path.clone(), blob: keep(mask.contents.clone()), mode: mask.mode };
+    let masks = spec.masks.iter().map(mask).collect();
     Plan {
         command: spec.command.iter().map(|text| bytes(text)).collect(),
         environment: spec.environment.iter().map(|(n, v)| [bytes(n), b"=".to_vec(), bytes(v)].concat()).collect(),
@@ -292,6 +326,8 @@ pub fn plan(spec: &Spec, host: &HostFacts) -> Plan {
         ports: spec.ports.clone(),
         limits: spec.limits.clone(),
         files,
+        masks,
+        emptied: spec.emptied.clone(),
         blobs,
     }
 }
@@ -314,7 +350,8 @@ fn files(spec: &Spec, view: &[Show]) -> Files {
     // Of two that hold each other the inner one says more.
     native.sort_by(|(a, _), (b, _)| b.cmp(a));
     native.dedup();
-    Files { guarded, native }
+    let masked = spec.masks.iter().map(|mask| mask.path.clone()).collect();
+    Files { guarded, native, masked }
 }
 
 fn identity_files(spec: &Spec, host: &HostFacts, uid: u32, gid: u32) -> Vec<(PathBuf, String)> {
@@ -402,6 +439,8 @@ mod tests {
             writable: vec![],
             files: vec![InlineFile { path: "/run/standin/ca.pem".into(), contents: vec![1] }],
             overlays: vec![Overlay { directory: "/etc/ssl/certs".into(), files: vec![("a.crt".into(), vec![2])] }],
+            masks: vec![MaskedFile { path: "/home/u/app/.env".into(), contents: vec![3], mode: 0o600 }],
+            emptied: vec!["/home/u/app/private".into()],
             terminal: None,
             ports: LocalPorts::default(),
             limits: Held { group: None, processes: None, tmp: 1 << 30 },
@@ -426,6 +465,8 @@ mod tests {
         assert_eq!((made.uid, made.gid), ((1000, 0), (1000, 0)));
         insta::assert_debug_snapshot!(made.view);
         insta::assert_debug_snapshot!(made.files);
+        let masked: Vec<_> = made.masks.iter().map(|mask| (&mask.path, &made.blobs[mask.blob], mask.mode)).collect();
+        assert_eq!(masked, [(&PathBuf::from("/home/u/app/.env"), &vec![3], 0o600)]);
     }
 
     #[test]

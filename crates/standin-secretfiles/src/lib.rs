@@ -10,14 +10,14 @@ mod scan;
 pub mod shape;
 mod writing;
 
-pub use names::{format_for_selector, format_of};
+pub use names::{format_for_selector, format_of, is_passed_over, may_hold_secrets};
 pub use writing::Writing;
 
 use std::ops::Range;
 use zeroize::Zeroizing;
 
 /// Longest file that is looked into. Credentials are small; what is larger is hidden.
-pub const MAX_FILE_BYTES: usize = 1024 * 1024;
+pub const MAX_FILE_BYTES: usize = 256 * 1024;
 /// Most secrets of one file. A file with more is hidden.
 pub const MAX_SECRETS: usize = 256;
 /// From this length on a secret is looked for in the rest of its file, too; shorter ones are in other words.

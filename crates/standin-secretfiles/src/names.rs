@@ -61,6 +61,30 @@ const NAMES: &[(&str, Format)] = &[
     (".htpasswd", Format::Opaque),
 ];
 
+/// Directories that are not looked through for secret files, since tools fill them, with more files than all else.
+const PASSED_OVER: &[&str] = &[
+    "node_modules",
+    "bower_components",
+    "site-packages",
+    "vendor",
+    "target",
+    ".venv",
+    "venv",
+    "__pycache__",
+    ".tox",
+    ".nox",
+    ".gradle",
+    ".terraform",
+    ".yarn",
+    ".pnpm-store",
+    ".cache",
+];
+
+/// Whether a directory of this name is not looked through.
+pub fn is_passed_over(name: &[u8]) -> bool {
+    PASSED_OVER.iter().any(|passed| name == passed.as_bytes())
+}
+
 /// How a file of this path is read, if it is one of those that hold secrets. A path without links, as long as it is known.
 pub fn format_of(path: &Path) -> Option<Format> {
     let text = path.as_os_str().as_bytes().to_ascii_lowercase();
@@ -76,6 +100,31 @@ pub fn format_of(path: &Path) -> Option<Format> {
         None => *listed == name,
     });
     listed.map(|(_, format)| *format).or_else(|| by_pattern(name))
+}
+
+/// Whether a name can be one of them at all, by its first and last letters: for whoever looks at many.
+pub fn may_hold_secrets(name: &[u8]) -> bool {
+    let lower = |byte: Option<&u8>| byte.map_or(0, u8::to_ascii_lowercase);
+    let (first, last) = (lower(name.first()), lower(name.last()));
+    let ends = |list: &[&str]| {
+        list.iter()
+            .any(|end| name.len() >= end.len() && name[name.len() - end.len()..].eq_ignore_ascii_case(end.as_bytes()))
+    };
+    match first {
+        b'.' | b'_' | b'#' => true,
+        b'i' if name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"id_")) => true,
+        _ => match last {
+            b'n' => ends(&[".json"]),
+            b'l' => ends(&[".toml", ".yml", ".yaml", "settings.xml"]),
+            b'm' | b'y' | b'8' | b'k' | b'2' | b'x' | b'v' => {
+                ends(&[".pem", ".key", ".p8", ".ppk", ".p12", ".pfx", ".env"])
+            }
+            b'g' => ends(&["config"]),
+            b'f' => ends(&[".conf"]),
+            b's' => ends(&["credentials", ".properties"]),
+            _ => false,
+        },
+    }
 }
 
 fn by_pattern(name: &str) -> Option<Format> {
@@ -117,5 +166,23 @@ pub fn format_for_selector(path: &Path) -> Format {
             Some(b"ini" | b"cfg" | b"conf" | b"cnf" | b"properties") => Format::Ini,
             _ => Format::Dotenv,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_of_the_list_is_passed_over() {
+        let patterns =
+            [".env.a", "a.env", "a.pem", "a.key", "a.p8", "a.ppk", "id_rsa", "a.p12", "a.pfx", "a.kubeconfig"];
+        let accounts = ["my-service-account.json", "client_secret_1.json"];
+        for name in NAMES.iter().map(|(name, _)| *name).chain(patterns).chain(accounts) {
+            let path = Path::new("/w").join(name);
+            assert!(format_of(&path).is_some(), "{name}");
+            assert!(may_hold_secrets(path.file_name().unwrap().as_encoded_bytes()), "{name}");
+            assert!(may_hold_secrets(name.rsplit('/').next().unwrap().to_ascii_uppercase().as_bytes()), "{name}");
+        }
     }
 }

@@ -48,6 +48,9 @@ pub(crate) enum Command {
 /// Without configuration, credentials that Standin knows (ANTHROPIC_API_KEY, OPENAI_API_KEY, GH_TOKEN, …) are found in
 /// the environment and shown to the command as stand-ins that work at their own service only. Package registries can be
 /// read. Everything else is refused, with a reason that the command can read.
+///
+/// Files that hold secrets (.env, .npmrc, .netrc, .aws/credentials, kubeconfig, …) are shown with stand-ins in place of the
+/// secrets, read-only; private keys and what cannot be read are hidden.
 #[derive(Args)]
 #[command(after_help = "Examples:
   standin run -- claude
@@ -74,6 +77,12 @@ pub(crate) struct RunArguments {
     /// Show a path writable
     #[arg(long, value_name = "PATH")]
     pub(crate) rw: Vec<PathBuf>,
+    /// Show a file that holds secrets as it is, or all below a directory
+    #[arg(long, value_name = "PATH")]
+    pub(crate) show: Vec<PathBuf>,
+    /// Hide a file, or all below a directory
+    #[arg(long, value_name = "PATH")]
+    pub(crate) hide: Vec<PathBuf>,
     /// The directory to work in [default: the current one]
     #[arg(long, value_name = "DIR")]
     pub(crate) workspace: Option<PathBuf>,

@@ -43,6 +43,9 @@ pub(super) const KEYS: &[&str] = &[
     "pids",
     "cpus",
     "tmp",
+    "files",
+    "show",
+    "hide",
 ];
 
 #[derive(Deserialize)]
@@ -61,6 +64,8 @@ pub(super) struct Document {
     pub(super) reach: Vec<Reach>,
     #[serde(default)]
     pub(super) limits: Limits,
+    #[serde(default)]
+    pub(super) files: Files,
 }
 
 #[derive(Default, Deserialize)]
@@ -83,6 +88,15 @@ pub(super) struct Reach {
 pub(super) struct Terminal {
     #[serde(default)]
     pub(super) allow: Vec<Spanned<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Files {
+    #[serde(default)]
+    pub(super) show: Vec<PathBuf>,
+    #[serde(default)]
+    pub(super) hide: Vec<PathBuf>,
 }
 
 #[derive(Default, Deserialize)]

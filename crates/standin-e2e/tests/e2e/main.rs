@@ -20,6 +20,7 @@ mod ports;
 mod python;
 mod refusal;
 mod screen;
+mod secret_files;
 mod slots;
 mod terminal;
 mod ways_out;

@@ -5,6 +5,7 @@
 
 use super::call::{At, Call};
 use super::caller::Caller;
+use super::masked::Masked;
 use super::place::{Nowhere, Place, Roots, beside, descriptor_named, unresolved};
 use super::refusals::Refusals;
 use super::zones::Zone;
@@ -40,6 +41,7 @@ pub(super) enum Answer {
 pub(super) struct Desk {
     pub(super) roots: Roots,
     pub(super) files: Files,
+    pub(super) masked: Masked,
     pub(super) refusals: Refusals,
     /// Configurations of repositories that were made inside: by device and number.
     pub(super) born: Mutex<HashSet<(u64, u64)>>,
@@ -323,6 +325,7 @@ impl Desk {
             self.may_move(&replaced, &target, &source)?;
         }
         renameat_with(&from.directory, &from.name, &to.directory, &to.name, flags)?;
+        self.masked.moved(&source, &target, flags.contains(RenameFlags::EXCHANGE));
         Ok(Answer::Done)
     }
 
@@ -337,7 +340,8 @@ impl Desk {
                 self.may_stand_for(target, there)?;
                 let packages = |path: &Path| self.is(path, protected::in_packages);
                 // To be copied file by file, each of which is judged.
-                if packages(source) == packages(target) { Ok(()) } else { Err(Errno::XDEV.into()) }
+                let alike = packages(source) == packages(target) && self.masked.may_move(source, target);
+                if alike { Ok(()) } else { Err(Errno::XDEV.into()) }
             }
             FileType::Symlink => self.may_stand_for(target, there),
             _ => Ok(()),

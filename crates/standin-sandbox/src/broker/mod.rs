@@ -9,6 +9,7 @@ mod act;
 mod call;
 mod caller;
 mod configure;
+mod masked;
 mod place;
 mod refusals;
 mod worktree;
@@ -21,6 +22,7 @@ use crate::plan::Files;
 use crate::sys::{self, notify};
 use act::{Answer, Desk};
 use caller::Caller;
+use masked::Masked;
 use place::{Place, Roots};
 use refusals::Refusals;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -87,7 +89,8 @@ impl Broker {
         notify::prefer_synchronous(listener.as_fd());
         let root = caller::root()?;
         let refusals = Refusals::new(&root, reports);
-        let desk = Desk { roots: Roots { root, proc }, files, refusals, born: std::sync::Mutex::default() };
+        let masked = Masked::new(files.masked.clone());
+        let desk = Desk { roots: Roots { root, proc }, files, masked, refusals, born: std::sync::Mutex::default() };
         Ok(Self { listener, desk, waiting: AtomicUsize::new(0) })
     }
 

@@ -47,6 +47,8 @@ fn spec(program: &Path, workspace: &Path) -> Spec {
         writable: Vec::new(),
         files: Vec::new(),
         overlays: Vec::new(),
+        masks: Vec::new(),
+        emptied: Vec::new(),
         terminal: None,
         ports: LocalPorts::default(),
     }

@@ -2,19 +2,23 @@
 
 use super::identity;
 use super::inputs::Inputs;
+use super::secret_files::{self, SecretFiles};
 use super::sources;
 use crate::exit::Failure;
 use standin_config::Source;
-use standin_model::CredentialName;
+use standin_model::{CredentialName, Host};
 use standin_net::Identity;
 use standin_policy::catalogue::{Catalogue, Service};
 use standin_policy::{Policy, PolicyBuilder};
 use standin_secret::{Secret, StandIn};
+use standin_secretfiles::Entry;
 use standin_secretfiles::shape::looks_like_secret;
 use standin_vault::key::StandInKey;
 use standin_vault::{Credential, SessionVault, mint};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// What a session lends.
 pub(crate) struct Lent {
@@ -24,6 +28,8 @@ pub(crate) struct Lent {
     pub(crate) variables: BTreeMap<String, StandIn>,
     /// The client certificates.
     pub(crate) identities: HashMap<CredentialName, Identity>,
+    /// Files with stand-ins in them.
+    pub(super) files: SecretFiles,
     /// What the user should know.
     pub(crate) notes: Vec<String>,
 }
@@ -56,6 +62,7 @@ pub(crate) fn gather(inputs: &Inputs) -> Result<Lent, Failure> {
         gathering.configured(credential)?;
     }
     gathering.known_in_environment();
+    let files = gathering.in_files()?;
     gathering.own_service();
     gathering.note_dropped();
     for rule in &inputs.config.allow {
@@ -68,7 +75,7 @@ pub(crate) fn gather(inputs: &Inputs) -> Result<Lent, Failure> {
         gathering.service_rules(registry);
     }
     let Gathering { policy, credentials, variables, identities, notes, .. } = gathering;
-    Ok(Lent { policy: policy.build(), vault: SessionVault::new(credentials), variables, identities, notes })
+    Ok(Lent { policy: policy.build(), vault: SessionVault::new(credentials), variables, identities, files, notes })
 }
 
 impl Gathering<'_> {
@@ -147,6 +154,88 @@ impl Gathering<'_> {
         }
     }
 
+    /// Secrets in files: what is lent already has its stand-in, what the catalogue knows is lent, all else gets a stand-in that
+    /// is good nowhere.
+    fn in_files(&mut self) -> Result<SecretFiles, Failure> {
+        let inputs = self.inputs;
+        let mut unknown = Vec::new();
+        // What is not looked for elsewhere still has one stand-in in all files.
+        let mut written: Vec<(Zeroizing<Vec<u8>>, String)> = Vec::new();
+        let files = secret_files::gather(inputs, |path, entry| {
+            let known = self.credentials.iter().find(|known| known.secret.expose() == entry.value.as_slice());
+            if let Some(known) = known {
+                return Ok(known.stand_in.as_str().to_owned());
+            }
+            if let Some((_, text)) = written.iter().find(|(value, _)| *value == entry.value) {
+                return Ok(text.clone());
+            }
+            let place = Place::of(path, inputs);
+            if let Some(service) = service_of(entry) {
+                if service.lends(&entry.value) {
+                    return Ok(self.known_in_file(service, &place, entry));
+                }
+                self.notes.push(format!("{} administers {}, so it is not lent", place.of_entry(entry), service.name));
+            } else {
+                unknown.push(place.of_entry(entry));
+            }
+            let text = self.unknown_in_file(&place, entry);
+            written.push((entry.value.clone(), text.clone()));
+            Ok(text)
+        })?;
+        self.note_files(&files, &unknown);
+        Ok(files)
+    }
+
+    /// Lends a credential that the catalogue knows.
+    fn known_in_file(&mut self, service: &Service, place: &Place, entry: &Entry) -> String {
+        let name = self.free_name(service, &place.of_entry(entry));
+        let secret = Secret::new(entry.value.to_vec());
+        let stand_in = mint::like_secret(&self.key, &self.inputs.workspace, &name, &secret);
+        self.grant_service(service, &name);
+        let (place, hosts) = (place.of_entry(entry), hosts(service));
+        self.notes.push(format!("{place} is a stand-in inside; the real one goes to {hosts} only"));
+        let text = stand_in.as_str().to_owned();
+        self.lend(name, stand_in, secret, Vec::new());
+        text
+    }
+
+    /// A stand-in that is good nowhere. What has one of its own length is looked for in answers, and so is the stand-in in
+    /// requests; a shorter one would be found in other words.
+    fn unknown_in_file(&mut self, place: &Place, entry: &Entry) -> String {
+        let name = place.of_entry(entry);
+        // A file may have several of one name.
+        let same = self.credentials.iter().filter(|known| known.name.as_str().starts_with(&name)).count();
+        let name = CredentialName::new(if same == 0 { name } else { format!("{name}:{}", same + 1) });
+        let stand_in = mint::like_secret(&self.key, &self.inputs.workspace, &name, &plain_shape(&entry.value));
+        let text = stand_in.as_str().to_owned();
+        if text.len() == entry.value.len() && text.len() <= MAX_LOOKED_FOR {
+            self.lend(name, stand_in, Secret::new(entry.value.to_vec()), Vec::new());
+        }
+        text
+    }
+
+    fn note_files(&mut self, files: &SecretFiles, unknown: &[String]) {
+        let relative = |path: &PathBuf| Place::of(path, self.inputs).0;
+        if !files.rewritten.is_empty() {
+            let list: Vec<_> =
+                files.rewritten.iter().map(|(path, count)| format!("{} ({count})", relative(path))).collect();
+            self.notes.push(format!("secrets in files are stand-ins inside: {}", listed(&list)));
+        }
+        if !files.hidden.is_empty() {
+            let list: Vec<_> = files.hidden.iter().map(relative).collect();
+            let first = &list[0];
+            self.notes.push(format!("hidden inside: {}; show one with --show {first}", listed(&list)));
+        }
+        if let Some(first) = unknown.first() {
+            let name = first.rsplit(['#', '/', '.']).next().unwrap_or("NAME");
+            let variable: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+            self.notes.push(format!(
+                "of them good nowhere: {}; lend one with --secret '{variable}=file:{first}@HOST'",
+                listed(unknown)
+            ));
+        }
+    }
+
     /// What an agent is an agent of can be reached even if no credential for it is lent.
     fn own_service(&mut self) {
         let program = self.inputs.program.file_name().unwrap_or_default().to_string_lossy();
@@ -210,6 +299,55 @@ impl Gathering<'_> {
             ));
         }
     }
+}
+
+/// A file, as people call it: relative to the workspace, if it is there.
+struct Place(String);
+
+impl Place {
+    fn of(path: &Path, inputs: &Inputs) -> Self {
+        Self(path.strip_prefix(&inputs.workspace).unwrap_or(path).display().to_string())
+    }
+
+    /// The selector of a value, as `file:` sources have it.
+    fn of_entry(&self, entry: &Entry) -> String {
+        format!("{}#{}", self.0, entry.name)
+    }
+}
+
+/// Longest value of a file that is looked for in what comes back, in bytes.
+const MAX_LOOKED_FOR: usize = 4096;
+/// Most names in a list for people.
+const MAX_LISTED: usize = 8;
+
+/// Whose credential a value is: at the host that the file names, by its beginning, by its variable.
+fn service_of(entry: &Entry) -> Option<&'static Service> {
+    let catalogue = Catalogue::builtin();
+    let by_value = catalogue.by_value(&entry.value);
+    match &entry.host {
+        Some(host) => {
+            let by_host = Host::parse(host).ok().and_then(|host| catalogue.by_host(&host))?;
+            by_value.is_none_or(|service| service.id == by_host.id).then_some(by_host)
+        }
+        None => by_value.or_else(|| catalogue.by_env(&entry.name)),
+    }
+}
+
+/// A value of the same shape without what files and URLs would escape, for its stand-in to be the same in all of them.
+fn plain_shape(value: &[u8]) -> Secret {
+    let plain = |byte: &u8| match byte {
+        b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=' => *byte,
+        byte if byte.is_ascii_alphanumeric() || !byte.is_ascii_graphic() => *byte,
+        _ => b'_',
+    };
+    Secret::new(value.iter().map(plain).collect())
+}
+
+/// A list for people, which does not grow without end.
+fn listed(names: &[String]) -> String {
+    let more = names.len().saturating_sub(MAX_LISTED);
+    let some = names.iter().take(MAX_LISTED).map(|name| name.escape_debug().to_string()).collect::<Vec<_>>().join(", ");
+    if more == 0 { some } else { format!("{some} and {more} more") }
 }
 
 fn refuse_admin(service: &Service, name: &CredentialName, secret: &Secret) -> Result<(), Failure> {

@@ -26,6 +26,10 @@ pub(crate) struct Inputs {
     pub(crate) writable: Vec<PathBuf>,
     /// Ports that are brought to the host's loopback.
     pub(crate) publish: Vec<Publish>,
+    /// Files that hold secrets and are shown as they are, or directories above them.
+    pub(crate) shown: Vec<PathBuf>,
+    /// What is hidden.
+    pub(crate) hidden: Vec<PathBuf>,
     /// Whether the workspace is a copy.
     pub(crate) copy: bool,
 }
@@ -80,6 +84,8 @@ impl Inputs {
             *bound = typed.unwrap_or(*bound);
         }
         ports_are_apart(&config.reach, &arguments.publish)?;
+        let shown = named_paths(&arguments.show, &config.files.show, &workspace)?;
+        let hidden = named_paths(&arguments.hide, &config.files.hide, &workspace)?;
         Ok(Self {
             program: find_program(&arguments.command[0], &environment, &workspace)?,
             command: arguments.command.clone(),
@@ -93,6 +99,8 @@ impl Inputs {
             read_only,
             writable,
             publish: arguments.publish.clone(),
+            shown,
+            hidden,
             copy: arguments.cow,
         })
     }
@@ -149,6 +157,13 @@ fn read_config(
 /// The path without links; it must exist.
 fn existing(path: &Path) -> Result<PathBuf, Failure> {
     path.canonicalize().map_err(|error| Failure::because(path.display(), &error))
+}
+
+/// Paths of flags, which must be there, and of the configuration, which holds for other workspaces, too.
+fn named_paths(flags: &[PathBuf], configured: &[PathBuf], workspace: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let mut all = flags.iter().map(|path| existing(path)).collect::<Result<Vec<_>, _>>()?;
+    all.extend(configured.iter().filter_map(|path| workspace.join(path).canonicalize().ok()));
+    Ok(all)
 }
 
 /// What the command may write must not hold, and not be in, Standin's own files: the log and the key of stand-ins, or settings, which name

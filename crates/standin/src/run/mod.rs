@@ -9,6 +9,7 @@ mod identity;
 mod inputs;
 mod limits;
 mod publish;
+mod secret_files;
 mod serve;
 mod sources;
 mod terminal;

@@ -52,6 +52,8 @@ pub(super) fn spec(
         writable: inputs.writable.clone(),
         files: vec![InlineFile { path: OWN_CERTIFICATE.into(), contents: trust.own_certificate }],
         overlays: vec![Overlay { directory: trust::DIRECTORY.into(), files: trust.overlay }],
+        masks: lent.files.masks.clone(),
+        emptied: lent.files.emptied.clone(),
         ports: LocalPorts { reach: inputs.config.reach.clone(), publish: !inputs.publish.is_empty() },
         limits,
         terminal: super::terminal::wanted()?,
@@ -70,7 +72,7 @@ pub(crate) fn host_trust() -> Result<HostTrust, Failure> {
 }
 
 /// Where the tools on the PATH live, outside of the system: narrow enough to leave credentials beside them out.
-fn tools(inputs: &Inputs) -> Vec<PathBuf> {
+pub(super) fn tools(inputs: &Inputs) -> Vec<PathBuf> {
     let path = inputs.variable("PATH").unwrap_or_default();
     // Without links and `..` first: what lies beside a directory is told from where it really is.
     let mut found: Vec<PathBuf> = std::env::split_paths(path)

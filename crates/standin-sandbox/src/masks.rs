@@ -1,0 +1,88 @@
+//! Masks: other contents over files of the host's, and nothing over directories of it.
+//!
+//! A mask is a mount of a small file of ours over the very file. From inside a mount point cannot be renamed, removed, replaced
+//! (`EBUSY`) or given a second name (`EXDEV`), and every path to the file, every link and every descriptor of a directory
+//! leads to what is mounted. It is read-only: a change that is silently lost at the end would be worse than a refusal.
+
+use crate::plan::{Mask, Plan};
+use crate::step::{At, Step, StepError};
+use crate::sys;
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, openat, openat2, unlinkat};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsmount, fsopen,
+    move_mount, open_tree,
+};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+/// Read-only, no set-user-ID, no devices, no programs.
+const ATTRIBUTES: u32 = 0x1 | 0x2 | 0x4 | 0x8;
+/// Where masks lie for the moment in which they are mounted, in the new root.
+const ASIDE: &str = ".mask";
+
+/// Puts all masks of a plan into the view below `stage`.
+pub(crate) fn put_on(plan: &Plan, stage: &Path) -> Result<(), StepError> {
+    if plan.masks.is_empty() && plan.emptied.is_empty() {
+        return Ok(());
+    }
+    let root = rustix::fs::open(stage, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let root = root.at(Step::Masks)?;
+    for directory in &plan.emptied {
+        empty(root.as_fd(), directory).at_thing(Step::Masks, directory.display())?;
+    }
+    for mask in &plan.masks {
+        let contents = plan.blobs.get(mask.blob).map(Vec::as_slice).unwrap_or_default();
+        put(root.as_fd(), mask, contents).at_thing(Step::Masks, mask.path.display())?;
+    }
+    Ok(())
+}
+
+fn put(root: BorrowedFd<'_>, mask: &Mask, contents: &[u8]) -> io::Result<()> {
+    // What was found there may have been removed since; what has become something else is not let through.
+    let target = match target(root, &mask.path, OFlags::PATH | OFlags::NOFOLLOW) {
+        Err(Errno::NOENT) => return Ok(()),
+        other => other?,
+    };
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let file = openat(root, ASIDE, flags, Mode::RUSR)?;
+    rustix::fs::fchmod(&file, Mode::from_raw_mode(mask.mode & 0o777))?;
+    File::from(file).write_all(contents)?;
+    let tree = open_tree(root, ASIDE, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
+    sys::mount_setattr(tree.as_fd(), ATTRIBUTES.into())?;
+    cover(target.as_fd(), tree.as_fd())?;
+    // It has no name of its own any more; until it is mounted it needs one.
+    Ok(unlinkat(root, ASIDE, AtFlags::empty())?)
+}
+
+fn cover(target: BorrowedFd<'_>, mask: BorrowedFd<'_>) -> Result<(), Errno> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(mask, c"", target, c"", flags)
+}
+
+/// Nothing over a directory: an empty one that takes nothing.
+fn empty(root: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let target = match target(root, path, OFlags::PATH | OFlags::DIRECTORY) {
+        Err(Errno::NOENT) => return Ok(()),
+        other => other?,
+    };
+    let memory = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_create(memory.as_fd())?;
+    let tree = fsmount(memory.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::from_bits_retain(ATTRIBUTES))?;
+    Ok(cover(target.as_fd(), tree.as_fd())?)
+}
+
+/// What lies at a path of the view. No link is followed: the path is without them, or was when it was found.
+fn target(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let path = path.strip_prefix("/").unwrap_or(path);
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    loop {
+        // With BENEATH the kernel gives up where something is renamed meanwhile.
+        match openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Files that hold secrets, as the sandbox sees them: with stand-ins in place of the secrets, or not at all.
+//!
+//! They are found when the session starts ([`walk`]), read here, outside, and put over the real ones as masks. What secret a
+//! place holds is told by `standin-secretfiles`; whose it is and which stand-in takes its place, by [`super::credentials`].
+
+mod walk;
+
+use super::inputs::Inputs;
+use super::view;
+use crate::exit::Failure;
+use standin_sandbox::MaskedFile;
+use standin_secretfiles::{Entry, Format, Found, MAX_FILE_BYTES, find, rewrite};
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use walk::{Candidates, Root};
+use zeroize::Zeroizing;
+
+/// Most files of a session that are masked. Each is a mount.
+const MAX_MASKS: usize = 2_000;
+/// Most files that are looked into.
+const MAX_CANDIDATES: usize = 10_000;
+/// How far below the directories of tools is looked: what lies beside `bin`.
+const TOOLS_DEPTH: usize = 1;
+/// What a hidden file holds.
+const NOTE: &[u8] =
+    b"# This file holds secrets, so Standin hides it. Its owner can show it with: standin run --show PATH\n";
+
+/// What is done with them.
+#[derive(Default)]
+pub(super) struct SecretFiles {
+    /// For the sandbox.
+    pub(super) masks: Vec<MaskedFile>,
+    /// Directories that it sees empty.
+    pub(super) emptied: Vec<PathBuf>,
+    /// Files that are hidden, for the user to know.
+    pub(super) hidden: Vec<PathBuf>,
+    /// Files with stand-ins, and how many.
+    pub(super) rewritten: Vec<(PathBuf, usize)>,
+}
+
+/// Finds them, and asks for a stand-in for each secret.
+pub(super) fn gather(
+    inputs: &Inputs,
+    mut stand_in: impl FnMut(&Path, &Entry) -> Result<String, Failure>,
+) -> Result<SecretFiles, Failure> {
+    let tools = view::tools(inputs);
+    let whole = [&inputs.workspace].into_iter().chain(&inputs.read_only).chain(&inputs.writable);
+    let mut roots: Vec<_> = whole.map(|path| Root::whole(path)).collect();
+    roots.extend(tools.iter().map(|path| Root { path, depth: TOOLS_DEPTH }));
+    let Candidates { files: mut candidates, closed } = walk::secret_files(&roots);
+    let is_shown = |path: &PathBuf| inputs.shown.iter().any(|shown| path.starts_with(shown));
+    candidates.retain(|path, _| !is_shown(path));
+    let second = second_names(&roots, &candidates);
+    bounded(candidates.len() + second.len(), MAX_CANDIDATES)?;
+    let mut all = SecretFiles { emptied: closed, ..SecretFiles::default() };
+    all.emptied.retain(|path| !is_shown(path));
+    for (path, format) in candidates.into_iter().chain(second) {
+        if !inputs.hidden.iter().any(|hidden| path.starts_with(hidden)) {
+            all.add(&path, format, &mut stand_in)?;
+        }
+    }
+    for path in &inputs.hidden {
+        if path.is_dir() {
+            all.emptied.push(path.clone());
+        } else {
+            all.hide(path, 0o400);
+        }
+    }
+    bounded(all.masks.len() + all.emptied.len(), MAX_MASKS)?;
+    Ok(all)
+}
+
+fn bounded(count: usize, most: usize) -> Result<(), Failure> {
+    if count <= most {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{count} files and directories may hold secrets, more than {most}"))
+        .hint("leave directories of them out with --hide DIR, or as they are with --show DIR"))
+}
+
+/// Other names of the same files, if any of them has one.
+fn second_names(roots: &[Root<'_>], candidates: &BTreeMap<PathBuf, Format>) -> BTreeMap<PathBuf, Format> {
+    let wanted: HashMap<_, _> = candidates
+        .iter()
+        .filter_map(|(path, format)| {
+            let (identity, names) = walk::identity(path)?;
+            (names > 1).then_some((identity, *format))
+        })
+        .collect();
+    if wanted.is_empty() {
+        return BTreeMap::new();
+    }
+    let mut found = walk::second_names(roots, &wanted);
+    found.retain(|path, _| !candidates.contains_key(path));
+    found
+}
+
+impl SecretFiles {
+    fn add(
+        &mut self,
+        path: &Path,
+        format: Format,
+        stand_in: &mut impl FnMut(&Path, &Entry) -> Result<String, Failure>,
+    ) -> Result<(), Failure> {
+        let (text, mode) = match read(path) {
+            Contents::None => return Ok(()),
+            Contents::Unreadable(mode) => {
+                self.hide(path, mode);
+                return Ok(());
+            }
+            Contents::Text(text, mode) => (text, mode),
+        };
+        match find(format, &text) {
+            Found::Nothing => {}
+            Found::NotUnderstood => self.hide(path, mode),
+            Found::Secrets(secrets) => {
+                let texts = secrets.iter().map(|secret| stand_in(path, secret)).collect::<Result<Vec<_>, _>>()?;
+                let mut texts = texts.into_iter();
+                let contents = rewrite(&text, &secrets, |_| texts.next().unwrap_or_default());
+                self.masks.push(MaskedFile { path: path.to_owned(), contents, mode });
+                self.rewritten.push((path.to_owned(), secrets.len()));
+            }
+        }
+        Ok(())
+    }
+
+    fn hide(&mut self, path: &Path, mode: u32) {
+        self.masks.push(MaskedFile { path: path.to_owned(), contents: NOTE.to_vec(), mode });
+        self.hidden.push(path.to_owned());
+    }
+}
+
+enum Contents {
+    /// Not a file.
+    None,
+    /// More than credentials are, or not for us to read. The sandbox may be able to: who owns a file can change its mode.
+    Unreadable(u32),
+    /// This, and the permission bits.
+    Text(Zeroizing<Vec<u8>>, u32),
+}
+
+fn read(path: &Path) -> Contents {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    let flags = flags.bits().cast_signed();
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        Err(_) if path.symlink_metadata().is_ok_and(|found| found.is_file()) => return Contents::Unreadable(0),
+        Err(_) => return Contents::None,
+    };
+    match file.metadata() {
+        Ok(metadata) if !metadata.is_file() => Contents::None,
+        Ok(metadata) => text_of(&file, metadata.mode()),
+        Err(_) => Contents::Unreadable(0),
+    }
+}
+
+fn text_of(file: &File, mode: u32) -> Contents {
+    let mut text = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES + 1));
+    match file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut text) {
+        Ok(length) if length <= MAX_FILE_BYTES => Contents::Text(text, mode & 0o777),
+        _ => Contents::Unreadable(mode & 0o777),
+    }
+}
