@@ -100,8 +100,8 @@ pub struct ClientCertificate {
 pub enum Source {
     /// `env:NAME`
     Env(String),
-    /// `file:PATH`
-    File(PathBuf),
+    /// `file:PATH`, or `file:PATH#NAME`, one value of a file.
+    File(PathBuf, Option<String>),
     /// `cmd:COMMAND`, for `/bin/sh -c`
     Command(String),
 }

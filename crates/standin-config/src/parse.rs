@@ -233,12 +233,19 @@ impl File<'_> {
 }
 
 impl Source {
-    /// Reads `env:NAME`, `file:PATH` or `cmd:COMMAND`; a relative path is relative to `directory`.
+    /// Reads `env:NAME`, `file:PATH`, `file:PATH#NAME` or `cmd:COMMAND`; a relative path is relative to `directory`.
     pub fn parse(text: &str, directory: Option<&Path>) -> Option<Self> {
         let (kind, rest) = text.split_once(':').filter(|(_, rest)| !rest.is_empty())?;
         match kind {
             "env" => Some(Self::Env(rest.to_owned())),
-            "file" => Some(Self::File(directory.map_or_else(|| PathBuf::from(rest), |d| d.join(rest)))),
+            "file" => {
+                let (path, name) = match rest.split_once('#') {
+                    Some((path, name)) if !path.is_empty() && !name.is_empty() => (path, Some(name.to_owned())),
+                    Some(_) => return None,
+                    None => (rest, None),
+                };
+                Some(Self::File(directory.map_or_else(|| PathBuf::from(path), |d| d.join(path)), name))
+            }
             "cmd" => Some(Self::Command(rest.to_owned())),
             _ => None,
         }

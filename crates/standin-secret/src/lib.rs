@@ -77,6 +77,14 @@ pub enum SourceError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The file has no value of that name, or is not in a format that is understood.
+    #[error("there is no value `{name}` in {path}")]
+    NoValue {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The name.
+        name: String,
+    },
     /// The command cannot be started.
     #[error("cannot run `{program}`")]
     Spawn {

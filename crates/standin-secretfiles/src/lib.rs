@@ -108,11 +108,16 @@ pub fn entries(format: Format, text: &[u8]) -> Option<Vec<Entry>> {
     scan::entries(format, text)
 }
 
-/// The one value that `selector` names. Nothing if there is none; where there are several, the last, as programs that read
-/// such files have it.
+/// The one value that `selector` names, and of a URL the one credential in it. Nothing if there is none; where there are
+/// several, the last, as programs that read such files have it.
 pub fn select(format: Format, text: &[u8], selector: &str) -> Option<Zeroizing<Vec<u8>>> {
     let found = entries(format, text)?.into_iter().rfind(|entry| entry.name == selector)?;
-    Some(found.value)
+    let whole = found.value.clone();
+    let mut parts = judged(found, text).into_iter();
+    match (parts.next(), parts.next()) {
+        (Some(only), None) => Some(only.value),
+        _ => Some(whole),
+    }
 }
 
 /// The file with something else in the place of each secret, and every other byte as it was.

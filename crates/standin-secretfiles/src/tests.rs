@@ -193,6 +193,9 @@ fn a_value_is_selected_by_its_name() {
     assert_eq!(get(Format::Json, r#"{"a": {"b/c": "é"}}"#, "/a/b~1c").as_deref(), Some("é"));
     assert_eq!(get(Format::Ini, "[s]\nk = v", "s.k").as_deref(), Some("v"));
     assert_eq!(get(Format::Dotenv, "A=1", "B"), None);
+    assert_eq!(get(Format::Dotenv, "A=https://u:p%20w9@h/x", "A").as_deref(), Some("p w9"));
+    assert_eq!(get(Format::Urls, "https://u:pw99@h.example\n", "h.example").as_deref(), Some("pw99"));
+    assert_eq!(get(Format::Dotenv, "A=https://h/x", "A").as_deref(), Some("https://h/x"));
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 use standin_model::limits::{MAX_SECRET_BYTES, SOURCE_DEADLINE};
 use standin_secret::{Secret, SecretSource, SourceError};
+use standin_secretfiles::{MAX_FILE_BYTES, format_for_selector, select};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// A variable of the caller's environment. The value is handed in: only the binary reads the environment.
 pub struct EnvSource {
@@ -15,8 +16,11 @@ pub struct EnvSource {
     value: Option<Secret>,
 }
 
-/// A file.
-pub struct FileSource(PathBuf);
+/// A file, or one value of it.
+pub struct FileSource {
+    path: PathBuf,
+    name: Option<String>,
+}
 
 /// What a shell command prints.
 pub struct CommandSource(String);
@@ -29,9 +33,9 @@ impl EnvSource {
 }
 
 impl FileSource {
-    /// That file.
-    pub fn new(path: PathBuf) -> Self {
-        Self(path)
+    /// That file; with a name the value that it has there, by the file's format.
+    pub fn new(path: PathBuf, name: Option<String>) -> Self {
+        Self { path, name }
     }
 }
 
@@ -55,12 +59,20 @@ impl SecretSource for EnvSource {
 
 impl SecretSource for FileSource {
     fn describe(&self) -> String {
-        format!("file:{}", self.0.display())
+        let name = self.name.as_ref().map(|name| format!("#{name}")).unwrap_or_default();
+        format!("file:{}{name}", self.path.display())
     }
 
     fn fetch(&self) -> Result<Secret, SourceError> {
-        let fault = |source| SourceError::File { path: self.0.clone(), source };
-        trimmed(bounded(File::open(&self.0).map_err(fault)?).map_err(fault)?, || self.describe())
+        let fault = |source| SourceError::File { path: self.path.clone(), source };
+        let file = File::open(&self.path).map_err(fault)?;
+        let Some(name) = &self.name else {
+            return trimmed(bounded(file, MAX_SECRET_BYTES).map_err(fault)?, || self.describe());
+        };
+        let text = Zeroizing::new(bounded(file, MAX_FILE_BYTES).map_err(fault)?);
+        let value = select(format_for_selector(&self.path), &text, name);
+        let value = value.ok_or_else(|| SourceError::NoValue { path: self.path.clone(), name: name.clone() })?;
+        trimmed(value.to_vec(), || self.describe())
     }
 }
 
@@ -85,7 +97,7 @@ impl SecretSource for CommandSource {
         let stdout = child.stdout.take().expect("stdout was piped");
         let (sender, output) = mpsc::channel();
         // The reader ends with the pipe; if the deadline passes first, nobody listens to it any more.
-        std::thread::spawn(move || drop(sender.send(bounded(stdout))));
+        std::thread::spawn(move || drop(sender.send(bounded(stdout, MAX_SECRET_BYTES))));
         let Ok(output) = output.recv_timeout(SOURCE_DEADLINE) else {
             child.kill().and_then(|()| child.wait()).map_err(spawn)?;
             return Err(SourceError::Deadline { program, seconds: SOURCE_DEADLINE.as_secs() });
@@ -98,10 +110,10 @@ impl SecretSource for CommandSource {
     }
 }
 
-/// Reads one byte more than a secret may have, so that too much can be told from just enough.
-fn bounded(source: impl Read) -> io::Result<Vec<u8>> {
+/// Reads one byte more than there may be, so that too much can be told from just enough.
+fn bounded(source: impl Read, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(4096);
-    source.take(MAX_SECRET_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    source.take(most as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -136,7 +148,7 @@ mod tests {
         let file = |name: &str, contents: &[u8]| {
             let path = directory.path().join(name);
             std::fs::write(&path, contents).unwrap();
-            FileSource::new(path)
+            FileSource::new(path, None)
         };
         check(&EnvSource::new("A", Some(b"value".to_vec())), "value");
         check(&EnvSource::new("A", None), "error: the environment variable A is not set");
@@ -148,7 +160,13 @@ mod tests {
         check(&CommandSource::new("pwd"), "/");
         check(&CommandSource::new("exit 3"), "error: `cmd:exit` ended with exit status: 3");
         check(&CommandSource::new("true"), "error: cmd:true is empty");
+        let dotenv = directory.path().join(".env");
+        std::fs::write(&dotenv, "A=1\nB='two words'\n").unwrap();
+        let of = |name: &str| FileSource::new(dotenv.clone(), Some(name.to_owned()));
+        check(&of("B"), "two words");
+        check(&of("C"), &format!("error: there is no value `C` in {}", dotenv.display()));
+        assert_eq!(of("B").describe(), format!("file:{}#B", dotenv.display()));
         let missing = directory.path().join("missing");
-        check(&FileSource::new(missing.clone()), &format!("error: cannot read {}", missing.display()));
+        check(&FileSource::new(missing.clone(), None), &format!("error: cannot read {}", missing.display()));
     }
 }

@@ -57,7 +57,8 @@ pub(crate) enum Command {
   standin run --cow -- claude        (then: standin diff, standin apply)
   standin run --allow docs.rs -- codex
   standin run --publish 3000 --reach 5432 -- npm run dev
-  standin run --secret TOKEN=env:TOKEN@api.example.com -- ./script.sh")]
+  standin run --secret TOKEN=env:TOKEN@api.example.com -- ./script.sh
+  standin run --secret TOKEN=file:.env#TOKEN@api.example.com -- npm start")]
 pub(crate) struct RunArguments {
     /// Read this configuration instead of ~/.config/standin/config.toml
     #[arg(long, value_name = "FILE")]
@@ -65,7 +66,7 @@ pub(crate) struct RunArguments {
     /// Allow a host (or *.example.com, or HOST:PORT), without a credential
     #[arg(long, value_name = "HOST")]
     pub(crate) allow: Vec<String>,
-    /// Lend a credential: the command sees a stand-in as NAME; SOURCE is env:…, file:… or cmd:…
+    /// Lend a credential: the command sees a stand-in as NAME; SOURCE is env:NAME, file:PATH, file:PATH#NAME or cmd:COMMAND
     #[arg(long, value_name = "NAME=SOURCE@HOST")]
     pub(crate) secret: Vec<String>,
     /// Pass a variable of the environment on as it is

@@ -45,6 +45,10 @@ fn the_documented_format() {
             [caps.each_host]
             requests = 5000
 
+            [files]
+            show = ["tests/fixtures"]
+            hide = ["notes.txt"]
+
             [upstream]
             proxy    = "http://me@proxy.example.com:3128"
             password = "env:PROXY_PASSWORD"
@@ -75,8 +79,13 @@ fn the_documented_format() {
     assert_eq!(internal.grants.iter().map(|grant| grant.always).collect::<Vec<_>>(), [true, false]);
     let slots: Vec<_> = internal.grants[1].slots.iter().map(ToString::to_string).collect();
     assert_eq!(slots, ["cookie:sid", "path:/bot{}", "form:client_secret", "json:/client/secret"]);
-    assert_eq!((github.name.as_str(), &github.source), ("github", &Some(Source::File("/etc/standin/token".into()))));
+    assert_eq!(
+        (github.name.as_str(), &github.source),
+        ("github", &Some(Source::File("/etc/standin/token".into(), None)))
+    );
     assert_eq!(config.allow[0].hosts.len(), 2);
+    let files = Files { show: vec!["tests/fixtures".into()], hide: vec!["notes.txt".into()] };
+    assert_eq!(config.files, files);
     assert_eq!((config.caps.session.bytes_out, config.caps.each_host.requests), (Some(100_000_000), Some(5000)));
     let (proxy, _) = ParentProxy::parse("http://me@proxy.example.com:3128").unwrap();
     assert_eq!(config.upstream.proxy, Parent::Named(proxy, Some(Source::Env("PROXY_PASSWORD".into()))));
@@ -192,6 +201,15 @@ fn the_way_out() {
         let error = parse(&format!("[upstream]\n{text}\n"), Path::new("c")).unwrap_err().to_string();
         assert!(error.starts_with(expected) && !error.contains("topsecret"), "{error}");
     }
+}
+
+#[test]
+fn a_value_of_a_file() {
+    let parse = |text| Source::parse(text, Some(Path::new("/d")));
+    let of = |path: &str, name: &str| Some(Source::File(path.into(), Some(name.to_owned())));
+    assert_eq!(parse("file:.env#API_KEY"), of("/d/.env", "API_KEY"));
+    assert_eq!(parse("file:/a.json#/b/c#d"), of("/a.json", "/b/c#d"));
+    assert_eq!((parse("file:#x"), parse("file:x#")), (None, None));
 }
 
 #[test]

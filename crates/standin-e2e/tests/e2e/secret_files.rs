@@ -248,6 +248,24 @@ fn an_app_works_with_the_keys_of_its_file() {
 }
 
 #[test]
+fn a_value_of_a_file_is_lent() {
+    let outside = tempfile::tempdir().unwrap();
+    let file = outside.path().join(".env");
+    write(&file, format!("OWN_KEY={ECHO_KEY}\nOTHER_KEY={SECRET}\n")).unwrap();
+    let path = outside.path().display().to_string();
+    let secret = format!("OWN_KEY=file:{path}/.env#OWN_KEY@echo.example");
+    let rig = Rig::new(&["echo.example"]).with(&["--ro", &path, "--secret", &secret]);
+    let script = format!(
+        "own=$OWN_KEY; . {path}/.env; test \"$own\" = \"$OWN_KEY\" && echo one
+        curl -sS -o /dev/null -w '%{{http_code}}' -H \"authorization: Bearer $OWN_KEY\" https://echo.example/"
+    );
+    let outcome = rig.script(&script).succeeded();
+    assert_eq!(outcome.stdout, "one\n200", "{}", outcome.stderr);
+    assert!(outcome.origin_got("authorization", &format!("Bearer {ECHO_KEY}")));
+    assert!(!outcome.stderr.contains("nowhere: OWN") && outcome.stderr.contains("#OTHER_KEY"), "{}", outcome.stderr);
+}
+
+#[test]
 fn what_is_asked_for_is_shown_or_hidden() {
     let caller = workspace_with_secret();
     let workspace = caller.path("workspace");

@@ -11,8 +11,8 @@ use standin_net::Identity;
 use standin_policy::catalogue::{Catalogue, Service};
 use standin_policy::{Policy, PolicyBuilder};
 use standin_secret::{Secret, StandIn};
-use standin_secretfiles::Entry;
 use standin_secretfiles::shape::looks_like_secret;
+use standin_secretfiles::{Entry, Writing};
 use standin_vault::key::StandInKey;
 use standin_vault::{Credential, SessionVault, mint};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -176,7 +176,7 @@ impl Gathering<'_> {
                 }
                 self.notes.push(format!("{} administers {}, so it is not lent", place.of_entry(entry), service.name));
             } else {
-                unknown.push(place.of_entry(entry));
+                unknown.push((place.of_entry(entry), entry.writing == Writing::Percent));
             }
             let text = self.unknown_in_file(&place, entry);
             written.push((entry.value.clone(), text.clone()));
@@ -214,7 +214,7 @@ impl Gathering<'_> {
         text
     }
 
-    fn note_files(&mut self, files: &SecretFiles, unknown: &[String]) {
+    fn note_files(&mut self, files: &SecretFiles, unknown: &[(String, bool)]) {
         let relative = |path: &PathBuf| Place::of(path, self.inputs).0;
         if !files.rewritten.is_empty() {
             let list: Vec<_> =
@@ -226,12 +226,15 @@ impl Gathering<'_> {
             let first = &list[0];
             self.notes.push(format!("hidden inside: {}; show one with --show {first}", listed(&list)));
         }
-        if let Some(first) = unknown.first() {
+        if let Some((first, in_url)) = unknown.first() {
+            let list: Vec<_> = unknown.iter().map(|(place, _)| place.clone()).collect();
             let name = first.rsplit(['#', '/', '.']).next().unwrap_or("NAME");
-            let variable: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+            let mut variable: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+            // The variable of that name holds the URL.
+            variable.push_str(if *in_url { "_PASSWORD" } else { "" });
             self.notes.push(format!(
                 "of them good nowhere: {}; lend one with --secret '{variable}=file:{first}@HOST'",
-                listed(unknown)
+                listed(&list)
             ));
         }
     }

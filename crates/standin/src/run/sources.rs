@@ -9,7 +9,7 @@ use standin_vault::source::{CommandSource, EnvSource, FileSource};
 pub(super) fn fetch(inputs: &Inputs, source: &Source) -> Result<Secret, SourceError> {
     let source: Box<dyn SecretSource> = match source {
         Source::Env(variable) => Box::new(EnvSource::new(variable, inputs.value(variable))),
-        Source::File(path) => Box::new(FileSource::new(path.clone())),
+        Source::File(path, name) => Box::new(FileSource::new(path.clone(), name.clone())),
         Source::Command(command) => Box::new(CommandSource::new(command)),
     };
     source.fetch()
