@@ -26,10 +26,23 @@ pub(crate) fn drop_privileges() -> Result<(), StepError> {
 
 /// `CAP_SYS_PTRACE`, over the sandbox only: arguments of processes that made themselves undumpable are read, too.
 const SYS_PTRACE: u32 = 1 << 19;
+/// `CAP_SYS_ADMIN`, over the sandbox only: masks are mounted.
+const SYS_ADMIN: u32 = 1 << 21;
 
-/// The process outside, once the sandbox's first process exists: with the rights of the command, and a look into it.
+/// The process outside, once the sandbox's first process exists: with the rights of the command, a look into it, and masks for
+/// the thread that covers secret files.
 pub(crate) fn keep_for_broker() -> Result<(), StepError> {
-    sys::drop_capabilities_but(SYS_PTRACE).at(Step::Broker)
+    sys::drop_capabilities_but(SYS_PTRACE | SYS_ADMIN).at(Step::Broker)
+}
+
+/// The thread that answers calls: a look into the sandbox is all it needs.
+pub(crate) fn keep_for_answers() -> io::Result<()> {
+    sys::drop_capabilities_but(SYS_PTRACE)
+}
+
+/// The thread that covers secret files.
+pub(crate) fn keep_for_watcher() -> io::Result<()> {
+    sys::drop_capabilities_but(SYS_ADMIN)
 }
 
 /// A second wall behind the mount view (no mounting, no reaching of the first process by signals or of other namespaces'

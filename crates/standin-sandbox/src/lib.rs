@@ -38,5 +38,6 @@ pub use group::{Group, Toll};
 pub use init::{INIT_ARGUMENT, init_main};
 pub use launch::{LaunchError, MAX_LOCAL_PORTS, Prepared, Sandbox, Sockets, launch};
 pub use limits::{Held, Limits, Machine};
-pub use plan::{Files, InlineFile, Layer, LocalPorts, MaskedFile, Overlay, Plan, Spec, Terminal};
+pub use masks::NOTE as HIDDEN_NOTE;
+pub use plan::{Files, Identity, InlineFile, Layer, LocalPorts, MaskedFile, Overlay, Plan, Spec, Terminal, Watch};
 pub use reports::{Refused, Reports};

@@ -23,13 +23,17 @@ const ATTRIBUTES: u32 = 0x1 | 0x2 | 0x4 | 0x8;
 /// Where masks lie for the moment in which they are mounted, in the new root.
 const ASIDE: &str = ".mask";
 
+/// What is put over files that come while the session runs: it has a name, since nothing is made in the root any more.
+const HIDDEN: &str = ".hidden-by-standin";
+/// What a hidden file holds.
+pub const NOTE: &[u8] =
+    b"# This file holds secrets, so Standin hides it. Its owner can show it with: standin run --show PATH\n";
+
 /// Puts all masks of a plan into the view below `stage`.
 pub(crate) fn put_on(plan: &Plan, stage: &Path) -> Result<(), StepError> {
-    if plan.masks.is_empty() && plan.emptied.is_empty() {
-        return Ok(());
-    }
     let root = rustix::fs::open(stage, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     let root = root.at(Step::Masks)?;
+    std::fs::write(stage.join(HIDDEN), NOTE).at(Step::Masks)?;
     for directory in &plan.emptied {
         empty(root.as_fd(), directory).at_thing(Step::Masks, directory.display())?;
     }
@@ -57,6 +61,13 @@ fn put(root: BorrowedFd<'_>, mask: &Mask, contents: &[u8]) -> io::Result<()> {
     Ok(unlinkat(root, ASIDE, AtFlags::empty())?)
 }
 
+/// Hides a file that is held, once the sandbox runs. `root` is the sandbox's.
+pub(crate) fn hide(root: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<()> {
+    let tree = open_tree(root, HIDDEN, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
+    sys::mount_setattr(tree.as_fd(), ATTRIBUTES.into())?;
+    Ok(cover(target, tree.as_fd())?)
+}
+
 fn cover(target: BorrowedFd<'_>, mask: BorrowedFd<'_>) -> Result<(), Errno> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(mask, c"", target, c"", flags)
@@ -75,7 +86,7 @@ fn empty(root: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
 }
 
 /// What lies at a path of the view. No link is followed: the path is without them, or was when it was found.
-fn target(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+pub(crate) fn target(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
     let path = path.strip_prefix("/").unwrap_or(path);
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     loop {

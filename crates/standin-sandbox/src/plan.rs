@@ -32,6 +32,12 @@ pub struct Spec {
     pub masks: Vec<MaskedFile>,
     /// Directories that are shown empty.
     pub emptied: Vec<PathBuf>,
+    /// Directories in which secret files are covered that come later.
+    pub watched: Vec<PathBuf>,
+    /// Files that are not masked whatever their names, or directories above them.
+    pub unmasked: Vec<PathBuf>,
+    /// Files with names of secret files that hold none.
+    pub harmless: Vec<Identity>,
     /// Whether the command gets a terminal of its own.
     pub terminal: Option<Terminal>,
     /// What leads in and out on loopback.
@@ -169,9 +175,26 @@ pub struct Files {
     /// Directories in which the command acts by itself, and whether it may write there. None holds a workspace, or lies
     /// in one.
     pub native: Vec<(PathBuf, bool)>,
-    /// Files under a mask.
-    pub masked: Vec<PathBuf>,
+    /// Files that hold secrets.
+    pub watch: Watch,
 }
+
+/// Where files that hold secrets are, and may come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// Files under a mask when the session starts.
+    pub masked: Vec<PathBuf>,
+    /// Directories that are watched.
+    pub roots: Vec<PathBuf>,
+    /// Files that are not masked, or directories above them.
+    pub shown: Vec<PathBuf>,
+    /// Files with such names that hold no secret when the session starts.
+    pub harmless: Vec<Identity>,
+}
+
+/// What tells a file from all others, also from one that gets its number later: device, number, when it was made (seconds and
+/// nanoseconds of the epoch, zero where the file system does not know).
+pub type Identity = (u64, u64, (i64, u32));
 
 /// One thing that the sandbox sees.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -350,8 +373,14 @@ fn files(spec: &Spec, view: &[Show]) -> Files {
     // Of two that hold each other the inner one says more.
     native.sort_by(|(a, _), (b, _)| b.cmp(a));
     native.dedup();
+    // Of what the host changes below a copy nothing is heard, and its masks lie on the copy.
+    let roots = spec.watched.iter().filter(|path| !is_copy(path)).cloned().collect();
     let masked = spec.masks.iter().map(|mask| mask.path.clone()).collect();
-    Files { guarded, native, masked }
+    Files {
+        guarded,
+        native,
+        watch: Watch { masked, roots, shown: spec.unmasked.clone(), harmless: spec.harmless.clone() },
+    }
 }
 
 fn identity_files(spec: &Spec, host: &HostFacts, uid: u32, gid: u32) -> Vec<(PathBuf, String)> {
@@ -441,6 +470,9 @@ mod tests {
             overlays: vec![Overlay { directory: "/etc/ssl/certs".into(), files: vec![("a.crt".into(), vec![2])] }],
             masks: vec![MaskedFile { path: "/home/u/app/.env".into(), contents: vec![3], mode: 0o600 }],
             emptied: vec!["/home/u/app/private".into()],
+            watched: vec!["/home/u/app".into()],
+            unmasked: vec!["/home/u/app/tests".into()],
+            harmless: vec![(1, 2, (3, 4))],
             terminal: None,
             ports: LocalPorts::default(),
             limits: Held { group: None, processes: None, tmp: 1 << 30 },

@@ -8,9 +8,11 @@
 mod names;
 mod scan;
 pub mod shape;
+mod url;
 mod writing;
 
 pub use names::{format_for_selector, format_of, is_passed_over, may_hold_secrets};
+pub use url::Part;
 pub use writing::Writing;
 
 use std::ops::Range;

@@ -2,7 +2,7 @@
 //!
 //! A stand-in in the place of something harmless costs a look; a secret that is shown is lost. It errs towards secrets.
 
-use std::ops::Range;
+use crate::url::{self, Part};
 
 /// Words in a name that make its value a credential.
 const WORDS: &[&str] = &[
@@ -150,25 +150,6 @@ const IDENTIFIERS: &[&str] = &[
 ];
 /// Shortest value that counts as random.
 const MIN_RANDOM: usize = 24;
-/// Parameters of URLs that are credentials.
-const PARAMETERS: &[&str] = &[
-    "access_token",
-    "api_key",
-    "apikey",
-    "auth",
-    "key",
-    "password",
-    "pwd",
-    "sas",
-    "secret",
-    "sig",
-    "signature",
-    "token",
-];
-/// Hosts whose URLs are credentials by their last segments.
-const WEBHOOKS: &[&str] =
-    &["hooks.slack.com/", "discord.com/api/webhooks/", "discordapp.com/api/webhooks/", "webhook.office.com/"];
-
 /// What a value is.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -180,15 +161,6 @@ pub enum Verdict {
     Parts(Vec<Part>),
 }
 
-/// A part of a URL.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Its place in the value; percent-encoded there.
-    pub range: Range<usize>,
-    /// The host that it is for.
-    pub host: Option<String>,
-}
-
 /// Whether a variable looks like a credential.
 pub fn looks_like_secret(name: &str, value: &str) -> bool {
     if value.is_empty() || INNOCENT.contains(&name) {
@@ -196,7 +168,7 @@ pub fn looks_like_secret(name: &str, value: &str) -> bool {
     }
     words(name).any(|word| WORDS.contains(&word.as_str()))
         || PREFIXES.iter().any(|prefix| value.starts_with(prefix))
-        || url_parts(value).is_some_and(|parts| !parts.is_empty())
+        || url::parts(value).is_some_and(|parts| !parts.is_empty())
 }
 
 /// What a value of a file is that holds secrets.
@@ -207,7 +179,7 @@ pub fn judge(name: &str, value: &str) -> Verdict {
     if is_plain(value) || INNOCENT.contains(&name) {
         return Verdict::Plain;
     }
-    if let Some(parts) = url_parts(value) {
+    if let Some(parts) = url::parts(value) {
         return if parts.is_empty() { Verdict::Plain } else { Verdict::Parts(parts) };
     }
     let words: Vec<String> = words(name).collect();
@@ -287,7 +259,7 @@ fn camel(part: &str) -> Vec<String> {
     all
 }
 
-fn is_plain(value: &str) -> bool {
+pub(crate) fn is_plain(value: &str) -> bool {
     let lower = value.trim().to_ascii_lowercase();
     SETTINGS.contains(&lower.as_str()) || is_placeholder(&lower) || is_reference(value) || is_public_pem(value)
 }
@@ -322,7 +294,7 @@ fn is_path(value: &str) -> bool {
 }
 
 /// Too long and mixed to have been thought of.
-fn is_random(value: &str) -> bool {
+pub(crate) fn is_random(value: &str) -> bool {
     let count = |test: fn(&u8) -> bool| value.bytes().filter(test).count();
     let (digits, letters) = (count(u8::is_ascii_digit), count(u8::is_ascii_alphabetic));
     let in_set =
@@ -330,83 +302,6 @@ fn is_random(value: &str) -> bool {
     let longest = value.split(['-', '_', '/']).map(str::len).max().unwrap_or_default();
     let is_uuid = value.len() == 36 && value.split('-').map(str::len).eq([8, 4, 4, 4, 12]);
     value.len() >= MIN_RANDOM && in_set && !is_uuid && letters > 0 && digits * 12 >= value.len() && longest >= 16
-}
-
-/// The credentials in a URL; nothing if it is no URL.
-fn url_parts(value: &str) -> Option<Vec<Part>> {
-    let (scheme, rest) = value.split_once("://")?;
-    let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.' | b':');
-    if scheme.is_empty() || !scheme.bytes().all(valid) {
-        return None;
-    }
-    let start = scheme.len() + 3;
-    let end = authority_end(scheme, rest);
-    let authority = &rest[..end];
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let host =
-        host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(h, _)| h);
-    let mut parts = Vec::new();
-    let mut add = |range: Range<usize>| {
-        let text = &value[range.clone()];
-        if !is_plain(text) {
-            parts.push(Part { range, host: Some(host.to_owned()) });
-        }
-    };
-    if let Some((login, _)) = authority.rsplit_once('@') {
-        match login.split_once(':') {
-            Some((user, password)) => {
-                // `https://TOKEN:x-oauth-basic@host`
-                if is_marked(user) || is_random(user) {
-                    add(start..start + user.len());
-                }
-                add(start + user.len() + 1..start + user.len() + 1 + password.len());
-            }
-            None if is_marked(login) || login.len() >= 16 => add(start..start + login.len()),
-            None => {}
-        }
-    }
-    for range in parameters(value, start + end) {
-        add(range);
-    }
-    if WEBHOOKS.iter().any(|hook| rest.starts_with(hook) || host.ends_with(hook.trim_end_matches('/'))) {
-        let path = value[start + end..].split(['?', '#']).next().unwrap_or_default();
-        let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-        let at = start + end + path.trim_end_matches('/').len() - last.len();
-        if last.len() >= 16 {
-            add(at..at + last.len());
-        }
-    }
-    Some(parts)
-}
-
-/// Where the authority of a URL ends, its scheme left out. A password may hold what should have been escaped there (`/`, `@`), so
-/// the last @ counts, where one in the path is unlikely.
-fn authority_end(scheme: &str, rest: &str) -> usize {
-    let before_query = rest.split('?').next().unwrap_or(rest);
-    let first = before_query.find(['/', '#']).unwrap_or(before_query.len());
-    let login = !before_query[..first].contains('@')
-        && before_query[..first].rsplit_once(':').is_some_and(|(_, port)| !port.bytes().all(|b| b.is_ascii_digit()));
-    match before_query.rfind('@').filter(|_| login || !scheme.starts_with("http")) {
-        Some(at) => at + before_query[at..].find(['/', '#']).unwrap_or(before_query.len() - at),
-        None => first,
-    }
-}
-
-/// Values of parameters that are credentials.
-fn parameters(value: &str, from: usize) -> Vec<Range<usize>> {
-    let Some(query) = value[from..].find('?').map(|at| from + at + 1) else { return Vec::new() };
-    let mut at = query;
-    let mut found = Vec::new();
-    for pair in value[query..].split(['&', '#', ';']) {
-        if let Some((name, text)) = pair.split_once('=')
-            && PARAMETERS.contains(&name.to_ascii_lowercase().as_str())
-            && !text.is_empty()
-        {
-            found.push(at + name.len() + 1..at + pair.len());
-        }
-        at += pair.len() + 1;
-    }
-    found
 }
 
 #[cfg(test)]

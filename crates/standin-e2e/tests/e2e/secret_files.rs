@@ -1,10 +1,12 @@
 //! Files that hold secrets: stand-ins inside, by whatever way they are read; the real values with their services only.
 
-use crate::direct::Caller;
+use crate::direct::{Caller, Running, Text};
 use standin_e2e::{ANTHROPIC_KEY, ECHO_KEY, Rig, binary};
 use std::fs::{create_dir_all, hard_link, read_to_string, write};
+use std::io::Write;
 use std::os::unix::fs::symlink;
-use std::process::Command;
+use std::path::Path;
+use std::process::{ChildStdin, Command, Stdio};
 
 /// The secret of these tests.
 const SECRET: &str = "sk_live_Canary0123456789abcdefAB";
@@ -302,6 +304,14 @@ fn a_tracked_file_is_readable_in_the_history() {
     assert!(read_to_string(caller.path("workspace/.env")).unwrap().contains(SECRET));
 }
 
+#[test]
+fn the_agent_can_read_why_and_the_session_records_it() {
+    let caller = workspace_with_secret();
+    let (seen, said) = run(&caller, &[], "echo A=1 >> .env; rm -f .env; mv .env other; cat /run/standin/refused");
+    assert!(seen.contains("/.env: it holds secrets and has stand-ins in their places"), "{seen}{said}");
+    assert!(said.contains("changes of protected files refused"), "{said}");
+}
+
 /// What one session moves or closes, the next one finds.
 #[test]
 fn nothing_is_put_out_of_sight_for_the_next_session() {
@@ -333,4 +343,136 @@ except OSError as error:
     // Without the sandbox both can be read.
     let (seen, _) = outcome(caller.program("/bin/sh").args(["-c", look]));
     assert_eq!(seen.matches(SECRET).count(), 2);
+}
+
+/// Prints what is in each of some files once it is the note of a hidden one, or after a long while whatever it is; then waits
+/// for a line, over and over.
+const LOOKER: &str = r"
+import sys, time
+def look(path):
+    end = time.monotonic() + 30
+    while True:
+        try:
+            text = open(path).read()
+        except OSError as error:
+            text = error.strerror
+        if 'Standin' in text or time.monotonic() > end:
+            return text
+print('ready', flush=True)
+for line in sys.stdin:
+    command, path = line.split()
+    if command == 'look':
+        print(look(path).split('\n')[0], flush=True)
+    elif command == 'cat':
+        print(open(path).read().split('\n')[0], flush=True)
+    elif command == 'make':
+        open(path, 'w').write('A_TOKEN=made-inside\n')
+        print('made', flush=True)
+";
+
+/// A session that looks at files when it is told to.
+struct Session {
+    running: Running,
+    keyboard: ChildStdin,
+    text: Text,
+}
+
+impl Session {
+    fn start(caller: &Caller, flags: &[&str]) -> Self {
+        let mut standin = caller.program(binary("standin"));
+        standin.arg("run").args(flags).args(["--", "/usr/bin/python3", "-c", LOOKER]);
+        let mut running = Running::start(standin.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()));
+        let (keyboard, mut text) = (running.stdin(), Text::from(running.stdout()));
+        text.until("ready\n");
+        Self { running, keyboard, text }
+    }
+
+    fn says(&mut self, command: &str) -> String {
+        writeln!(self.keyboard, "{command}").unwrap();
+        self.text.until("\n")
+    }
+
+    fn end(mut self) {
+        drop(self.keyboard);
+        self.running.wait();
+    }
+}
+
+/// What Linux does: a mask goes with the file that another namespace replaces.
+#[test]
+fn a_mask_alone_goes_with_a_file_that_the_host_replaces() {
+    let caller = workspace_with_secret();
+    let workspace = caller.path("workspace");
+    write(workspace.join("mask"), "masked\n").unwrap();
+    let script = "mount --bind mask .env && cat .env && read _ && cat .env";
+    let mut alone = caller.program("unshare");
+    alone.args(["-Ur", "-m", "/bin/sh", "-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut running = Running::start(&mut alone);
+    let (mut keyboard, mut text) = (running.stdin(), Text::from(running.stdout()));
+    text.until("masked\n");
+    replace(&workspace.join(".env"));
+    writeln!(keyboard).unwrap();
+    assert!(text.rest().contains(SECRET));
+}
+
+/// As editors save.
+fn replace(path: &Path) {
+    let beside = path.with_file_name("beside");
+    write(&beside, format!("NEW_TOKEN={SECRET}\n")).unwrap();
+    std::fs::rename(beside, path).unwrap();
+}
+
+#[test]
+fn what_the_host_makes_or_replaces_is_covered() {
+    let caller = workspace_with_secret();
+    let workspace = caller.path("workspace");
+    let shown = caller.path("home/shown");
+    create_dir_all(workspace.join("late")).unwrap();
+    create_dir_all(&shown).unwrap();
+    write(workspace.join("late/.env.show"), "").unwrap();
+    let flags = ["--ro", shown.to_str().unwrap(), "--show", "late/.env.show"];
+    let mut session = Session::start(&caller, &flags);
+    let hidden = |text: String| assert!(text.starts_with("# This file holds secrets"), "{text}");
+    assert!(session.says("cat .env").starts_with("# app"));
+    for _ in 0..3 {
+        replace(&workspace.join(".env"));
+        hidden(session.says("look .env"));
+    }
+    std::fs::remove_file(workspace.join(".env")).unwrap();
+    write(workspace.join(".env"), format!("A_TOKEN={SECRET}")).unwrap();
+    hidden(session.says("look .env"));
+    // The second name of the file that was masked, and what is new: a file, one in a new directory, one that is moved in.
+    replace(&workspace.join("deep/er/notes"));
+    hidden(session.says("look deep/er/notes"));
+    replace(&workspace.join("late/.env.local"));
+    hidden(session.says("look late/.env.local"));
+    create_dir_all(workspace.join("new/er")).unwrap();
+    replace(&workspace.join("new/er/.npmrc"));
+    hidden(session.says("look new/er/.npmrc"));
+    create_dir_all(caller.path("state/other")).unwrap();
+    replace(&caller.path("state/other/.env"));
+    std::fs::rename(caller.path("state/other"), workspace.join("moved")).unwrap();
+    hidden(session.says("look moved/.env"));
+    replace(&shown.join(".netrc"));
+    hidden(session.says(&format!("look {}", shown.join(".netrc").display())));
+    // What was to be shown is, and what the session makes itself is its own.
+    replace(&workspace.join("late/.env.show"));
+    assert!(session.says("cat late/.env.show").contains(SECRET));
+    session.says("make late/.env.own");
+    replace(&workspace.join("late/.env.again"));
+    hidden(session.says("look late/.env.again"));
+    assert_eq!(session.says("cat late/.env.own"), "A_TOKEN=made-inside");
+    session.end();
+    assert!(read_to_string(workspace.join("new/er/.npmrc")).unwrap().contains(SECRET));
+    assert!(read_to_string(workspace.join("late/.env.own")).unwrap().contains("made-inside"));
+}
+
+#[test]
+fn a_copy_keeps_its_masks() {
+    let caller = workspace_with_secret();
+    let mut session = Session::start(&caller, &["--cow"]);
+    assert!(session.says("cat .env").starts_with("# app"));
+    replace(&caller.path("workspace/.env"));
+    assert!(session.says("cat .env").starts_with("# app"));
+    session.end();
 }

@@ -8,6 +8,7 @@ use super::caller::Caller;
 use super::masked::Masked;
 use super::place::{Nowhere, Place, Roots, beside, descriptor_named, unresolved};
 use super::refusals::Refusals;
+use super::watcher::Ours;
 use super::zones::Zone;
 use crate::plan::Files;
 use rustix::fs::{
@@ -20,7 +21,7 @@ use std::collections::HashSet;
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// How many links are followed, as by the kernel.
 const MAX_LINKS: usize = 40;
@@ -42,6 +43,7 @@ pub(super) struct Desk {
     pub(super) roots: Roots,
     pub(super) files: Files,
     pub(super) masked: Masked,
+    pub(super) ours: Arc<Ours>,
     pub(super) refusals: Refusals,
     /// Configurations of repositories that were made inside: by device and number.
     pub(super) born: Mutex<HashSet<(u64, u64)>>,
@@ -154,8 +156,10 @@ impl Desk {
             Some(_) => {}
         }
         let mode = if found.is_none() { caller.mode(mode)? } else { Mode::empty() };
-        let opened =
-            openat(&place.directory, &place.name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY, mode)?;
+        let own = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let open = || openat(&place.directory, &place.name, own, mode);
+        let opened = if found.is_none() { self.noting(&[(&place, whole)], open) } else { open() };
+        let opened = opened.map_err(|error| self.masked(error, whole))?;
         Ok(Answer::Give(opened, flags.contains(OFlags::CLOEXEC)))
     }
 
@@ -239,7 +243,8 @@ impl Desk {
             0 => FileType::RegularFile,
             _ => FileType::from_raw_mode(mode),
         };
-        mknodat(&place.directory, &place.name, kind, caller.mode(mode)?, device)?;
+        let mode = caller.mode(mode)?;
+        self.noting(&[(&place, &whole)], || mknodat(&place.directory, &place.name, kind, mode, device))?;
         Ok(Answer::Done)
     }
 
@@ -282,7 +287,9 @@ impl Desk {
         if look(&from)?.is_some_and(|stat| kind_of(&stat) == FileType::Symlink) {
             self.may_stand_for(&target, role)?;
         }
-        linkat(&from.directory, &from.name, &to.directory, &to.name, AtFlags::empty())?;
+        self.noting(&[(&to, &target)], || {
+            linkat(&from.directory, &from.name, &to.directory, &to.name, AtFlags::empty())
+        })?;
         Ok(Answer::Done)
     }
 
@@ -299,7 +306,9 @@ impl Desk {
             self.may_stand_for(&target, role)?;
         }
         let itself = format!("self/fd/{}", held.as_raw_fd());
-        linkat(&self.roots.proc, itself, &to.directory, &to.name, AtFlags::SYMLINK_FOLLOW)?;
+        self.noting(&[(to, &target)], || {
+            linkat(&self.roots.proc, itself, &to.directory, &to.name, AtFlags::SYMLINK_FOLLOW)
+        })?;
         Ok(Answer::Done)
     }
 
@@ -324,7 +333,10 @@ impl Desk {
         if let Some(replaced) = replaced.filter(|_| flags.contains(RenameFlags::EXCHANGE)) {
             self.may_move(&replaced, &target, &source)?;
         }
-        renameat_with(&from.directory, &from.name, &to.directory, &to.name, flags)?;
+        let rename = || renameat_with(&from.directory, &from.name, &to.directory, &to.name, flags);
+        let places = [(&to, target.as_path()), (&from, source.as_path())];
+        self.noting(if flags.contains(RenameFlags::EXCHANGE) { &places } else { &places[..1] }, rename)
+            .map_err(|error| self.masked(self.masked(error, &source), &target))?;
         self.masked.moved(&source, &target, flags.contains(RenameFlags::EXCHANGE));
         Ok(Answer::Done)
     }
@@ -372,7 +384,7 @@ impl Desk {
                 self.may_change(&whole, kind)?;
             }
         }
-        unlinkat(&place.directory, &place.name, flags)?;
+        unlinkat(&place.directory, &place.name, flags).map_err(|error| self.masked(error, &whole))?;
         Ok(Answer::Done)
     }
 }

@@ -1,9 +1,13 @@
-//! Where masked files are, as directories above them are renamed.
+//! Files under a mask: where they are, as directories above them are renamed; which the command made; why a call failed.
 //!
-//! The mask goes along. But what looks for secret files in the next session passes over directories that tools fill, and over
+//! A mask goes along. But what looks for secret files in the next session passes over directories that tools fill, and over
 //! what is too deep: a directory with a secret file in it is not moved there, but copied, mask and all (`EXDEV`).
 
-use standin_secretfiles::is_passed_over;
+use super::act::Desk;
+use super::place::Place;
+use rustix::io::Errno;
+use standin_secretfiles::{is_passed_over, may_hold_secrets};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -36,6 +40,37 @@ impl Masked {
                 *path = source.join(rest);
             }
         }
+    }
+}
+
+impl Desk {
+    /// Makes something in places. If one is called as files are that hold secrets, it is noted that the command made it.
+    pub(super) fn noting<T>(
+        &self,
+        places: &[(&Place, &Path)],
+        make: impl FnOnce() -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        let masked = |whole: &Path| self.files.watch.masked.iter().any(|masked| masked == whole);
+        let named =
+            |(place, whole): &&(&Place, &Path)| may_hold_secrets(place.plain_name().as_bytes()) || masked(whole);
+        if !places.iter().any(|place| named(&place)) {
+            return make();
+        }
+        let mut ours = self.ours.lock();
+        let made = make()?;
+        for (place, _) in places.iter().filter(named) {
+            ours.add(place.directory.as_fd(), &place.name);
+        }
+        Ok(made)
+    }
+
+    /// Says why, if a call fails because of a mask.
+    pub(super) fn masked(&self, error: Errno, path: &Path) -> Errno {
+        let refused = matches!(error, Errno::ROFS | Errno::BUSY | Errno::XDEV);
+        if refused && self.files.watch.masked.iter().any(|masked| masked == path) {
+            self.refusals.tell_masked(path);
+        }
+        error
     }
 }
 

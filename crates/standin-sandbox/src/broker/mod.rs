@@ -12,12 +12,14 @@ mod configure;
 mod masked;
 mod place;
 mod refusals;
+mod watcher;
 mod worktree;
 mod zones;
 
 pub(crate) use call::CHANGERS;
 pub(crate) use refusals::TOLD;
 
+use crate::confine;
 use crate::plan::Files;
 use crate::sys::{self, notify};
 use act::{Answer, Desk};
@@ -33,6 +35,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use watcher::{Ours, Watcher};
 
 /// Most opens of FIFOs that wait for their other end.
 const MAX_WAITING: usize = 64;
@@ -57,7 +60,18 @@ pub(crate) fn take_proc() -> io::Result<OwnedFd> {
 pub(crate) fn run(preparation: Preparation, files: Files) -> io::Result<()> {
     // Without a listener there is no command, and its process has said why.
     let Some(listener) = receive_listener(&preparation.listener) else { return Ok(()) };
-    let broker = Arc::new(Broker::new(listener, preparation, files)?);
+    let ours = Arc::new(Ours::default());
+    // Before a thread begins: a mount or a capability is none of the one that answers.
+    if !files.watch.roots.is_empty() {
+        let watcher = Watcher::new(caller::root()?, files.watch.clone(), Arc::clone(&ours))?;
+        spawn(move || {
+            if confine::keep_for_watcher().is_ok() {
+                watcher.run();
+            }
+        })?;
+    }
+    confine::keep_for_answers()?;
+    let broker = Arc::new(Broker::new(listener, preparation, files, ours)?);
     broker.serve();
     Ok(())
 }
@@ -85,12 +99,18 @@ struct Broker {
 }
 
 impl Broker {
-    fn new(listener: OwnedFd, Preparation { proc, reports, .. }: Preparation, files: Files) -> Result<Self, Errno> {
+    fn new(
+        listener: OwnedFd,
+        Preparation { proc, reports, .. }: Preparation,
+        files: Files,
+        ours: Arc<Ours>,
+    ) -> Result<Self, Errno> {
         notify::prefer_synchronous(listener.as_fd());
         let root = caller::root()?;
         let refusals = Refusals::new(&root, reports);
-        let masked = Masked::new(files.masked.clone());
-        let desk = Desk { roots: Roots { root, proc }, files, masked, refusals, born: std::sync::Mutex::default() };
+        let masked = Masked::new(files.watch.masked.clone());
+        let desk =
+            Desk { roots: Roots { root, proc }, files, masked, ours, refusals, born: std::sync::Mutex::default() };
         Ok(Self { listener, desk, waiting: AtomicUsize::new(0) })
     }
 

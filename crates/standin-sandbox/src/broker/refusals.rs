@@ -40,13 +40,22 @@ impl Refusals {
 
     /// Tells of one.
     pub(super) fn tell(&self, path: &Path, reason: Reason) {
-        let line = format!("{}: {}, so it cannot be changed from inside the sandbox\n", path.display(), reason.text());
+        self.tell_why(path, reason.text());
+    }
+
+    /// Tells that a file is under a mask.
+    pub(super) fn tell_masked(&self, path: &Path) {
+        self.tell_why(path, "it holds secrets and has stand-ins in their places");
+    }
+
+    fn tell_why(&self, path: &Path, reason: &str) {
+        let line = format!("{}: {reason}, so it cannot be changed from inside the sandbox\n", path.display());
         let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if told.last == line {
             return;
         }
         // If Standin is gone, so is the sandbox in a moment.
-        let report = [reason.text().as_bytes(), b"\0", path.as_os_str().as_bytes()].concat();
+        let report = [reason.as_bytes(), b"\0", path.as_os_str().as_bytes()].concat();
         send(&self.reports, &report, SendFlags::NOSIGNAL).ok();
         if let Some(left) = told.left.checked_sub(line.len()) {
             told.left = left;

@@ -49,6 +49,9 @@ fn spec(program: &Path, workspace: &Path) -> Spec {
         overlays: Vec::new(),
         masks: Vec::new(),
         emptied: Vec::new(),
+        watched: Vec::new(),
+        unmasked: Vec::new(),
+        harmless: Vec::new(),
         terminal: None,
         ports: LocalPorts::default(),
     }

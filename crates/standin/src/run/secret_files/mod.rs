@@ -8,13 +8,15 @@ mod walk;
 use super::inputs::Inputs;
 use super::view;
 use crate::exit::Failure;
-use standin_sandbox::MaskedFile;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use standin_sandbox::{HIDDEN_NOTE, Identity, MaskedFile};
 use standin_secretfiles::{Entry, Format, Found, MAX_FILE_BYTES, find, rewrite};
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 use walk::{Candidates, Root};
 use zeroize::Zeroizing;
 
@@ -24,10 +26,6 @@ const MAX_MASKS: usize = 2_000;
 const MAX_CANDIDATES: usize = 10_000;
 /// How far below the directories of tools is looked: what lies beside `bin`.
 const TOOLS_DEPTH: usize = 1;
-/// What a hidden file holds.
-const NOTE: &[u8] =
-    b"# This file holds secrets, so Standin hides it. Its owner can show it with: standin run --show PATH\n";
-
 /// What is done with them.
 #[derive(Default)]
 pub(super) struct SecretFiles {
@@ -35,6 +33,8 @@ pub(super) struct SecretFiles {
     pub(super) masks: Vec<MaskedFile>,
     /// Directories that it sees empty.
     pub(super) emptied: Vec<PathBuf>,
+    /// Files of such names that hold no secret.
+    pub(super) harmless: Vec<Identity>,
     /// Files that are hidden, for the user to know.
     pub(super) hidden: Vec<PathBuf>,
     /// Files with stand-ins, and how many.
@@ -105,16 +105,16 @@ impl SecretFiles {
         format: Format,
         stand_in: &mut impl FnMut(&Path, &Entry) -> Result<String, Failure>,
     ) -> Result<(), Failure> {
-        let (text, mode) = match read(path) {
+        let (text, mode, identity) = match read(path) {
             Contents::None => return Ok(()),
             Contents::Unreadable(mode) => {
                 self.hide(path, mode);
                 return Ok(());
             }
-            Contents::Text(text, mode) => (text, mode),
+            Contents::Text(text, mode, identity) => (text, mode, identity),
         };
         match find(format, &text) {
-            Found::Nothing => {}
+            Found::Nothing => self.harmless.push(identity),
             Found::NotUnderstood => self.hide(path, mode),
             Found::Secrets(secrets) => {
                 let texts = secrets.iter().map(|secret| stand_in(path, secret)).collect::<Result<Vec<_>, _>>()?;
@@ -128,7 +128,7 @@ impl SecretFiles {
     }
 
     fn hide(&mut self, path: &Path, mode: u32) {
-        self.masks.push(MaskedFile { path: path.to_owned(), contents: NOTE.to_vec(), mode });
+        self.masks.push(MaskedFile { path: path.to_owned(), contents: HIDDEN_NOTE.to_vec(), mode });
         self.hidden.push(path.to_owned());
     }
 }
@@ -139,28 +139,35 @@ enum Contents {
     /// More than credentials are, or not for us to read. The sandbox may be able to: who owns a file can change its mode.
     Unreadable(u32),
     /// This, and the permission bits.
-    Text(Zeroizing<Vec<u8>>, u32),
+    Text(Zeroizing<Vec<u8>>, u32, Identity),
 }
 
 fn read(path: &Path) -> Contents {
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-    let flags = flags.bits().cast_signed();
-    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
-        Ok(file) => file,
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    // Another session may be changing what is on the way.
+    let file = match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+        Ok(file) => File::from(file),
         Err(_) if path.symlink_metadata().is_ok_and(|found| found.is_file()) => return Contents::Unreadable(0),
         Err(_) => return Contents::None,
     };
     match file.metadata() {
         Ok(metadata) if !metadata.is_file() => Contents::None,
-        Ok(metadata) => text_of(&file, metadata.mode()),
+        Ok(metadata) => text_of(&file, &metadata),
         Err(_) => Contents::Unreadable(0),
     }
 }
 
-fn text_of(file: &File, mode: u32) -> Contents {
+fn text_of(file: &File, metadata: &Metadata) -> Contents {
+    let mode = metadata.mode() & 0o777;
     let mut text = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES + 1));
     match file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut text) {
-        Ok(length) if length <= MAX_FILE_BYTES => Contents::Text(text, mode & 0o777),
-        _ => Contents::Unreadable(mode & 0o777),
+        Ok(length) if length <= MAX_FILE_BYTES => Contents::Text(text, mode, identity(metadata)),
+        _ => Contents::Unreadable(mode),
     }
+}
+
+fn identity(metadata: &Metadata) -> Identity {
+    let made = metadata.created().ok().and_then(|made| made.duration_since(UNIX_EPOCH).ok());
+    let made = made.map_or((0, 0), |made| (i64::try_from(made.as_secs()).unwrap_or_default(), made.subsec_nanos()));
+    (metadata.dev(), metadata.ino(), made)
 }
