@@ -38,6 +38,8 @@ pub struct Spec {
     pub unmasked: Vec<PathBuf>,
     /// Files with names of secret files that hold none.
     pub harmless: Vec<Identity>,
+    /// Links by whose names a masked file is known, and the file.
+    pub pinned: Vec<PathBuf>,
     /// Whether the command gets a terminal of its own.
     pub terminal: Option<Terminal>,
     /// What leads in and out on loopback.
@@ -190,6 +192,8 @@ pub struct Watch {
     pub shown: Vec<PathBuf>,
     /// Files with such names that hold no secret when the session starts.
     pub harmless: Vec<Identity>,
+    /// Links by whose names a masked file is known, and the file: they keep their names.
+    pub pinned: Vec<PathBuf>,
 }
 
 /// What tells a file from all others, also from one that gets its number later: device, number, when it was made (seconds and
@@ -376,11 +380,8 @@ fn files(spec: &Spec, view: &[Show]) -> Files {
     // Of what the host changes below a copy nothing is heard, and its masks lie on the copy.
     let roots = spec.watched.iter().filter(|path| !is_copy(path)).cloned().collect();
     let masked = spec.masks.iter().map(|mask| mask.path.clone()).collect();
-    Files {
-        guarded,
-        native,
-        watch: Watch { masked, roots, shown: spec.unmasked.clone(), harmless: spec.harmless.clone() },
-    }
+    let (shown, harmless, pinned) = (spec.unmasked.clone(), spec.harmless.clone(), spec.pinned.clone());
+    Files { guarded, native, watch: Watch { masked, roots, shown, harmless, pinned } }
 }
 
 fn identity_files(spec: &Spec, host: &HostFacts, uid: u32, gid: u32) -> Vec<(PathBuf, String)> {
@@ -473,6 +474,7 @@ mod tests {
             watched: vec!["/home/u/app".into()],
             unmasked: vec!["/home/u/app/tests".into()],
             harmless: vec![(1, 2, (3, 4))],
+            pinned: vec![],
             terminal: None,
             ports: LocalPorts::default(),
             limits: Held { group: None, processes: None, tmp: 1 << 30 },

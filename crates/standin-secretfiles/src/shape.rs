@@ -218,7 +218,7 @@ pub(crate) fn in_token(byte: u8) -> bool {
 }
 
 /// The key that ends a selector's path: `section.key`, `/a/key`.
-pub(crate) fn last_part(name: &str) -> &str {
+pub fn last_part(name: &str) -> &str {
     name.rsplit(['/', '.', ':']).next().unwrap_or(name)
 }
 

@@ -1,6 +1,7 @@
 //! Files that hold secrets: stand-ins inside, by whatever way they are read; the real values with their services only.
 
 use crate::direct::{Caller, Running, Text};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use standin_e2e::{ANTHROPIC_KEY, ECHO_KEY, Rig, binary};
 use std::fs::{create_dir_all, hard_link, read_to_string, write};
 use std::io::Write;
@@ -189,11 +190,13 @@ fn every_kind_of_file() {
         write(root.join("server.key"), "-----BEGIN PRIVATE KEY-----\nQ2FuYXJ5\n-----END PRIVATE KEY-----\n").unwrap();
         write(root.join("ca.pem"), "-----BEGIN CERTIFICATE-----\nQQ==\n-----END CERTIFICATE-----\n").unwrap();
         write(root.join("credentials.json"), "{\"token\": \"Canary").unwrap();
+        // As managers of passwords offer it: opened, it would be waited for.
+        mknodat(CWD, root.join(".env.pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
     }
     let shown = home.join("shown").display().to_string();
     let names = files.map(|(name, _)| name).join(" ");
     let script = format!(
-        "for d in . {shown}; do cd $d; for f in {names} server.key ca.pem credentials.json; do echo \"== $f\"; cat $f; done; done"
+        "for d in . {shown}; do cd $d; for f in {names} server.key ca.pem credentials.json .env.pipe; do echo \"== $f\"; cat $f; done; done"
     );
     let (seen, said) = run(&caller, &["--ro", &shown], &script);
     let of =
@@ -209,7 +212,7 @@ fn every_kind_of_file() {
     assert_eq!(of("a/b/.env.local")[1], "NODE_ENV=development");
     assert_eq!(of("a/b/.env.example")[0], "TOKEN=put-your-own-here");
     assert_eq!(of("ca.pem")[1], "QQ==");
-    for hidden in ["server.key", "credentials.json"] {
+    for hidden in ["server.key", "credentials.json", ".env.pipe"] {
         assert!(of(hidden)[0].starts_with("# This file holds secrets"), "{seen}");
         assert!(said.contains(hidden), "{said}");
     }
@@ -320,9 +323,10 @@ fn nothing_is_put_out_of_sight_for_the_next_session() {
     std::fs::rename(workspace.join(".env"), workspace.join("deep/er/.env")).unwrap();
     std::fs::remove_file(workspace.join("deep/er/notes")).unwrap();
     create_dir_all(workspace.join("closed")).unwrap();
+    create_dir_all(workspace.join(".git")).unwrap();
     write(workspace.join("closed/.env"), format!("A_TOKEN={SECRET}")).unwrap();
     let script = "import os
-for target in ['node_modules', 'target', 'x']:
+for target in ['node_modules', '.git/x', 'x']:
     try:
         os.rename('deep', target)
         print('moved')
@@ -475,4 +479,51 @@ fn a_copy_keeps_its_masks() {
     replace(&caller.path("workspace/.env"));
     assert!(session.says("cat .env").starts_with("# app"));
     session.end();
+}
+
+/// The next session shows what is asked for, knows files by their directory's name, or by a link's: none of it is turned
+/// against it.
+#[test]
+fn what_makes_a_file_known_is_kept() {
+    let caller = Caller::new();
+    let workspace = caller.path("workspace");
+    for directory in [".aws", "config", "tests/fixtures", "a"] {
+        create_dir_all(workspace.join(directory)).unwrap();
+    }
+    write(workspace.join(".aws/credentials"), format!("[default]\naws_secret_access_key = {SECRET}\n")).unwrap();
+    write(workspace.join("config/production"), format!("A_TOKEN={SECRET}\n")).unwrap();
+    symlink("../current/production", workspace.join("a/.env")).unwrap();
+    symlink("config", workspace.join("current")).unwrap();
+    let script = "import os
+def tried(name, attack):
+    try:
+        attack()
+        print(name, 'done')
+    except OSError as error:
+        print(name, error.strerror)
+tried('directory', lambda: os.rename('.aws', 'aws'))
+tried('into what is shown', lambda: os.rename('.aws', 'tests/fixtures/.aws'))
+tried('remove the link', lambda: os.remove('a/.env'))
+tried('a link on the way', lambda: os.remove('current'))
+tried('rename the link', lambda: os.rename('a/.env', 'b'))
+open('new', 'w').close()
+tried('replace the link', lambda: os.rename('new', 'a/.env'))
+tried('what holds the link', lambda: os.rename('a', 'c'))
+tried('what holds the file', lambda: os.rename('config', 'c'))
+os.rename('tests/fixtures', 'tests/x')
+os.symlink('..', 'tests/fixtures')
+";
+    let mut standin = caller.program(binary("standin"));
+    let (seen, said) =
+        outcome(standin.args(["run", "--show", "tests/fixtures", "--", "/usr/bin/python3", "-c", script]));
+    let ends = ["Invalid cross-device link", "Permission denied"];
+    assert_eq!(seen.lines().count(), 8, "{seen}{said}");
+    assert!(seen.lines().all(|line| ends.iter().any(|end| line.ends_with(end))), "{seen}{said}");
+    let (seen, said) = run(&caller, &["--show", "tests/fixtures"], "true");
+    assert!(seen.is_empty() && said.contains("named without links"), "{seen}{said}");
+    let look = "cat .aws/credentials config/production a/.env";
+    let (seen, said) = run(&caller, &[], look);
+    assert!(seen.contains("aws_secret_access_key = ") && !seen.contains(SECRET), "{seen}{said}");
+    let (seen, _) = outcome(caller.program("/bin/sh").args(["-c", look]));
+    assert_eq!(seen.matches(SECRET).count(), 3, "{seen}");
 }

@@ -157,8 +157,15 @@ impl Desk {
         }
         let mode = if found.is_none() { caller.mode(mode)? } else { Mode::empty() };
         let own = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY;
-        let open = || openat(&place.directory, &place.name, own, mode);
-        let opened = if found.is_none() { self.noting(&[(&place, whole)], open) } else { open() };
+        let open = |flags| openat(&place.directory, &place.name, flags, mode);
+        let opened = match found {
+            Some(_) => open(own),
+            // Of a file that appears at this moment it is not the command's work.
+            None => match self.noting(&[(&place, whole)], || open(own | OFlags::EXCL)) {
+                Err(Errno::EXIST) if !flags.contains(OFlags::EXCL) => open(own),
+                made => made,
+            },
+        };
         let opened = opened.map_err(|error| self.masked(error, whole))?;
         Ok(Answer::Give(opened, flags.contains(OFlags::CLOEXEC)))
     }
@@ -321,6 +328,8 @@ impl Desk {
         if self.files.holds_guarded(&source) || self.files.holds_guarded(&target) {
             return Err(Errno::BUSY.into());
         }
+        self.may_leave(&source)?;
+        self.may_leave(&target)?;
         let moved = look(&from)?.ok_or(Errno::NOENT)?;
         let replaced = look(&to)?;
         if kind_of(&moved) == FileType::RegularFile && flags.is_empty() && self.is(&target, protected::is_git_config) {
@@ -378,6 +387,7 @@ impl Desk {
             return Ok(Answer::Native);
         }
         if let Some(found) = look(&place)? {
+            self.may_leave(&whole)?;
             let kind = if flags.contains(AtFlags::REMOVEDIR) { Kind::Directory } else { Kind::Other };
             let free = self.is(&whole, |path| protected::pointer(path).is_some() || protected::is_sample(path));
             if !free && !self.forget(&found) {

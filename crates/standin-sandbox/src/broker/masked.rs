@@ -1,12 +1,15 @@
 //! Files under a mask: where they are, as directories above them are renamed; which the command made; why a call failed.
 //!
-//! A mask goes along. But what looks for secret files in the next session passes over directories that tools fill, and over
-//! what is too deep: a directory with a secret file in it is not moved there, but copied, mask and all (`EXDEV`).
+//! A mask goes along with a directory that is renamed. But the next session looks for secret files anew, by their names: passes
+//! over directories that tools fill and what is too deep, shows what is to be shown, and knows some files by their
+//! directory's name, others by a link's. What would take a masked file out of its sight is refused; a directory is copied
+//! instead, mask and all (`EXDEV`).
 
 use super::act::Desk;
 use super::place::Place;
+use crate::plan::Watch;
 use rustix::io::Errno;
-use standin_secretfiles::{is_passed_over, may_hold_secrets};
+use standin_secretfiles::{format_of, is_passed_over, may_hold_secrets};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -16,23 +19,35 @@ use std::sync::{Mutex, PoisonError};
 const LONGEST: usize = 2048;
 
 /// The files under a mask.
-pub(super) struct Masked(Mutex<Vec<PathBuf>>);
+pub(super) struct Masked {
+    paths: Mutex<Vec<PathBuf>>,
+    shown: Vec<PathBuf>,
+    pinned: Vec<PathBuf>,
+}
 
 impl Masked {
-    pub(super) fn new(paths: Vec<PathBuf>) -> Self {
-        Self(Mutex::new(paths))
+    pub(super) fn new(watch: &Watch) -> Self {
+        let Watch { masked, shown, pinned, .. } = watch.clone();
+        Self { paths: Mutex::new(masked), shown, pinned }
     }
 
     /// Whether a directory may be renamed so, as far as they are concerned.
     pub(super) fn may_move(&self, source: &Path, target: &Path) -> bool {
-        let paths = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let lost = target.as_os_str().len() > LONGEST || passes_over(target) && !passes_over(source);
-        !lost || !paths.iter().any(|path| path.starts_with(source))
+        let paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = self.shown.iter().any(|shown| target.starts_with(shown) || shown.starts_with(target));
+        let lost = shown || target.as_os_str().len() > LONGEST || passes_over(source, target);
+        let mut below = paths.iter().filter_map(|path| Some((path, path.strip_prefix(source).ok()?)));
+        !below.any(|(path, rest)| lost || format_of(path) != format_of(&target.join(rest)))
+    }
+
+    /// Whether something is known by this name, or below it, and must keep it.
+    fn pins(&self, path: &Path) -> bool {
+        self.pinned.iter().any(|pinned| pinned.starts_with(path))
     }
 
     /// A directory has been renamed; with `exchanged` the other way, too.
     pub(super) fn moved(&self, source: &Path, target: &Path, exchanged: bool) {
-        let mut paths = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
         for path in paths.iter_mut() {
             if let Ok(rest) = path.strip_prefix(source) {
                 *path = target.join(rest);
@@ -44,6 +59,15 @@ impl Masked {
 }
 
 impl Desk {
+    /// Fails for what must keep its name, because a masked file is known by it.
+    pub(super) fn may_leave(&self, path: &Path) -> Result<(), Errno> {
+        if self.masked.pins(path) {
+            self.refusals.tell_masked(path);
+            return Err(Errno::ACCESS);
+        }
+        Ok(())
+    }
+
     /// Makes something in places. If one is called as files are that hold secrets, it is noted that the command made it.
     pub(super) fn noting<T>(
         &self,
@@ -74,8 +98,10 @@ impl Desk {
     }
 }
 
-fn passes_over(path: &Path) -> bool {
-    path.iter().any(|name| is_passed_over(name.as_bytes()))
+/// Whether the way from one to the other leads into a directory that is passed over.
+fn passes_over(source: &Path, target: &Path) -> bool {
+    let shared = source.iter().zip(target).take_while(|(a, b)| a == b).count();
+    target.iter().skip(shared).any(|name| name == ".git" || is_passed_over(name.as_bytes()))
 }
 
 #[cfg(test)]
@@ -84,8 +110,21 @@ mod tests {
 
     #[test]
     fn masked_files_do_not_go_where_nobody_looks() {
-        let masked = Masked::new(vec!["/w/a/.env".into(), "/w/b/c/.npmrc".into()]);
+        let new = |masked: &[&str], shown: &[&str]| {
+            let paths = |list: &[&str]| list.iter().map(PathBuf::from).collect();
+            let (masked, shown) = (paths(masked), paths(shown));
+            Masked::new(&Watch { masked, roots: vec![], shown, harmless: vec![], pinned: vec!["/w/p/link".into()] })
+        };
+        let masked = new(&["/w/a/.env", "/w/b/c/.npmrc"], &["/w/tests/fixtures"]);
         let may = |source, target| masked.may_move(Path::new(source), Path::new(target));
+        assert!(!may("/w/a", "/w/.git/objects/a"));
+        assert!(!may("/w/a", "/w/tests/fixtures/a") && !may("/w/a", "/w/tests") && may("/w/d", "/w/tests"));
+        let by_directory = new(&["/w/.aws/credentials"], &[]);
+        let may_aws = |source, target| by_directory.may_move(Path::new(source), Path::new(target));
+        assert!(!may_aws("/w/.aws", "/w/aws") && may_aws("/w/.aws", "/w/x/.aws"));
+        assert!(
+            masked.pins(Path::new("/w/p")) && masked.pins(Path::new("/w/p/link")) && !masked.pins(Path::new("/w/p/x"))
+        );
         assert!(
             may("/w/a", "/w/x") && may("/w/d", "/w/target") && !may("/w/a", "/w/target") && !may("/w/a", "/w/target/a")
         );
@@ -93,6 +132,10 @@ mod tests {
         masked.moved(Path::new("/w/a"), Path::new("/w/x/y"), false);
         assert!(may("/w/a", "/w/target") && !may("/w/x", "/w/node_modules/x"));
         masked.moved(Path::new("/w/x"), Path::new("/w/b"), true);
+        // The workspace itself may lie in such a directory.
+        let within = new(&["/target/w/a/.env"], &[]);
+        assert!(within.may_move(Path::new("/target/w/a"), Path::new("/target/w/b")));
+        assert!(!within.may_move(Path::new("/target/w/a"), Path::new("/target/w/target")));
         assert!(!may("/w/b/y", "/w/venv") && !may("/w/x/c", "/w/venv") && may("/w/b/c", "/w/venv"));
     }
 }

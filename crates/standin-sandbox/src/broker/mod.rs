@@ -108,7 +108,7 @@ impl Broker {
         notify::prefer_synchronous(listener.as_fd());
         let root = caller::root()?;
         let refusals = Refusals::new(&root, reports);
-        let masked = Masked::new(files.watch.masked.clone());
+        let masked = Masked::new(&files.watch);
         let desk =
             Desk { roots: Roots { root, proc }, files, masked, ours, refusals, born: std::sync::Mutex::default() };
         Ok(Self { listener, desk, waiting: AtomicUsize::new(0) })

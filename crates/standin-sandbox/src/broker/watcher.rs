@@ -191,7 +191,7 @@ impl Watcher {
         let Ok(held) = self.open(path, OFlags::PATH | OFlags::NOFOLLOW) else { return };
         let Ok(stat) = rustix::fs::fstat(&held) else { return };
         let known = |identity| ours.contains(&identity) || self.watch.harmless.contains(&identity);
-        if stat.st_dev == self.masks || !is_file(&stat) || identity(held.as_fd(), c"").is_some_and(known) {
+        if stat.st_dev == self.masks || !has_contents(&stat) || identity(held.as_fd(), c"").is_some_and(known) {
             return;
         }
         // If it fails, nothing can be done that would be less open: who made the file will see it again.
@@ -207,8 +207,9 @@ impl Watcher {
     }
 }
 
-fn is_file(stat: &Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+/// A file, or a pipe that somebody writes secrets into.
+fn has_contents(stat: &Stat) -> bool {
+    !matches!(FileType::from_raw_mode(stat.st_mode), FileType::Directory | FileType::Symlink)
 }
 
 fn entries(directory: &OwnedFd) -> Vec<(OsString, FileType)> {

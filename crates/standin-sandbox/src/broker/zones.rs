@@ -54,7 +54,13 @@ mod tests {
         let files = Files {
             guarded: vec!["/home/u/.codex/app".into(), "/srv/main/.git".into()],
             native: vec![("/usr".into(), false), ("/tmp".into(), true)],
-            watch: crate::plan::Watch { masked: vec![], roots: vec![], shown: vec![], harmless: vec![] },
+            watch: crate::plan::Watch {
+                masked: vec![],
+                roots: vec![],
+                shown: vec![],
+                harmless: vec![],
+                pinned: vec![],
+            },
         };
         let zone = |path| files.zone(Path::new(path));
         assert_eq!(zone("/home/u/.codex/app/x/y"), Zone::Guarded(Path::new("x/y")));

@@ -52,6 +52,7 @@ fn spec(program: &Path, workspace: &Path) -> Spec {
         watched: Vec::new(),
         unmasked: Vec::new(),
         harmless: Vec::new(),
+        pinned: Vec::new(),
         terminal: None,
         ports: LocalPorts::default(),
     }

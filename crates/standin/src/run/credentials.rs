@@ -11,7 +11,7 @@ use standin_net::Identity;
 use standin_policy::catalogue::{Catalogue, Service};
 use standin_policy::{Policy, PolicyBuilder};
 use standin_secret::{Secret, StandIn};
-use standin_secretfiles::shape::looks_like_secret;
+use standin_secretfiles::shape::{last_part, looks_like_secret};
 use standin_secretfiles::{Entry, Writing};
 use standin_vault::key::StandInKey;
 use standin_vault::{Credential, SessionVault, mint};
@@ -332,7 +332,7 @@ fn service_of(entry: &Entry) -> Option<&'static Service> {
             let by_host = Host::parse(host).ok().and_then(|host| catalogue.by_host(&host))?;
             by_value.is_none_or(|service| service.id == by_host.id).then_some(by_host)
         }
-        None => by_value.or_else(|| catalogue.by_env(&entry.name)),
+        None => by_value.or_else(|| catalogue.by_env(last_part(&entry.name))),
     }
 }
 

@@ -84,8 +84,9 @@ impl Inputs {
             *bound = typed.unwrap_or(*bound);
         }
         ports_are_apart(&config.reach, &arguments.publish)?;
-        let shown = named_paths(&arguments.show, &config.files.show, &workspace)?;
-        let hidden = named_paths(&arguments.hide, &config.files.hide, &workspace)?;
+        let shown = shown_paths(&arguments.show, &config.files.show, &workspace)?;
+        let mut hidden = arguments.hide.iter().map(|path| existing(path)).collect::<Result<Vec<_>, _>>()?;
+        hidden.extend(config.files.hide.iter().filter_map(|path| workspace.join(path).canonicalize().ok()));
         Ok(Self {
             program: find_program(&arguments.command[0], &environment, &workspace)?,
             command: arguments.command.clone(),
@@ -159,10 +160,33 @@ fn existing(path: &Path) -> Result<PathBuf, Failure> {
     path.canonicalize().map_err(|error| Failure::because(path.display(), &error))
 }
 
-/// Paths of flags, which must be there, and of the configuration, which holds for other workspaces, too.
-fn named_paths(flags: &[PathBuf], configured: &[PathBuf], workspace: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let mut all = flags.iter().map(|path| existing(path)).collect::<Result<Vec<_>, _>>()?;
-    all.extend(configured.iter().filter_map(|path| workspace.join(path).canonicalize().ok()));
+/// What is shown as it is: paths of flags, which must be there, and of the configuration, which holds for other workspaces, too.
+/// Not through a link: a session may have put one there, to show more in the next one.
+fn shown_paths(flags: &[PathBuf], configured: &[PathBuf], workspace: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let here = std::env::current_dir().map_err(|e| Failure::because("cannot tell the current directory", &e))?;
+    let flags = flags.iter().map(|path| (here.join(path), true));
+    let configured = configured.iter().map(|path| (workspace.join(path), false));
+    let mut all = Vec::new();
+    for (path, must_be) in flags.chain(configured) {
+        match existing(&path) {
+            // Compared part by part: `./a/` is `a`.
+            Ok(real) if real.components().eq(path.components()) => all.push(real),
+            // A workspace to which the configuration's path means nothing.
+            Ok(_) if !must_be => {
+                exit::say(&format!("{} leads through a link, so it is not shown as it is", path.display()));
+            }
+            Ok(real) => {
+                let message = format!(
+                    "{} is {}: only what is named without links and `..` is shown",
+                    path.display(),
+                    real.display()
+                );
+                return Err(Failure::new(message));
+            }
+            Err(error) if must_be => return Err(error),
+            Err(_) => {}
+        }
+    }
     Ok(all)
 }
 

@@ -57,6 +57,7 @@ pub(super) fn spec(
         watched: [&inputs.workspace].into_iter().chain(&inputs.read_only).chain(&inputs.writable).cloned().collect(),
         unmasked: inputs.shown.clone(),
         harmless: lent.files.harmless.clone(),
+        pinned: lent.files.pinned.clone(),
         ports: LocalPorts { reach: inputs.config.reach.clone(), publish: !inputs.publish.is_empty() },
         limits,
         terminal: super::terminal::wanted()?,

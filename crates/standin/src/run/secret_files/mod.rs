@@ -33,6 +33,8 @@ pub(super) struct SecretFiles {
     pub(super) masks: Vec<MaskedFile>,
     /// Directories that it sees empty.
     pub(super) emptied: Vec<PathBuf>,
+    /// Links by whose names masked files are known, and those files.
+    pub(super) pinned: Vec<PathBuf>,
     /// Files of such names that hold no secret.
     pub(super) harmless: Vec<Identity>,
     /// Files that are hidden, for the user to know.
@@ -50,12 +52,12 @@ pub(super) fn gather(
     let whole = [&inputs.workspace].into_iter().chain(&inputs.read_only).chain(&inputs.writable);
     let mut roots: Vec<_> = whole.map(|path| Root::whole(path)).collect();
     roots.extend(tools.iter().map(|path| Root { path, depth: TOOLS_DEPTH }));
-    let Candidates { files: mut candidates, closed } = walk::secret_files(&roots);
+    let Candidates { files: mut candidates, closed, pinned } = walk::secret_files(&roots);
     let is_shown = |path: &PathBuf| inputs.shown.iter().any(|shown| path.starts_with(shown));
     candidates.retain(|path, _| !is_shown(path));
     let second = second_names(&roots, &candidates);
     bounded(candidates.len() + second.len(), MAX_CANDIDATES)?;
-    let mut all = SecretFiles { emptied: closed, ..SecretFiles::default() };
+    let mut all = SecretFiles { emptied: closed, pinned, ..SecretFiles::default() };
     all.emptied.retain(|path| !is_shown(path));
     for (path, format) in candidates.into_iter().chain(second) {
         if !inputs.hidden.iter().any(|hidden| path.starts_with(hidden)) {
@@ -134,7 +136,7 @@ impl SecretFiles {
 }
 
 enum Contents {
-    /// Not a file.
+    /// Nothing that can be read.
     None,
     /// More than credentials are, or not for us to read. The sandbox may be able to: who owns a file can change its mode.
     Unreadable(u32),
@@ -143,17 +145,22 @@ enum Contents {
 }
 
 fn read(path: &Path) -> Contents {
+    match path.symlink_metadata() {
+        Ok(found) if found.is_file() => {}
+        Ok(found) if found.is_dir() || found.is_symlink() => return Contents::None,
+        // A pipe that some program writes secrets into when it is opened.
+        Ok(found) => return Contents::Unreadable(found.mode() & 0o777),
+        Err(_) => return Contents::None,
+    }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     // Another session may be changing what is on the way.
-    let file = match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-        Ok(file) => File::from(file),
-        Err(_) if path.symlink_metadata().is_ok_and(|found| found.is_file()) => return Contents::Unreadable(0),
-        Err(_) => return Contents::None,
+    let Ok(file) = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) else {
+        return Contents::Unreadable(0);
     };
+    let file = File::from(file);
     match file.metadata() {
-        Ok(metadata) if !metadata.is_file() => Contents::None,
-        Ok(metadata) => text_of(&file, &metadata),
-        Err(_) => Contents::Unreadable(0),
+        Ok(metadata) if metadata.is_file() => text_of(&file, &metadata),
+        _ => Contents::Unreadable(0),
     }
 }
 

@@ -20,6 +20,8 @@ const DEEPEST: usize = 2048;
 const ALONE: usize = 256;
 /// How many a thread takes at once.
 const AT_ONCE: usize = 16;
+/// How many links are followed, as by the kernel.
+const MAX_LINKS: usize = 40;
 /// Most threads.
 const MAX_THREADS: usize = 4;
 /// What is read of a directory at once.
@@ -46,6 +48,8 @@ pub(super) struct Candidates {
     pub(super) files: BTreeMap<PathBuf, Format>,
     /// Directories that we may not open. The sandbox may be able to: who owns a directory can change its mode.
     pub(super) closed: Vec<PathBuf>,
+    /// Links by whose names files of other names are known, links on their way, and those files.
+    pub(super) pinned: Vec<PathBuf>,
 }
 
 /// Looks through all.
@@ -77,14 +81,39 @@ pub(super) fn secret_files(roots: &[Root<'_>]) -> Candidates {
         below
     });
     let (mut found, links) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut pinned = Vec::new();
     // A link of such a name leads to a file that is one, whatever its own name.
     for (path, format) in links {
         let Ok(target) = path.canonicalize() else { continue };
-        if target.is_file() && roots.iter().any(|root| target.starts_with(root.path)) {
-            found.entry(target).or_insert(format);
+        if target.is_file() && roots.iter().any(|root| target.starts_with(root.path)) && !found.contains_key(&target) {
+            pinned.append(&mut links_on_the_way(&path));
+            pinned.push(target.clone());
+            found.insert(target, format);
         }
     }
-    Candidates { files: found, closed }
+    Candidates { files: found, closed, pinned }
+}
+
+/// Every link that a path leads through, without links before it.
+fn links_on_the_way(path: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut at = PathBuf::new();
+    let mut rest: Vec<OsString> = path.components().rev().map(|part| part.as_os_str().to_owned()).collect();
+    while let Some(part) = rest.pop() {
+        match part.as_bytes() {
+            b"." => continue,
+            b".." => drop(at.pop()),
+            _ => at.push(part), // the root, too
+        }
+        let Ok(target) = at.read_link() else { continue };
+        if found.len() == MAX_LINKS {
+            return found;
+        }
+        found.push(at.clone());
+        at.pop();
+        rest.extend(target.components().rev().map(|part| part.as_os_str().to_owned()));
+    }
+    found
 }
 
 /// The other names of these files (device, number), with the formats of those. Every directory is looked through here: the
