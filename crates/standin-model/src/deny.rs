@@ -72,6 +72,10 @@ reasons! {
     Cleartext = "credential.cleartext", 403;
     /// The source of the real credential failed.
     SourceFailed = "credential.source_failed", 502;
+    /// A request to a login's token endpoint that is not understood.
+    LoginRequest = "login.request", 403;
+    /// A login's tokens cannot be exchanged or kept: its file, or the endpoint's answer, is not as it should be.
+    LoginUnavailable = "login.unavailable", 502;
     /// The response cannot be searched for the secret that was just used.
     CannotScrub = "scrub.unsupported_coding", 502;
     /// The audit log does not take records, so nothing may happen.

@@ -95,6 +95,20 @@ pub const MAX_BODY_INJECTION: usize = 8 * 1024 * 1024;
 /// Bytes of such bodies that one session may hold at once; the next body is refused.
 pub const MAX_GATHERED_BYTES: usize = 64 * 1024 * 1024;
 
+/// Longest answer of a token endpoint, in bytes. JWTs with many claims have some ten thousand.
+pub const MAX_TOKEN_ANSWER: usize = 256 * 1024;
+
+/// Time for the head of a token endpoint's answer, and again for the rest of it. Others wait meanwhile, and clients take a
+/// lock that is a minute old for one that was left behind.
+pub const TOKEN_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Exchanges of tokens that one session may have under way; further ones wait. They go on without their clients, since a
+/// token that was used must not be lost.
+pub const MAX_TOKEN_EXCHANGES: usize = 16;
+
+/// Time that exchanges of tokens are given to end after the sandboxed command has exited.
+pub const SETTLING_DEADLINE: Duration = Duration::from_secs(20);
+
 /// Time from the first close of a WebSocket until the other side has closed too (RFC 6455 §7.1.1). What is under way
 /// passes meanwhile.
 pub const WEBSOCKET_CLOSE_DEADLINE: Duration = Duration::from_secs(10);

@@ -67,12 +67,15 @@ impl RequestRule {
 
     /// Whether the rule, which denies, means this request: in any spelling that some server takes for it.
     pub fn denies_request(&self, host: &Host, port: u16, method: &str, path: &Spellings<'_>) -> bool {
+        self.methods.contain_in_any_case(method) && self.touches(host, port, path)
+    }
+
+    /// Whether a request with any method is for what the rule means, in any spelling that some server takes for it.
+    pub fn touches(&self, host: &Host, port: u16, path: &Spellings<'_>) -> bool {
         let means = |pattern: &PathPattern| {
             pattern.matches(path.written()) || path.careless().any(|path| pattern.matches_in_any_case(path))
         };
-        self.admits_connection(host, port)
-            && self.methods.contain_in_any_case(method)
-            && (self.paths.is_empty() || self.paths.iter().any(means))
+        self.admits_connection(host, port) && (self.paths.is_empty() || self.paths.iter().any(means))
     }
 }
 

@@ -2,9 +2,12 @@
 //!
 //! One data file a service, in `catalogue/`. Hosts are written defanged (`example[.]org`) and restored here.
 
+mod login;
+
+use login::RawLogin;
 use serde::Deserialize;
 use standin_model::{
-    AddressBlocks, GrantRule, Host, HostPattern, Methods, PathPattern, PatternError, Ports, RequestRule, Slot,
+    AddressBlocks, GrantRule, Host, HostPattern, Login, Methods, PathPattern, PatternError, Ports, RequestRule, Slot,
     SlotError,
 };
 use std::sync::OnceLock;
@@ -61,6 +64,8 @@ pub struct Service {
     pub deny: Vec<RequestRule>,
     /// A public package registry: its `allow` rules hold in every session.
     pub registry: bool,
+    /// How its agent keeps a login.
+    pub login: Option<Login>,
 }
 
 /// Why a data file is not good.
@@ -81,6 +86,14 @@ pub enum CatalogueError {
         id: String,
         /// What is wrong.
         source: PatternError,
+    },
+    /// A place in a file of JSON.
+    #[error("the catalogue's {id} has the bad place `{pointer}`")]
+    Pointer {
+        /// The service.
+        id: String,
+        /// What it says.
+        pointer: String,
     },
     /// A slot in it.
     #[error("the catalogue's {id} has a bad slot")]
@@ -114,9 +127,10 @@ struct RawService {
     allow: Vec<RawRule>,
     #[serde(default)]
     deny: Vec<RawRule>,
+    login: Option<RawLogin>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawRule {
     hosts: Vec<String>,
@@ -206,8 +220,11 @@ impl Service {
                 .collect::<Result<_, _>>()
                 .map_err(|source| CatalogueError::Pattern { id: id.to_owned(), source })
         };
-        let grants =
-            rules("use", raw.grant)?.into_iter().map(|rule| GrantRule { rule, slots: slots.clone(), always: false });
+        let grants: Vec<_> = rules("use", raw.grant)?
+            .into_iter()
+            .map(|rule| GrantRule { rule, slots: slots.clone(), always: false })
+            .collect();
+        let login = raw.login.map(|login| login.compile(id, &grants)).transpose()?;
         Ok(Self {
             id: id.to_owned(),
             name: raw.name,
@@ -215,7 +232,8 @@ impl Service {
             agents: raw.agents,
             never: raw.never,
             begins: raw.begins,
-            grants: grants.collect(),
+            grants,
+            login,
             allow: rules("public", raw.allow)?,
             deny: rules("deny", raw.deny)?,
             registry: raw.registry,
@@ -241,7 +259,7 @@ impl RawRule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use standin_model::Spellings;
+    use standin_model::{Spellings, TokenKind};
     use std::collections::HashSet;
 
     #[test]
@@ -286,6 +304,9 @@ mod tests {
             ("openai", "api.openai.com", "POST", "/v1/realtime/client_secrets"),
             ("openai", "api.openai.com", "POST", "/v1/realtime%2Fclient_secrets"),
             ("openai", "api.openai.com", "POST", "/v1/realtime/transcription_sessions"),
+            // Tokens, where nothing would take them out of the answer.
+            ("anthropic", "api.anthropic.com", "POST", "/v1/oauth/token"),
+            ("anthropic", "console.anthropic.com", "POST", "/v1/oauth/token"),
         ] {
             let denied = |path| {
                 let (host, path) = (Host::parse(host).unwrap(), Spellings::of(path));
@@ -310,6 +331,24 @@ mod tests {
             let (host, path) = (Host::parse(host).unwrap(), Spellings::of(path));
             let deny = &Catalogue::builtin().service(id).unwrap().deny;
             assert!(!deny.iter().any(|rule| rule.denies_request(&host, 443, method, &path)), "{}", path.written());
+        }
+    }
+
+    /// What a login's data says fits together: a token to exchange, a place for it, and nothing secret that is shown.
+    #[test]
+    fn logins_are_whole() {
+        let logins: Vec<_> = Catalogue::builtin().services().iter().filter_map(|s| s.login.as_ref()).collect();
+        assert_eq!(logins.iter().map(|login| login.client.as_str()).collect::<Vec<_>>(), ["Claude Code", "Codex"]);
+        for login in logins {
+            let token = |kind| login.form.tokens.iter().find(|token| token.kind == kind);
+            let (access, refresh) = (token(TokenKind::Access).unwrap(), token(TokenKind::Refresh).unwrap());
+            assert!(access.grants.iter().all(|grant| grant.slots == [Slot::parse("header:authorization").unwrap()]));
+            assert_eq!(refresh.grants.len(), 1);
+            assert_eq!(refresh.grants[0].rule, login.endpoint.rule);
+            assert!(login.form.tokens.iter().all(|token| !login.form.shown.contains(&token.at)), "{}", login.id);
+            let members =
+                [TokenKind::Access, TokenKind::Refresh, TokenKind::Identity].map(|kind| kind.member().unwrap());
+            assert!(login.endpoint.passes.iter().all(|name| !members.contains(&name.as_str())), "{}", login.id);
         }
     }
 

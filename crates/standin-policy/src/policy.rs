@@ -87,6 +87,8 @@ pub enum RequestVerdict {
         /// Every grant at this host and port, whatever its methods and paths: in a slot that one of them names nothing but
         /// a stand-in stands there.
         at_host: Vec<GrantId>,
+        /// The login whose tokens are exchanged by this request: its answer holds real ones.
+        login: Option<Arc<str>>,
     },
     /// It may not.
     Deny(Denial),
@@ -98,16 +100,31 @@ struct Entry {
     effect: Effect,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 enum Effect {
     Allow,
     Deny,
     Lend(GrantId),
     /// Allowed, and no credential passes: one is meant to be lent here.
     Reserve,
+    /// Neither allowed nor denied, but what is asked there is answered with real tokens of this login.
+    Tokens(Arc<str>),
 }
 
 impl Entry {
+    /// Whether it lets anything pass.
+    fn admits(&self) -> bool {
+        !matches!(self.effect, Effect::Deny | Effect::Tokens(_))
+    }
+
+    /// Whether it is for the place where tokens are exchanged, and not for the one request that may be made there.
+    fn evades(&self, facts: &RequestFacts<'_>, spellings: &Spellings<'_>) -> bool {
+        let RequestFacts { host, port, method, path, .. } = *facts;
+        matches!(self.effect, Effect::Tokens(_))
+            && self.rule.touches(host, port, spellings)
+            && !self.rule.admits_request(host, port, method, path)
+    }
+
     fn holds_grant(&self, host: &Host, port: u16) -> bool {
         matches!(self.effect, Effect::Lend(_) | Effect::Reserve) && self.rule.admits_connection(host, port)
     }
@@ -128,6 +145,12 @@ impl PolicyBuilder {
     /// none is. An attacker's key must not work there either.
     pub fn reserve(&mut self, rule: RequestRule) {
         self.add(rule, Effect::Reserve);
+    }
+
+    /// Says that the requests of a rule are answered with real tokens of a login. It allows none of them; what means the
+    /// same place in another spelling, or with another method, is denied.
+    pub fn tokens(&mut self, login: &str, rule: RequestRule) {
+        self.add(rule, Effect::Tokens(Arc::from(login)));
     }
 
     /// Allows the requests of a rule and lends them a credential.
@@ -177,7 +200,7 @@ impl Policy {
     pub fn connection(&self, host: &Host, port: u16) -> ConnectionVerdict {
         let mut admitting = self
             .about(host)
-            .filter(|entry| entry.effect != Effect::Deny && entry.rule.admits_connection(host, port))
+            .filter(|entry| entry.admits() && entry.rule.admits_connection(host, port))
             .filter(|entry| !is_metadata(host) || entry.rule.hosts.iter().any(|p| p.as_exact() == Some(host)));
         let Some(first) = admitting.next() else {
             return ConnectionVerdict::Deny(self.refuse_connection(host, port));
@@ -207,19 +230,25 @@ impl Policy {
             let message = format!("{method} is never sent");
             return RequestVerdict::Deny(Denial::new(DenyReason::MethodRefused, message));
         }
-        let (mut rule, mut grants) = (None, Vec::new());
+        let (mut rule, mut grants, mut login) = (None, Vec::new(), None);
         let mut spellings = None;
         let about: Vec<&Entry> = self.about(host).collect();
-        for entry in about.iter().filter(|entry| entry.effect == Effect::Deny) {
-            if entry.rule.denies_request(host, port, method, spellings.get_or_insert_with(|| Spellings::of(path))) {
+        for entry in about.iter().filter(|entry| !entry.admits()) {
+            let spellings = spellings.get_or_insert_with(|| Spellings::of(path));
+            let denies = entry.effect == Effect::Deny && entry.rule.denies_request(host, port, method, spellings);
+            if denies || entry.evades(facts, spellings) {
                 return RequestVerdict::Deny(self.refuse_request(facts, Some(&entry.label)));
             }
         }
         for entry in about.iter().filter(|entry| entry.rule.admits_request(host, port, method, path)) {
-            match entry.effect {
+            match &entry.effect {
                 Effect::Deny => continue, // asked above
+                Effect::Tokens(whose) => {
+                    login = Some(Arc::clone(whose));
+                    continue;
+                }
                 Effect::Allow | Effect::Reserve => {}
-                Effect::Lend(grant) => grants.push(grant),
+                Effect::Lend(grant) => grants.push(*grant),
             }
             rule.get_or_insert_with(|| Arc::clone(&entry.label));
         }
@@ -229,9 +258,15 @@ impl Policy {
             _ => None,
         });
         match rule {
-            Some(rule) => RequestVerdict::Allow { rule, grants, granted_host, at_host: at_host.collect() },
+            Some(rule) => RequestVerdict::Allow { rule, grants, granted_host, at_host: at_host.collect(), login },
             None => RequestVerdict::Deny(self.refuse_request(facts, None)),
         }
+    }
+
+    /// Whether some request to this host and port is answered with a login's real tokens.
+    pub fn exchanges_tokens_at(&self, host: &Host, port: u16) -> bool {
+        let exchanges = |entry: &Entry| matches!(entry.effect, Effect::Tokens(_));
+        self.about(host).any(|entry| exchanges(entry) && entry.rule.admits_connection(host, port))
     }
 
     /// The host that a name stands for: that of a credential, or of its service.
@@ -270,7 +305,7 @@ impl Policy {
         }
         let mut ports: Vec<u16> = self
             .about(host)
-            .filter(|e| e.effect != Effect::Deny && e.rule.hosts.iter().any(|p| p.matches(host)))
+            .filter(|e| e.admits() && e.rule.hosts.iter().any(|p| p.matches(host)))
             .flat_map(|e| e.rule.ports.as_slice())
             .copied()
             .collect();
@@ -293,7 +328,7 @@ impl Policy {
         }
         let mut shown: Vec<String> = self
             .about(host)
-            .filter(|e| e.effect != Effect::Deny && e.rule.admits_connection(host, port))
+            .filter(|e| e.admits() && e.rule.admits_connection(host, port))
             .take(MAX_SHOWN)
             .map(|e| describe(&e.rule))
             .collect();
@@ -410,6 +445,43 @@ mod tests {
         // Allowed is what is written.
         let verdicts = [request("GET", "api.example", "/V1/x"), request("get", "docs.example", "/x")];
         assert!(verdicts.iter().all(|verdict| verdict.starts_with("http.request_not_allowed: ")));
+    }
+
+    /// Real tokens are in the answer: only the one request is made whose answer they are taken out of.
+    #[test]
+    fn tokens_are_exchanged_by_one_request_only() {
+        let at = || rule("svc:tokens", &["auth.example"], &["POST"], &["/oauth/token"]);
+        let verdict = |builder: PolicyBuilder, method: &str, path: &str| {
+            let (policy, host) = (builder.build(), Host::parse("auth.example").unwrap());
+            let verdict = policy.request(&RequestFacts { host: &host, port: 443, scheme: Scheme::Https, method, path });
+            match verdict {
+                RequestVerdict::Allow { login, .. } => format!("{login:?}"),
+                RequestVerdict::Deny(denial) => denial.to_string(),
+            }
+        };
+        let opened = || {
+            let mut builder = PolicyBuilder::default();
+            builder.allow(rule("owner", &["auth.example"], &[], &[]));
+            builder.tokens("svc", at());
+            builder
+        };
+        assert_eq!(verdict(opened(), "POST", "/oauth/token"), "Some(\"svc\")");
+        assert_eq!(verdict(opened(), "POST", "/oauth/other"), "None");
+        for (method, path) in [
+            ("GET", "/oauth/token"),
+            ("PUT", "/oauth/token"),
+            ("POST", "/oauth/token/"),
+            ("POST", "/OAuth/Token"),
+            ("POST", "/oauth//token"),
+            ("POST", "/oauth%2Ftoken"),
+            ("POST", "/oauth/token;x"),
+        ] {
+            let verdict = verdict(opened(), method, path);
+            assert!(verdict.ends_with("is denied by the rule `svc:tokens`"), "{method} {path}: {verdict}");
+        }
+        let mut alone = PolicyBuilder::default();
+        alone.tokens("svc", at());
+        assert!(verdict(alone, "POST", "/oauth/token").starts_with("http.request_not_allowed"));
     }
 
     #[test]

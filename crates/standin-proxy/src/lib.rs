@@ -6,7 +6,7 @@
 //! with private fields), and the next stage takes that type, so a skipped stage does not compile.
 //!
 //! This crate knows no sandbox, no file, no environment variable and no secret store: it is handed sockets
-//! and a [`Session`]. Policy, injection, dialling and audit each have one call site per phase.
+//! and a [`Session`], and, where logins are lent, a [`TokenKeeper`]. Policy, injection, dialling and audit each have one call site per phase.
 //!
 //! Read next: `docs/life-of-a-request.md`, then [`connection`], then [`request`].
 
@@ -15,6 +15,7 @@ mod dns;
 mod exchange;
 mod fault;
 mod io;
+mod keeper;
 mod listener;
 mod request;
 mod respond;
@@ -23,6 +24,7 @@ mod usage;
 mod workers;
 
 pub use dns::FakeAddresses;
+pub use keeper::{Asked, Begun, KeeperError, Kept, Next, TokenKeeper, Turn};
 pub use listener::{Doors, serve};
-pub use session::{Ingress, Session, SessionParts};
+pub use session::{Ingress, Lent, Session, SessionParts};
 pub use workers::Workers;

@@ -2,7 +2,7 @@
 
 use crate::connection;
 use crate::session::Session;
-use standin_model::limits::{DRAIN_DEADLINE, MAX_CONNECTIONS};
+use standin_model::limits::{DRAIN_DEADLINE, MAX_CONNECTIONS, SETTLING_DEADLINE};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -102,6 +102,10 @@ pub async fn serve(
     let drained = async { while open.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN_DEADLINE, drained).await.is_err() {
         tracing::debug!("connections were still open when the session ended");
+    }
+    // What a login's endpoint answers now is the login's next token, and would be lost.
+    if tokio::time::timeout(SETTLING_DEADLINE, session.settled()).await.is_err() {
+        tracing::warn!("tokens were still exchanged when the session ended; a login may be lost");
     }
     // Dropping the set aborts what is left; each exchange writes its record as it is dropped.
 }

@@ -1,17 +1,18 @@
 //! What every stage of one session shares.
 
 use crate::dns::FakeAddresses;
+use crate::keeper::TokenKeeper;
 use crate::usage::Usage;
 use standin_audit::AuditSink;
 use standin_ca::SessionCa;
 use standin_model::{ExchangeId, Principal, SessionCaps, SessionId, limits};
 use standin_net::Upstreams;
 use standin_policy::Policy;
-use standin_vault::SessionVault;
+use standin_vault::{Credential, SessionVault};
 use standin_wire::scrub::{Scrubber, Tripwire};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::Semaphore;
 
 /// One sandboxed run, as the data plane sees it. Built by the binary, shared by all connections.
@@ -20,12 +21,8 @@ pub struct Session {
     pub principal: Principal,
     /// What may be asked.
     pub policy: Policy,
-    /// Which stand-in stands for which secret.
-    pub vault: SessionVault,
-    /// Takes the secrets out of what comes back.
-    pub scrubber: Scrubber,
-    /// Finds stand-ins where none should be.
-    pub tripwire: Tripwire,
+    /// Keeps the logins that are lent.
+    pub keeper: Option<Arc<dyn TokenKeeper>>,
     /// Mints the leaves that the sandbox trusts.
     pub ca: SessionCa,
     /// The way out: resolver, connector and pool.
@@ -44,15 +41,34 @@ pub struct Session {
     pub(crate) gathering: Arc<Semaphore>,
     /// Bounds the exchanges that are open at once.
     pub(crate) room: Arc<Semaphore>,
+    /// Bounds the exchanges of tokens that are under way, which outlive their clients.
+    pub(crate) settling: Arc<Semaphore>,
+    /// What is lent now.
+    lent: RwLock<Arc<Lent>>,
+    /// Held while something else is made of it.
+    lending: Mutex<()>,
     exchanges: AtomicU64,
+}
+
+/// What a session lends, as of one moment. A request is judged by one of these, its answer by the one that is there when
+/// it comes, and a WebSocket by the one that was there when it began.
+pub struct Lent {
+    /// Which stand-in stands for which secret.
+    pub vault: SessionVault,
+    /// Takes the secrets out of what comes back.
+    pub scrubber: Scrubber,
+    /// Finds stand-ins where none should be; its numbers are those of [`SessionVault::pairs`].
+    pub tripwire: Tripwire,
 }
 
 /// The parts of a [`Session`] that the binary provides.
 pub struct SessionParts {
     /// See [`Session::policy`].
     pub policy: Policy,
-    /// See [`Session::vault`].
+    /// What is lent at first.
     pub vault: SessionVault,
+    /// See [`Session::keeper`].
+    pub keeper: Option<Arc<dyn TokenKeeper>>,
     /// See [`Session::ca`].
     pub ca: SessionCa,
     /// See [`Session::upstreams`].
@@ -85,13 +101,10 @@ pub enum Ingress {
 impl Session {
     /// Puts the parts together and builds the automata that look for secrets and stand-ins.
     pub fn new(id: SessionId, parts: SessionParts) -> Arc<Self> {
-        let pairs = || parts.vault.iter().map(|c| (c.secret.expose(), c.stand_in.as_str().as_bytes()));
         Arc::new(Self {
-            scrubber: Scrubber::new(pairs()),
-            tripwire: Tripwire::new(pairs().map(|(_, stand_in)| stand_in)),
             principal: Principal { session: id },
             policy: parts.policy,
-            vault: parts.vault,
+            keeper: parts.keeper,
             ca: parts.ca,
             upstreams: parts.upstreams,
             audit: parts.audit,
@@ -101,12 +114,47 @@ impl Session {
             decoders: Arc::new(Semaphore::new(limits::MAX_DECODERS)),
             gathering: Arc::new(Semaphore::new(limits::MAX_GATHERED_BYTES / crate::request::UNIT)),
             room: Arc::new(Semaphore::new(limits::MAX_EXCHANGES)),
+            settling: Arc::new(Semaphore::new(limits::MAX_TOKEN_EXCHANGES)),
+            lent: RwLock::new(Arc::new(Lent::new(parts.vault))),
+            lending: Mutex::default(),
             exchanges: AtomicU64::new(1),
         })
+    }
+
+    /// What is lent now.
+    pub fn lent(&self) -> Arc<Lent> {
+        Arc::clone(&self.lent.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Lends these from now on, also in the place of others of their names. What is under way keeps to what was lent when
+    /// it began.
+    pub(crate) fn lend(&self, credentials: Vec<Credential>) {
+        if credentials.is_empty() {
+            return;
+        }
+        let _one_at_a_time = self.lending.lock().unwrap_or_else(PoisonError::into_inner);
+        // Building the automata takes a while, and nobody waits for it.
+        let lent = Arc::new(Lent::new(self.lent().vault.with(credentials)));
+        *self.lent.write().unwrap_or_else(PoisonError::into_inner) = lent;
+    }
+
+    /// Waits until no tokens are exchanged any more.
+    pub(crate) async fn settled(&self) {
+        let all = u32::try_from(limits::MAX_TOKEN_EXCHANGES).expect("16 fits in 32 bits");
+        drop(self.settling.acquire_many(all).await);
     }
 
     /// The number of the next record.
     pub fn next_exchange(&self) -> ExchangeId {
         ExchangeId(self.exchanges.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+impl Lent {
+    /// Builds the automata that look for secrets and stand-ins.
+    fn new(vault: SessionVault) -> Self {
+        let pairs = || vault.pairs().map(|(secret, stand_in)| (secret.expose(), stand_in.as_str().as_bytes()));
+        let (scrubber, tripwire) = (Scrubber::new(pairs()), Tripwire::new(pairs().map(|(_, stand_in)| stand_in)));
+        Self { vault, scrubber, tripwire }
     }
 }

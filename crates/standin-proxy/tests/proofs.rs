@@ -52,11 +52,11 @@ const DETOURS: &[Detour] = &[
     Detour {
         what: "a permit for a request that policy was not asked about",
         file: "request/mod.rs",
-        honest: "let permit = authorize::request(tunnel, &bound)?;",
-        instead: "let permit = authorize::Permit { rule: Arc::from(\"\"), grants: vec![], granted_host: false, at_host: vec![] };",
+        honest: "let mut permit = authorize::request(tunnel, &bound)?;",
+        instead: "let mut permit = authorize::Permit { rule: Arc::from(\"\"), grants: vec![], granted_host: false, at_host: vec![], login: None, lent: tunnel.session.lent() };",
         error: (
             "E0451",
-            "fields `rule`, `grants`, `granted_host` and `at_host` of struct `request::authorize::Permit` are private",
+            "of struct `request::authorize::Permit` are private",
         ),
     },
     Detour {
@@ -76,9 +76,16 @@ const DETOURS: &[Detour] = &[
     Detour {
         what: "an answer that was not scrubbed",
         file: "request/mod.rs",
-        honest: "scrub::scrub(tunnel, &permit, response)",
+        honest: "scrub::scrub(tunnel, &permit, none, response)",
         instead: "Ok(response)",
         error: ("E0308", "expected `Reply`, found `UpstreamResponse`"),
+    },
+    Detour {
+        what: "a token endpoint's answer that goes on like any other",
+        file: "request/mod.rs",
+        honest: "tokens::capture(tunnel, turn, response).await",
+        instead: "scrub::scrub(tunnel, &permit, tokens::NoTokens(()), response)",
+        error: ("E0603", "tuple struct constructor `NoTokens` is private"),
     },
     Detour {
         what: "an exchange without room for its record",
@@ -90,8 +97,8 @@ const DETOURS: &[Detour] = &[
     Detour {
         what: "a secret in a log line",
         file: "request/inject.rs",
-        honest: "let vault = &tunnel.session.vault;\n    let (stand_in",
-        instead: "let vault = &tunnel.session.vault;\n    tracing::warn!(\"{:?}\", vault.secret(index));\n    let (stand_in",
+        honest: "let secret = lent.vault.secret(index).expose();",
+        instead: "tracing::warn!(\"{:?}\", lent.vault.secret(index));\n    let secret = lent.vault.secret(index).expose();",
         error: ("E0277", "`standin_secret::Secret` doesn't implement `Debug`"),
     },
 ];

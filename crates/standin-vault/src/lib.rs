@@ -3,11 +3,13 @@
 //! * [`source`]: `env:`, `file:` and `cmd:`;
 //! * [`key`]: the host's key from which stand-ins are derived;
 //! * [`mint`]: a value with the shape of a credential and none of its content;
+//! * [`login`]: tokens that a client keeps in a file and exchanges;
 //! * [`SessionVault`]: the table of one session.
 //!
 //! It knows no HTTP and no policy.
 
 pub mod key;
+pub mod login;
 pub mod mint;
 pub mod source;
 
@@ -16,7 +18,11 @@ use standin_secret::{Secret, StandIn};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Most values of one credential that are remembered when they have been replaced. Tokens that old have expired.
+const MAX_FORMER: usize = 8;
+
 /// One credential of a session.
+#[derive(Clone)]
 pub struct Credential {
     /// What it is called.
     pub name: CredentialName,
@@ -26,9 +32,11 @@ pub struct Credential {
     pub secret: Arc<Secret>,
 }
 
-/// Which stand-in stands for which secret in one session.
+/// Which stand-in stands for which secret in one session, as of one moment.
 pub struct SessionVault {
     credentials: Vec<Credential>,
+    /// What a credential was before: its stand-in means the credential as it is now, and its secret is still one.
+    former: Vec<Credential>,
     by_stand_in: HashMap<String, CredentialIndex>,
 }
 
@@ -39,9 +47,40 @@ pub struct CredentialIndex(usize);
 impl SessionVault {
     /// The vault of a session that holds these credentials.
     pub fn new(credentials: Vec<Credential>) -> Self {
-        let by_stand_in =
-            credentials.iter().enumerate().map(|(i, c)| (c.stand_in.as_str().to_owned(), CredentialIndex(i))).collect();
-        Self { credentials, by_stand_in }
+        Self::of(credentials, Vec::new())
+    }
+
+    /// The same with these credentials, new ones or in the place of those that are called so.
+    #[must_use]
+    pub fn with(&self, new: Vec<Credential>) -> Self {
+        let (mut credentials, mut former) = (self.credentials.clone(), self.former.clone());
+        for credential in new {
+            former.retain(|old| old.stand_in != credential.stand_in);
+            match credentials.iter_mut().find(|known| known.name == credential.name) {
+                Some(known) if known.stand_in == credential.stand_in => *known = credential,
+                Some(known) => former.push(std::mem::replace(known, credential)),
+                None => credentials.push(credential),
+            }
+        }
+        for credential in &credentials {
+            let of_it = former.iter().filter(|old| old.name == credential.name).count();
+            let mut too_many = of_it.saturating_sub(MAX_FORMER);
+            former.retain(|old| {
+                let goes = old.name == credential.name && too_many > 0;
+                too_many -= usize::from(goes);
+                !goes
+            });
+        }
+        Self::of(credentials, former)
+    }
+
+    fn of(credentials: Vec<Credential>, former: Vec<Credential>) -> Self {
+        let index = |name: &CredentialName| credentials.iter().position(|credential| credential.name == *name);
+        let known = |credential: &Credential| {
+            index(&credential.name).map(|at| (credential.stand_in.as_str().to_owned(), CredentialIndex(at)))
+        };
+        let by_stand_in = former.iter().chain(&credentials).filter_map(known).collect();
+        Self { credentials, former, by_stand_in }
     }
 
     /// The credential that `text` stands in for, if the whole of it is a stand-in.
@@ -69,8 +108,53 @@ impl SessionVault {
         &self.credentials[index.0].secret
     }
 
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Credential> {
-        self.credentials.iter()
+    /// Every secret and what is shown instead: first of the credentials as they are, then as they were.
+    pub fn pairs(&self) -> impl Iterator<Item = (&Secret, &StandIn)> {
+        self.credentials.iter().chain(&self.former).map(|credential| (&*credential.secret, &credential.stand_in))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credential(name: &str, value: &str) -> Credential {
+        Credential {
+            name: CredentialName::new(name),
+            stand_in: StandIn::new(format!("fake-{value}")),
+            secret: Arc::new(Secret::new(value.as_bytes().to_vec())),
+        }
+    }
+
+    /// What every stand-in means, in the order of [`SessionVault::pairs`].
+    fn meanings(vault: &SessionVault) -> String {
+        let meaning = |(_, stand_in): (&Secret, &StandIn)| {
+            let index = vault.by_stand_in(stand_in.as_str()).unwrap();
+            let secret = std::str::from_utf8(vault.secret(index).expose()).unwrap();
+            format!("{}={secret}", stand_in.as_str())
+        };
+        vault.pairs().map(meaning).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_stand_in_means_its_credential_as_it_is_now() {
+        let vault = SessionVault::new(vec![credential("a", "a1"), credential("b", "b1")]);
+        assert_eq!(meanings(&vault), "fake-a1=a1 fake-b1=b1");
+        let vault = vault.with(vec![credential("a", "a2"), credential("c", "c1")]);
+        assert_eq!(meanings(&vault), "fake-a2=a2 fake-b1=b1 fake-c1=c1 fake-a1=a2");
+        let vault = vault.with(vec![credential("a", "a1")]);
+        assert_eq!(meanings(&vault), "fake-a1=a1 fake-b1=b1 fake-c1=c1 fake-a2=a1");
+    }
+
+    #[test]
+    fn what_was_is_forgotten_in_time() {
+        let mut vault =
+            SessionVault::new(vec![credential("a", "0"), credential("b", "x")]).with(vec![credential("b", "y")]);
+        for number in 1..=MAX_FORMER + 3 {
+            vault = vault.with(vec![credential("a", &number.to_string())]);
+        }
+        assert_eq!(vault.pairs().count(), 2 + 1 + MAX_FORMER);
+        assert!(vault.by_stand_in("fake-2").is_none() && vault.by_stand_in("fake-3").is_some());
+        assert!(vault.by_stand_in("fake-x").is_some());
     }
 }

@@ -62,6 +62,7 @@ const PREFIXES: &[&str] = &[
     "figd_",
     "dapi",
     "tok_",
+    "rt_",
     "cio",
     "Bearer ",
 ];
@@ -119,6 +120,11 @@ pub fn like_secret(key: &StandInKey, workspace: &Path, name: &CredentialName, se
         text[34..].copy_from_slice(&sum);
     }
     StandIn::new(String::from_utf8(text).expect("graphic ASCII in, graphic ASCII out"))
+}
+
+/// Made-up text of letters and digits, to go into a stand-in.
+pub(crate) fn text(key: &StandInKey, workspace: &Path, name: &CredentialName, length: usize) -> String {
+    Random::new(key, workspace, name).text(length)
 }
 
 /// The stand-in shaped by a `like` pattern.

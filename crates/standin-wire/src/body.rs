@@ -102,6 +102,11 @@ pub fn find(body: &[u8], slot: &Slot) -> Result<Option<Place>, BodyError> {
     }
 }
 
+/// What stands at a place of a JSON document; nothing if that place is not there.
+pub fn find_in_json(document: &[u8], pointer: &JsonPointer) -> Result<Option<Place>, BodyError> {
+    member(std::str::from_utf8(document).map_err(|_| BodyError::Charset)?, pointer)
+}
+
 /// A body with these ranges, of which none overlaps another, replaced.
 pub fn splice(body: &[u8], mut edits: Vec<(Range<usize>, Vec<u8>)>) -> Vec<u8> {
     edits.sort_by_key(|(range, _)| range.start);

@@ -5,7 +5,8 @@
 pub struct JsonPointer(String);
 
 impl JsonPointer {
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    /// Reads one; none if it is not written as RFC 6901 has it.
+    pub fn parse(text: &str) -> Option<Self> {
         let escapes = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
         (text.starts_with('/') && escapes).then(|| Self(text.to_owned()))
     }

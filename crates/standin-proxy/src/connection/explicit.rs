@@ -83,7 +83,7 @@ async fn absolute(session: &Arc<Session>, afterwards: &Afterwards, request: Requ
     };
     let destination = Destination::new(authority, Ingress::Absolute);
     match admit_one(session, &destination, Scheme::Http).await {
-        Ok(tunnel) => match request::serve(&tunnel, afterwards, request).await {
+        Ok(tunnel) => match request::serve(&Arc::new(tunnel), afterwards, request).await {
             Ok(response) => response,
             Err(never) => match never {},
         },

@@ -33,7 +33,7 @@ pub(super) async fn serve(
     };
     let destination = Destination::new(authority, Ingress::Reverse);
     match admit_one(session, &destination, Scheme::Https).await {
-        Ok(tunnel) => match request::serve(&tunnel, afterwards, request).await {
+        Ok(tunnel) => match request::serve(&Arc::new(tunnel), afterwards, request).await {
             Ok(response) => response,
             Err(never) => match never {},
         },

@@ -2,6 +2,7 @@
 
 use super::bind::BoundRequest;
 use crate::connection::Tunnel;
+use crate::session::Lent;
 use standin_model::Denial;
 use standin_policy::{GrantId, RequestFacts, RequestVerdict};
 use std::sync::Arc;
@@ -12,6 +13,8 @@ pub(super) struct Permit {
     grants: Vec<GrantId>,
     granted_host: bool,
     at_host: Vec<GrantId>,
+    login: Option<Arc<str>>,
+    lent: Arc<Lent>,
 }
 
 /// Asks policy about a bound request.
@@ -26,9 +29,10 @@ pub(super) fn request(tunnel: &Tunnel, bound: &BoundRequest) -> Result<Permit, D
         path: &bound.target.path,
     };
     match policy.request(&facts) {
-        RequestVerdict::Allow { rule, grants, granted_host, at_host } => {
+        RequestVerdict::Allow { rule, grants, granted_host, at_host, login } => {
             tunnel.session.usage.request(&authority.host)?;
-            Ok(Permit { rule, grants, granted_host, at_host })
+            let lent = tunnel.session.lent();
+            Ok(Permit { rule, grants, granted_host, at_host, login, lent })
         }
         RequestVerdict::Deny(denial) => Err(denial),
     }
@@ -48,6 +52,21 @@ impl Permit {
     /// Every grant at this host: what stands in a slot that one of them names has to be ours.
     pub(super) fn at_host(&self) -> &[GrantId] {
         &self.at_host
+    }
+
+    /// What is lent to this request.
+    pub(super) fn lent(&self) -> &Arc<Lent> {
+        &self.lent
+    }
+
+    /// Something else is lent from now on.
+    pub(super) fn renew(&mut self, tunnel: &Tunnel) {
+        self.lent = tunnel.session.lent();
+    }
+
+    /// The login whose real tokens are in the answer.
+    pub(super) fn login(&self) -> Option<&Arc<str>> {
+        self.login.as_ref()
     }
 
     /// Whether any credential is granted at this host: then foreign ones are refused.

@@ -9,14 +9,14 @@ use super::readable;
 use super::upload::RequestBody;
 use super::websocket::Asked;
 use crate::connection::Tunnel;
-use crate::session::Session;
+use crate::session::{Lent, Session};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{self, PathAndQuery};
 use http::{Request, Uri, Version};
 use named::Named;
 use standin_model::{CredentialName, Denial, DenyReason, Scheme, Slot};
 use standin_policy::GrantId;
-use standin_vault::CredentialIndex;
+use standin_vault::{CredentialIndex, SessionVault};
 use standin_wire::auth;
 use standin_wire::path::Target;
 use std::sync::Arc;
@@ -37,6 +37,7 @@ pub(super) struct Outbound {
 /// What a request's trailers are held to, once they come.
 pub(super) struct TrailerRule {
     session: Arc<Session>,
+    lent: Arc<Lent>,
     granted_host: bool,
     /// The grants at the host, whose slots are named.
     at_host: Vec<GrantId>,
@@ -44,8 +45,8 @@ pub(super) struct TrailerRule {
 
 /// What a client's frames are held to, once they come.
 pub(super) struct FrameRule {
-    session: Arc<Session>,
-    /// One per credential of the session, in the vault's order.
+    lent: Arc<Lent>,
+    /// One per stand-in of the session, in the vault's order.
     fates: Vec<Fate>,
 }
 
@@ -71,14 +72,17 @@ pub(super) fn inject(tunnel: &Tunnel, permit: &Permit, bound: BoundRequest) -> R
     let BoundRequest { mut head, mut body, mut target, upgrade } = bound;
     let mut used: Vec<CredentialName> = Vec::new();
     let named = Named::at(tunnel, permit);
-    let is_ours = |value: &[u8]| tunnel.session.tripwire.find(value).is_some();
+    let lent = permit.lent();
+    let is_ours = |value: &[u8]| lent.tripwire.find(value).is_some();
     let found = auth::credentials_in(&head.headers, target.query.as_deref(), is_ours, named.slots());
     named.are_single(&found)?;
     for (slot, value) in &found {
-        match auth::find(slot, value, |candidate| tunnel.session.vault.by_stand_in(candidate)) {
-            Some(index) => {
+        let ours = |candidate: &str| lent.vault.by_stand_in(candidate).map(|index| (index, candidate.to_owned()));
+        match auth::find(slot, value, ours) {
+            Some((index, stand_in)) => {
                 let name = granted(tunnel, permit, index, slot)?;
-                exchange(tunnel, index, slot, value, &mut head.headers, &mut target)?;
+                let secret = lent.vault.secret(index).expose();
+                exchange((&stand_in, secret), slot, value, &mut head.headers, &mut target)?;
                 used.push(name);
             }
             None if permit.granted_host() && (auth::is_credential_slot(slot) || named.hold(slot)) => {
@@ -88,7 +92,7 @@ pub(super) fn inject(tunnel: &Tunnel, permit: &Permit, bound: BoundRequest) -> R
         }
     }
     used.extend(named.exchange_in_path(tunnel, permit, &mut target)?);
-    no_stray_stand_in(tunnel, &head.headers, &target)?;
+    no_stray_stand_in(lent, &head.headers, &target)?;
     if let RequestBody::Whole(whole) = &mut body {
         used.extend(body::exchange(tunnel, permit, &mut head.headers, whole)?);
     }
@@ -101,7 +105,8 @@ pub(super) fn inject(tunnel: &Tunnel, permit: &Permit, bound: BoundRequest) -> R
     head.uri = outbound_uri(tunnel, &target)?;
     let client = std::mem::replace(&mut head.version, Version::HTTP_11);
     let (session, at_host) = (Arc::clone(&tunnel.session), permit.at_host().to_vec());
-    let trailers = TrailerRule { session, granted_host: permit.granted_host(), at_host };
+    let trailers =
+        TrailerRule { session, lent: Arc::clone(permit.lent()), granted_host: permit.granted_host(), at_host };
     Ok(Outbound { request: Request::from_parts(head, body), upgrade, client, trailers, identity, credentials: used })
 }
 
@@ -110,7 +115,7 @@ impl TrailerRule {
     /// (RFC 9110 §6.5.1: framing, routing, modifiers) is left out.
     pub(super) fn judge(&self, mut trailers: HeaderMap) -> Result<HeaderMap, Denial> {
         bind::strip_trailers(&mut trailers);
-        let tripwire = &self.session.tripwire;
+        let tripwire = &self.lent.tripwire;
         if trailers.iter().any(|(name, value)| tripwire.find_in_field(name.as_str(), value.as_bytes())) {
             return Err(Denial::new(
                 DenyReason::WrongSlot,
@@ -135,17 +140,17 @@ impl TrailerRule {
 impl FrameRule {
     /// Judges every credential of the session ahead of the frames.
     pub(super) fn new(tunnel: &Tunnel, permit: &Permit) -> Self {
-        let vault = &tunnel.session.vault;
+        let lent = tunnel.session.lent();
         let fate = |stand_in: &str| {
-            let index = vault.by_stand_in(stand_in).expect("a stand-in of this vault");
-            match granted(tunnel, permit, index, &Slot::WebSocket) {
+            let index = lent.vault.by_stand_in(stand_in).expect("a stand-in of this vault");
+            match granted_of(&lent.vault, tunnel, permit, index, &Slot::WebSocket) {
                 Ok(name) => Fate::Exchanged(name),
                 Err(denial) if denial.reason == DenyReason::WrongSlot => Fate::Passes,
                 Err(denial) => Fate::Refused(denial),
             }
         };
-        let fates = vault.iter().map(|credential| fate(credential.stand_in.as_str())).collect();
-        Self { session: Arc::clone(&tunnel.session), fates }
+        let fates = lent.vault.pairs().map(|(_, stand_in)| fate(stand_in.as_str())).collect();
+        Self { lent, fates }
     }
 
     /// Whether a stand-in is exchanged at all.
@@ -155,12 +160,12 @@ impl FrameRule {
 
     /// How many bytes of a message are to be looked at again with those that follow.
     pub(super) fn overlap(&self) -> usize {
-        self.session.tripwire.overlap()
+        self.lent.tripwire.overlap()
     }
 
     /// The stand-ins in a text, by number, and what becomes of them.
     pub(super) fn find<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = (usize, &'a Fate)> + 'a {
-        self.session.tripwire.find_all(text).map(|number| (number, &self.fates[number]))
+        self.lent.tripwire.find_all(text).map(|number| (number, &self.fates[number]))
     }
 
     /// What the credentials among these are called that are exchanged.
@@ -174,9 +179,11 @@ impl FrameRule {
     /// A whole text message with these credentials put in.
     pub(super) fn exchange(&self, text: &str, numbers: &[usize]) -> Result<String, Denial> {
         let mut text = text.to_owned();
-        for credential in numbers.iter().filter_map(|number| self.session.vault.iter().nth(*number)) {
-            let secret = credential.secret.expose();
-            text = auth::rewrite_text(&text, credential.stand_in.as_str(), secret).ok_or_else(|| {
+        let vault = &self.lent.vault;
+        for (_, stand_in) in numbers.iter().filter_map(|number| vault.pairs().nth(*number)) {
+            let Some(index) = vault.by_stand_in(stand_in.as_str()) else { continue };
+            let secret = vault.secret(index).expose();
+            text = auth::rewrite_text(&text, stand_in.as_str(), secret).ok_or_else(|| {
                 Denial::new(DenyReason::SourceFailed, "the real credential cannot stand in a text message")
             })?;
         }
@@ -194,7 +201,18 @@ fn identity(tunnel: &Tunnel, permit: &Permit) -> Option<CredentialName> {
 
 /// The grant that lends this credential to this slot of this request, or the reason why none does.
 fn granted(tunnel: &Tunnel, permit: &Permit, index: CredentialIndex, slot: &Slot) -> Result<CredentialName, Denial> {
-    let name = tunnel.session.vault.name(index);
+    granted_of(&permit.lent().vault, tunnel, permit, index, slot)
+}
+
+/// The same for a credential of this vault.
+fn granted_of(
+    vault: &SessionVault,
+    tunnel: &Tunnel,
+    permit: &Permit,
+    index: CredentialIndex,
+    slot: &Slot,
+) -> Result<CredentialName, Denial> {
+    let name = vault.name(index);
     let policy = &tunnel.session.policy;
     let mine: Vec<GrantId> =
         permit.grants().iter().copied().filter(|id| policy.grant(*id).credential == *name).collect();
@@ -216,15 +234,12 @@ fn granted(tunnel: &Tunnel, permit: &Permit, index: CredentialIndex, slot: &Slot
 }
 
 fn exchange(
-    tunnel: &Tunnel,
-    index: CredentialIndex,
+    (stand_in, secret): (&str, &[u8]),
     slot: &Slot,
     value: &[u8],
     headers: &mut HeaderMap,
     target: &mut Target,
 ) -> Result<(), Denial> {
-    let vault = &tunnel.session.vault;
-    let (stand_in, secret) = (vault.stand_in(index).as_str(), vault.secret(index).expose());
     match slot {
         Slot::Header(name) => {
             let real = auth::rewrite(slot, value, stand_in, secret).ok_or_else(broken)?;
@@ -279,8 +294,8 @@ fn foreign(tunnel: &Tunnel, slot: &Slot) -> Denial {
 }
 
 /// A stand-in that was not exchanged must not leave, wherever it stands and however it is encoded.
-fn no_stray_stand_in(tunnel: &Tunnel, headers: &HeaderMap, target: &Target) -> Result<(), Denial> {
-    let tripwire = &tunnel.session.tripwire;
+fn no_stray_stand_in(lent: &Lent, headers: &HeaderMap, target: &Target) -> Result<(), Denial> {
+    let tripwire = &lent.tripwire;
     let stray = headers.iter().any(|(name, value)| tripwire.find_in_field(name.as_str(), value.as_bytes()))
         || tripwire.find(target.path.as_bytes()).is_some()
         || target.query.as_deref().is_some_and(|query| tripwire.find(query.as_bytes()).is_some());

@@ -4,8 +4,10 @@
 //! bind        the request is for this tunnel, and can be read in one way only -> BoundRequest
 //! authorize   method and path against policy                                  -> Permit
 //! gather      the body as a whole, where a grant has a slot in it             -> BoundRequest
+//! turn        one at a time, where a login's tokens are exchanged
 //! inject      stand-in -> secret, in granted slots only                       -> Outbound
 //! upstream    to the pinned addresses, pooled                                 -> UpstreamResponse
+//! capture     a login's new tokens stay on the host                           -> Reply
 //! scrub       secret -> stand-in, streaming                                   -> Reply
 //! record      the exchange closes when the reply's body ends, or is dropped
 //! ```
@@ -16,10 +18,12 @@ mod bind;
 mod content;
 mod fields;
 mod gather;
+mod goes_on;
 mod inject;
 mod readable;
 mod reply;
 mod scrub;
+mod tokens;
 mod upload;
 mod upstream;
 mod websocket;
@@ -35,6 +39,7 @@ use crate::fault::{self, Refusal};
 use crate::io::Stream;
 use crate::respond;
 use crate::session::Session;
+use goes_on::GoesOn;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -44,6 +49,7 @@ use standin_model::{Denial, DenyReason, limits};
 use std::convert::Infallible;
 use std::error::Error as _;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokens::{Taken, Turn};
 
 /// What a client speaks inside a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +112,29 @@ fn is_the_clients(error: &hyper::Error) -> bool {
 }
 
 /// Serves one request. Whatever happens, there is an answer and exactly one record.
+///
+/// Where tokens are exchanged it goes on without its client: a refresh token that was used is worth nothing any more, and the
+/// new one is in the answer.
 pub(crate) async fn serve(
+    tunnel: &Arc<Tunnel>,
+    afterwards: &Afterwards,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody>, Infallible> {
+    let authority = &tunnel.destination.authority;
+    if !tunnel.session.policy.exchanges_tokens_at(&authority.host, authority.port) {
+        return serve_here(tunnel, afterwards, request).await;
+    }
+    let place = Arc::clone(&tunnel.session.settling).acquire_owned().await;
+    let (tunnel, afterwards) = (Arc::clone(tunnel), afterwards.clone());
+    let exchange = async move {
+        let answer = serve_here(&tunnel, &afterwards, request).await;
+        drop(place);
+        answer
+    };
+    GoesOn::new(exchange).await
+}
+
+async fn serve_here(
     tunnel: &Tunnel,
     afterwards: &Afterwards,
     request: Request<Incoming>,
@@ -126,14 +154,22 @@ pub(crate) async fn serve(
 /// The request phase proper.
 async fn run(tunnel: &Tunnel, request: Request<Incoming>, exchange: &mut Exchange) -> Result<reply::Reply, Refusal> {
     let bound = bind::bind(tunnel, request)?;
-    let permit = authorize::request(tunnel, &bound)?;
+    let mut permit = authorize::request(tunnel, &bound)?;
     exchange.permitted(permit.rule());
     let bound = gather::gather(tunnel, &permit, bound).await?;
+    let turn = match tokens::take_turn(tunnel, &mut permit, &bound).await? {
+        Taken::Told(reply) => return Ok(*reply),
+        Taken::Turn(turn) => turn,
+    };
     let outbound = inject::inject(tunnel, &permit, bound)?;
     exchange.injected(outbound.credentials());
-    let mut response = upstream::send(tunnel, outbound, exchange).await?;
+    let sent = upstream::send(tunnel, outbound, exchange);
+    let mut response = tokens::in_time(turn.is_waited_for(), sent).await?;
     exchange.answered(&mut response);
-    scrub::scrub(tunnel, &permit, response)
+    match turn {
+        Turn::Mine(turn) => tokens::capture(tunnel, turn, response).await,
+        Turn::NotNeeded(none) => scrub::scrub(tunnel, &permit, none, response),
+    }
 }
 
 /// The HTTP/1 face towards the client: strict, and with header names as the origin wrote them.

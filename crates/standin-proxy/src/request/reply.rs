@@ -20,6 +20,7 @@ pub(super) struct Reply(Kind);
 enum Kind {
     Streaming { response: Response<Incoming>, content: Content },
     Switching { response: Response<()>, websocket: Joined },
+    Ours(Response<Bytes>),
 }
 
 /// The body of an answer.
@@ -67,12 +68,17 @@ impl Reply {
         Self(Kind::Streaming { response, content })
     }
 
+    /// What we say in the origin's place, or instead of what it said.
+    pub(super) fn ours(response: Response<Bytes>) -> Self {
+        Self(Kind::Ours(response))
+    }
+
     pub(super) fn switching(response: Response<()>, websocket: Joined) -> Self {
         Self(Kind::Switching { response, websocket })
     }
 
     /// Hands the exchange over to the body (or to the WebSocket that follows).
-    pub(super) fn into_response(self, exchange: Exchange, afterwards: &Afterwards) -> Response<ReplyBody> {
+    pub(super) fn into_response(self, mut exchange: Exchange, afterwards: &Afterwards) -> Response<ReplyBody> {
         match self.0 {
             Kind::Streaming { response, content } => response.map(|body| ReplyBody {
                 source: Source::Origin { body, content: Box::new(content) },
@@ -80,6 +86,10 @@ impl Reply {
                 trailers_came: false,
                 exchange: Some(exchange),
             }),
+            Kind::Ours(response) => {
+                exchange.answered_with(response.status().as_u16());
+                response.map(|text| ReplyBody::text(text, Some(exchange)))
+            }
             Kind::Switching { response, websocket } => {
                 websocket.run(exchange, afterwards);
                 response.map(|()| ReplyBody::text(Bytes::new(), None))

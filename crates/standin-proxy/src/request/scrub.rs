@@ -6,6 +6,7 @@ use super::content::Content;
 use super::fields;
 use super::readable;
 use super::reply::Reply;
+use super::tokens::NoTokens;
 use super::upstream::UpstreamResponse;
 use crate::connection::Tunnel;
 use crate::fault::Refusal;
@@ -31,9 +32,10 @@ fn is_not_returned(name: &str) -> bool {
     )
 }
 
-/// Prepares the answer for the client.
-pub(super) fn scrub(tunnel: &Tunnel, permit: &Permit, answer: UpstreamResponse) -> Result<Reply, Refusal> {
-    let scrubber = &tunnel.session.scrubber;
+/// Prepares the answer for the client. Takes the proof that no new tokens are in it: those are not known yet.
+pub(super) fn scrub(tunnel: &Tunnel, permit: &Permit, _: NoTokens, answer: UpstreamResponse) -> Result<Reply, Refusal> {
+    let lent = tunnel.session.lent();
+    let scrubber = &lent.scrubber;
     let UpstreamResponse { mut response, upgrade, head, .. } = answer;
     let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let empty = head || response.body().is_end_stream();

@@ -25,5 +25,6 @@ mod scrub;
 mod slots;
 mod smuggling;
 mod streaming;
+mod tokens;
 mod upstream;
 mod websocket;

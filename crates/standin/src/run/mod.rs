@@ -93,6 +93,7 @@ fn launch_and_serve(
     let parts = SessionParts {
         policy: lent.policy,
         vault: lent.vault,
+        keeper: None,
         ca,
         upstreams,
         audit: log.sink(),

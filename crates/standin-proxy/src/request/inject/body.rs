@@ -19,7 +19,7 @@ pub(super) fn exchange(
     headers: &mut HeaderMap,
     whole: &mut Whole,
 ) -> Result<Vec<CredentialName>, Denial> {
-    let vault = &tunnel.session.vault;
+    let vault = &permit.lent().vault;
     let (mut edits, mut used) = (Vec::new(), Vec::new());
     let mut slots: Vec<&Slot> = Vec::new();
     for slot in gather::slots(tunnel, permit).filter(|slot| whole.kind.has(slot)) {

@@ -44,7 +44,7 @@ impl<'a> Named<'a> {
         permit: &Permit,
         target: &mut Target,
     ) -> Result<Vec<CredentialName>, Denial> {
-        let vault = &tunnel.session.vault;
+        let vault = &permit.lent().vault;
         let places = self.0.iter().filter_map(|slot| match slot {
             Slot::Path(path) => path.find(&target.path).map(|place| (*slot, place)),
             _ => None,
@@ -80,7 +80,7 @@ pub(super) fn fill(
     headers: &mut HeaderMap,
     target: &mut Target,
 ) -> Result<Vec<CredentialName>, Denial> {
-    let (policy, vault) = (&tunnel.session.policy, &tunnel.session.vault);
+    let (policy, vault) = (&tunnel.session.policy, &permit.lent().vault);
     let mut filled: Vec<(&Slot, CredentialName)> = Vec::new();
     for grant in permit.grants().iter().map(|id| policy.grant(*id)).filter(|grant| grant.always) {
         let (Some(slot), name) = (grant.slots.first(), &grant.credential) else { continue };

@@ -104,7 +104,7 @@ impl Asked {
             in_stream,
             towards_origin: chosen,
             towards_client: self.offer.filter(|_| chosen.is_some()).map(Offer::agreed),
-            scrubber: tunnel.session.scrubber.clone(),
+            scrubber: tunnel.session.lent().scrubber.clone(),
             rule: FrameRule::new(tunnel, permit),
             spending: usage.spending(host),
             place,

@@ -17,7 +17,7 @@ use standin_model::{
 };
 use standin_net::{Identity, LookUp, Parent, Pings, Resolver, Trust, Upstreams};
 use standin_policy::{Policy, PolicyBuilder};
-use standin_proxy::{Session, SessionParts};
+use standin_proxy::{Session, SessionParts, TokenKeeper};
 use standin_secret::{Secret, StandIn};
 use standin_vault::{Credential, SessionVault};
 use std::collections::VecDeque;
@@ -71,6 +71,8 @@ pub struct Setup {
     pub believes_host: bool,
     /// The client certificate of the credential.
     pub identity: Option<Identity>,
+    /// Who keeps the login whose tokens are exchanged at [`API`]'s `/oauth/token`, if any are.
+    pub keeper: Option<Arc<dyn TokenKeeper>>,
 }
 
 impl Default for Setup {
@@ -89,6 +91,7 @@ impl Default for Setup {
             parent: None,
             believes_host: false,
             identity: None,
+            keeper: None,
         }
     }
 }
@@ -147,6 +150,7 @@ impl World {
             SessionParts {
                 policy,
                 vault,
+                keeper: setup.keeper,
                 ca,
                 upstreams,
                 audit: log.sink(),
@@ -337,6 +341,10 @@ fn policy(port: u16, setup: &Setup) -> Policy {
     builder.grant(CredentialName::new("key"), both);
     builder.allow(rule("both-open", &[BOTH], &[]));
     builder.allow(rule("open", &[OPEN], &[]));
+    if setup.keeper.is_some() {
+        let exchange = RequestRule { methods: Methods::only(["POST"]), ..rule("tokens", &[API], &["/oauth/token"]) };
+        builder.tokens("login", exchange);
+    }
     builder.deny(rule("closed", &[API, OPEN], &["/closed"]));
     builder.build()
 }
