@@ -4,6 +4,7 @@
 
 use standin_policy::catalogue::Catalogue;
 use standin_testkit::Seen;
+use standin_testkit::origin::oauth;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -74,6 +75,57 @@ impl Rig {
         self.directory.path().join("repositories")
     }
 
+    /// The caller's home, outside.
+    pub fn home(&self) -> PathBuf {
+        self.directory.path().join("home")
+    }
+
+    /// A file that tells the origins how to behave.
+    pub fn marker(&self, name: &str, contents: &str) {
+        std::fs::write(self.directory.path().join(name), contents).expect("a writable directory");
+    }
+
+    /// Where Standin keeps a login that was made inside.
+    pub fn own_login(&self, service: &str) -> PathBuf {
+        self.directory.path().join(format!("state/standin/logins/{service}.json"))
+    }
+
+    /// Claude Code's login, which expires then (in seconds since 1970).
+    pub fn log_in_to_claude(&self, expires: u64) -> PathBuf {
+        self.keep(".claude/.credentials.json", &serde_json::json!({
+            "claudeAiOauth": {
+                "accessToken": oauth::anthropic_access(0), "refreshToken": oauth::anthropic_refresh(0), "expiresAt": expires * 1000,
+                "scopes": ["user:inference", "user:profile"], "subscriptionType": "max", "rateLimitTier": "max_5x"
+            },
+            "mcpOAuth": { "server": { "accessToken": format!("{}-of-a-server", oauth::MARK) } }
+        }))
+    }
+
+    /// Codex's login with ChatGPT, which expires then.
+    pub fn log_in_to_codex(&self, expires: u64) -> PathBuf {
+        self.keep(
+            ".codex/auth.json",
+            &serde_json::json!({
+                "auth_mode": "chatgpt", "OPENAI_API_KEY": null,
+                "tokens": {
+                    "id_token": oauth::openai_identity(0), "access_token": oauth::openai_access(0, expires),
+                    "refresh_token": oauth::openai_refresh(0), "account_id": oauth::ACCOUNT
+                },
+                "last_refresh": "2026-11-28T00:00:00Z"
+            }),
+        )
+    }
+
+    /// Writes a client's file into the home, for its owner alone.
+    pub fn keep(&self, name: &str, contents: &serde_json::Value) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.home().join(name);
+        std::fs::create_dir_all(path.parent().expect("a file in the home")).expect("a fresh directory");
+        std::fs::write(&path, format!("{contents:#}\n")).expect("a fresh file");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("a file of ours");
+        path
+    }
+
     /// Runs a shell script in the sandbox.
     pub fn script(&self, script: &str) -> Outcome {
         self.run(&["sh", "-c", script])
@@ -81,15 +133,21 @@ impl Rig {
 
     /// Runs a command in the sandbox, then looks for real keys everywhere.
     pub fn run(&self, command: &[&str]) -> Outcome {
+        let standin = binary("standin").into_os_string().into_string().expect("the path is text");
+        let mut words = vec![standin.as_str(), "run"];
+        words.extend(self.arguments.iter().map(String::as_str));
+        words.push("--");
+        words.extend(command);
+        self.on_host(&words)
+    }
+
+    /// Runs a command outside of any sandbox, where the origins are, then looks for real keys everywhere.
+    pub fn on_host(&self, command: &[&str]) -> Outcome {
         let home = self.directory.path().join("home");
         let state = self.directory.path().join("state");
         let output = Command::new(binary("rig"))
             .arg(self.directory.path())
             .arg(self.hosts.join(","))
-            .arg(binary("standin"))
-            .arg("run")
-            .args(&self.arguments)
-            .arg("--")
             .args(command)
             .current_dir(self.workspace())
             .env_clear()
@@ -122,13 +180,16 @@ impl Rig {
     }
 
     fn search_for_keys(&self, outcome: &Outcome) {
-        let keys = [ANTHROPIC_KEY, OPENAI_KEY, GITHUB_TOKEN, ECHO_KEY];
+        let keys = [ANTHROPIC_KEY, OPENAI_KEY, GITHUB_TOKEN, ECHO_KEY, oauth::MARK];
+        let logins = [".claude/.credentials.json", ".codex/auth.json"].map(|name| self.home().join(name));
+        let logins = logins.into_iter().chain(["anthropic", "openai"].map(|service| self.own_login(service)));
+        let logins: Vec<PathBuf> = logins.collect();
         let mut searched = 0;
         let mut open = vec![self.workspace(), self.directory.path().join("state"), self.directory.path().join("home")];
         let texts = [&outcome.stdout, &outcome.stderr, &outcome.log].map(|text| text.clone().into_bytes());
         let mut contents: Vec<(PathBuf, Vec<u8>)> = texts.into_iter().map(|text| ("output".into(), text)).collect();
         while let Some(path) = open.pop() {
-            if path.is_symlink() {
+            if path.is_symlink() || logins.contains(&path) {
                 continue;
             }
             if let Ok(entries) = std::fs::read_dir(&path) {

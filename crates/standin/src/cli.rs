@@ -46,8 +46,9 @@ pub(crate) enum Command {
 }
 
 /// Without configuration, credentials that Standin knows (ANTHROPIC_API_KEY, OPENAI_API_KEY, GH_TOKEN, …) are found in
-/// the environment and shown to the command as stand-ins that work at their own service only. Package registries can be
-/// read. Everything else is refused, with a reason that the command can read.
+/// the environment and shown to the command as stand-ins that work at their own service only. So is the login that the
+/// command, if it is an agent, keeps in your home. Package registries can be read. Everything else is refused, with a reason
+/// that the command can read.
 ///
 /// Files that hold secrets (.env, .npmrc, .netrc, .aws/credentials, kubeconfig, …) are shown with stand-ins in place of the
 /// secrets, read-only; private keys and what cannot be read are hidden.
@@ -57,6 +58,7 @@ pub(crate) enum Command {
   standin run --cow -- claude        (then: standin diff, standin apply)
   standin run --allow docs.rs -- codex
   standin run --publish 3000 --reach 5432 -- npm run dev
+  standin run --login claude -- bash
   standin run --secret TOKEN=env:TOKEN@api.example.com -- ./script.sh
   standin run --secret TOKEN=file:.env#TOKEN@api.example.com -- npm start")]
 pub(crate) struct RunArguments {
@@ -69,6 +71,9 @@ pub(crate) struct RunArguments {
     /// Lend a credential: the command sees a stand-in as NAME; SOURCE is env:NAME, file:PATH, file:PATH#NAME or cmd:COMMAND
     #[arg(long, value_name = "NAME=SOURCE@HOST")]
     pub(crate) secret: Vec<String>,
+    /// Lend the login of this agent, too (claude, codex); `none` lends none, not even that of COMMAND
+    #[arg(long, value_name = "AGENT")]
+    pub(crate) login: Vec<String>,
     /// Pass a variable of the environment on as it is
     #[arg(long, value_name = "NAME")]
     pub(crate) env: Vec<String>,

@@ -15,6 +15,7 @@ mod home;
 mod injection;
 mod kernel;
 mod limits;
+mod logins;
 mod nghttp2;
 mod ports;
 mod python;

@@ -20,6 +20,12 @@ pub(super) fn answer(seen: &Seen) -> Response<Body> {
     }
 }
 
+/// To whoever shows no good token.
+pub(super) fn unauthorized() -> Response<Body> {
+    let error = value!({ "type": "authentication_error", "message": "OAuth token has expired" });
+    json(401, &value!({ "type": "error", "error": error }))
+}
+
 fn messages(body: &str) -> Response<Body> {
     let request: Value = serde_json::from_str(body).unwrap_or_default();
     let offers_bash = request["tools"].as_array().is_some_and(|tools| tools.iter().any(|tool| tool["name"] == "Bash"));

@@ -5,6 +5,7 @@ mod events;
 mod generic;
 mod git;
 mod github;
+pub mod oauth;
 mod openai;
 mod packages;
 mod s3;
@@ -42,13 +43,14 @@ pub struct Origins {
     pub ca: SessionCa,
     directory: PathBuf,
     seen: Mutex<Vec<Seen>>,
+    logins: oauth::Logins,
 }
 
 impl Origins {
     /// Origins that keep what they serve from disk (repositories) in `directory`.
     pub fn new(directory: &Path) -> Self {
         let ca = SessionCa::generate(SystemTime::now()).expect("a certificate can be made");
-        Self { ca, directory: directory.to_owned(), seen: Mutex::default() }
+        Self { ca, directory: directory.to_owned(), seen: Mutex::default(), logins: oauth::Logins::default() }
     }
 
     /// What was asked, in order.
@@ -78,7 +80,14 @@ impl Origins {
             return socket::open(talk, self, upgrade, seen);
         }
         let response = match host {
+            "api.anthropic.com" if self.logins.refuse("anthropic", &seen, &self.directory) => anthropic::unauthorized(),
             "api.anthropic.com" => anthropic::answer(&seen),
+            "platform.claude.com" if seen.method == "POST" => self.logins.exchange("anthropic", &seen, &self.directory),
+            "auth.openai.com" if seen.target == "/oauth/token" => {
+                self.logins.exchange("openai", &seen, &self.directory)
+            }
+            "chatgpt.com" if self.logins.refuse("openai", &seen, &self.directory) => openai::unauthorized(),
+            "chatgpt.com" => openai::chatgpt(&seen),
             "api.openai.com" => openai::answer(&seen),
             "github.com" => git::answer(&self.directory, &seen, &body).await,
             "api.github.com" => github::answer(&seen),

@@ -1,7 +1,7 @@
 //! OpenAI's Responses API as Codex uses it: one tool call, then a last word.
 
 use super::events::events;
-use super::{Body, json};
+use super::{Body, json, oauth};
 use crate::Seen;
 use http::Response;
 use serde_json::{Value, json as value};
@@ -17,6 +17,33 @@ pub(super) fn answer(seen: &Seen) -> Response<Body> {
         // Codex asks for a WebSocket first and falls back, unless the rig says that there is one (`socket`).
         _ => json(404, &value!({ "error": { "message": "not here", "type": "invalid_request_error" } })),
     }
+}
+
+/// ChatGPT's part of it, as Codex uses it with a login.
+pub(super) fn chatgpt(seen: &Seen) -> Response<Body> {
+    let path = seen.target.split('?').next().unwrap_or_default();
+    match (seen.method.as_str(), path) {
+        ("POST", "/backend-api/codex/responses") => events(&turn(&seen.body)),
+        // Where the account's workspace is served; Codex asks it before anything else, and compares the account.
+        ("GET", "/backend-api/wham/accounts/check") => {
+            let account = value!({
+                "id": oauth::ACCOUNT, "workspace_backend_origin": "https://chatgpt.com", "account_routing_override": "NO_CONSTRAINT"
+            });
+            json(
+                200,
+                &value!({
+                    "accounts": [account], "account_ordering": [oauth::ACCOUNT], "default_account_id": oauth::ACCOUNT
+                }),
+            )
+        }
+        ("GET", "/backend-api/codex/models") => json(200, &value!({ "models": [] })),
+        _ => json(404, &value!({ "detail": "not here" })),
+    }
+}
+
+/// To whoever shows no good token.
+pub(super) fn unauthorized() -> Response<Body> {
+    json(401, &value!({ "error": { "message": "the token has expired", "code": "token_expired" } }))
 }
 
 /// The events of one turn: names and data.

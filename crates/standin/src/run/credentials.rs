@@ -2,18 +2,22 @@
 
 use super::identity;
 use super::inputs::Inputs;
+use super::keeper::Keeper;
+use super::logins::{self, Found};
 use super::secret_files::{self, SecretFiles};
 use super::sources;
 use crate::exit::Failure;
 use standin_config::Source;
-use standin_model::{CredentialName, Host};
+use standin_model::{CredentialName, Host, TokenKind};
 use standin_net::Identity;
 use standin_policy::catalogue::{Catalogue, Service};
 use standin_policy::{Policy, PolicyBuilder};
+use standin_sandbox::InlineFile;
 use standin_secret::{Secret, StandIn};
 use standin_secretfiles::shape::{last_part, looks_like_secret};
 use standin_secretfiles::{Entry, Writing};
 use standin_vault::key::StandInKey;
+use standin_vault::login::{self, Minter};
 use standin_vault::{Credential, SessionVault, mint};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -30,13 +34,19 @@ pub(crate) struct Lent {
     pub(crate) identities: HashMap<CredentialName, Identity>,
     /// Files with stand-ins in them.
     pub(super) files: SecretFiles,
+    /// Files in which the command sees its login.
+    pub(super) login_files: Vec<InlineFile>,
+    /// Keeps the logins that are lent.
+    pub(crate) keeper: Arc<Keeper>,
     /// What the user should know.
     pub(crate) notes: Vec<String>,
 }
 
 struct Gathering<'a> {
     inputs: &'a Inputs,
-    key: StandInKey,
+    key: Arc<StandInKey>,
+    minter: Minter,
+    logins: Vec<Found>,
     policy: PolicyBuilder,
     credentials: Vec<Credential>,
     variables: BTreeMap<String, StandIn>,
@@ -48,9 +58,12 @@ struct Gathering<'a> {
 /// Gathers credentials, mints their stand-ins, compiles the policy.
 pub(crate) fn gather(inputs: &Inputs) -> Result<Lent, Failure> {
     let key = StandInKey::load_or_create(&inputs.state).map_err(|e| Failure::because("cannot make stand-ins", &e))?;
+    let key = Arc::new(key);
     let mut gathering = Gathering {
         inputs,
+        minter: Minter::new(Arc::clone(&key), inputs.workspace.clone()),
         key,
+        logins: Vec::new(),
         policy: PolicyBuilder::default(),
         credentials: Vec::new(),
         variables: BTreeMap::new(),
@@ -62,6 +75,15 @@ pub(crate) fn gather(inputs: &Inputs) -> Result<Lent, Failure> {
         gathering.configured(credential)?;
     }
     gathering.known_in_environment();
+    logins::keep_out_of_sight(inputs)?;
+    for service in logins::wanted(inputs)? {
+        gathering.login(service)?;
+    }
+    // Whatever is allowed: what a token endpoint answers goes to nobody inside.
+    for login in Catalogue::builtin().services().iter().filter_map(|service| service.login.as_ref()) {
+        gathering.policy.tokens(&login.id, login.endpoint.rule.clone());
+    }
+    // After all else: what stands in a file and is lent already has its stand-in.
     let files = gathering.in_files()?;
     gathering.own_service();
     gathering.note_dropped();
@@ -74,8 +96,11 @@ pub(crate) fn gather(inputs: &Inputs) -> Result<Lent, Failure> {
     for registry in Catalogue::builtin().registries() {
         gathering.service_rules(registry);
     }
-    let Gathering { policy, credentials, variables, identities, notes, .. } = gathering;
-    Ok(Lent { policy: policy.build(), vault: SessionVault::new(credentials), variables, identities, files, notes })
+    let Gathering { minter, mut logins, policy, credentials, variables, identities, notes, .. } = gathering;
+    let login_files = logins.iter_mut().flat_map(|found| std::mem::take(&mut found.files)).collect();
+    let keeper = Arc::new(Keeper::new(minter, logins));
+    let (policy, vault) = (policy.build(), SessionVault::new(credentials));
+    Ok(Lent { policy, vault, variables, identities, files, login_files, keeper, notes })
 }
 
 impl Gathering<'_> {
@@ -239,6 +264,32 @@ impl Gathering<'_> {
         }
     }
 
+    /// A login that the service's agent keeps, or that is made inside.
+    fn login(&mut self, service: &Service) -> Result<(), Failure> {
+        let Some(spec) = Catalogue::builtin().service(&service.id).and_then(|service| service.login.as_ref()) else {
+            return Ok(());
+        };
+        let (found, note) = logins::find(self.inputs, spec, &self.minter)?;
+        self.notes.extend(note);
+        // Where nobody has logged in somebody may do so inside.
+        let meant = |kind| found.held.is_empty() || found.held.get(kind).is_some();
+        for token in spec.form.tokens.iter().filter(|token| meant(token.kind)) {
+            for grant in &token.grants {
+                self.policy.grant(login::name(spec, token.kind), grant.clone());
+            }
+        }
+        let credentials = self.minter.credentials(spec, &found.held);
+        if let Some(key) = found.held.get(TokenKind::Key) {
+            refuse_admin(service, &login::name(spec, TokenKind::Key), key)?;
+        }
+        if !credentials.is_empty() {
+            self.service_rules(service);
+        }
+        self.credentials.extend(credentials);
+        self.logins.push(found);
+        Ok(())
+    }
+
     /// What an agent is an agent of can be reached even if no credential for it is lent.
     fn own_service(&mut self) {
         let program = self.inputs.program.file_name().unwrap_or_default().to_string_lossy();
@@ -251,7 +302,7 @@ impl Gathering<'_> {
         }
         self.service_rules(service);
         self.notes.push(format!(
-            "{program} has no credential for {}: set one of {}, or name its source in the configuration",
+            "{program} has no credential for {}: log in, set one of {}, or name its source in the configuration",
             service.name,
             service.env.join(", ")
         ));

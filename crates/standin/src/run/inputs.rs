@@ -30,6 +30,8 @@ pub(crate) struct Inputs {
     pub(crate) shown: Vec<PathBuf>,
     /// What is hidden.
     pub(crate) hidden: Vec<PathBuf>,
+    /// Agents whose logins are lent, as they were named.
+    pub(crate) logins: Vec<String>,
     /// Whether the workspace is a copy.
     pub(crate) copy: bool,
 }
@@ -102,6 +104,7 @@ impl Inputs {
             publish: arguments.publish.clone(),
             shown,
             hidden,
+            logins: arguments.login.clone(),
             copy: arguments.cow,
         })
     }

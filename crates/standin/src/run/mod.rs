@@ -10,6 +10,8 @@ mod inputs;
 mod limits;
 mod publish;
 mod secret_files;
+mod keeper;
+mod logins;
 mod serve;
 mod sources;
 mod terminal;
@@ -23,10 +25,11 @@ use standin_audit::{AuditLog, SessionStart, SessionSummary};
 use standin_ca::SessionCa;
 use standin_model::SessionId;
 use standin_net::Upstreams;
-use standin_proxy::{Session, SessionParts};
+use standin_proxy::{Session, SessionParts, TokenKeeper};
 use standin_sandbox::{LaunchError, plan};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 pub(crate) use inputs::state_directory;
@@ -43,6 +46,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     let upstreams = upstream::upstreams(&inputs)?.with_identities(std::mem::take(&mut lent.identities));
     let ca =
         SessionCa::generate(SystemTime::now()).map_err(|e| Failure::because("cannot make the session's CA", &e))?;
+    let keeper = Arc::clone(&lent.keeper);
     let copy = copy::Copy::begin(&inputs, &id)?;
     let limited = limits::Limited::begin(&inputs.config.limits)?;
     let layer = copy.as_ref().and_then(copy::Copy::layer);
@@ -62,6 +66,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     let toll = limited.end(ended.as_ref().ok().copied());
     let summary =
         log.finish(ended.as_ref().ok().copied()).map_err(|e| Failure::because("the records are incomplete", &e))?;
+    keeper.notes().iter().for_each(|note| exit::say(note));
     let code = ended?;
     for line in toll {
         exit::say(&line);
@@ -93,7 +98,7 @@ fn launch_and_serve(
     let parts = SessionParts {
         policy: lent.policy,
         vault: lent.vault,
-        keeper: None,
+        keeper: Some(Arc::clone(&lent.keeper) as Arc<dyn TokenKeeper>),
         ca,
         upstreams,
         audit: log.sink(),

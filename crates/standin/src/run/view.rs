@@ -39,6 +39,8 @@ pub(super) fn spec(
     let trust = trust::files(ca, &host_trust()?, SystemTime::now());
     let mut command = inputs.command.clone();
     command[0] = inputs.program.clone().into();
+    let mut files = vec![InlineFile { path: OWN_CERTIFICATE.into(), contents: trust.own_certificate }];
+    files.extend(lent.login_files.iter().cloned());
     let mut read_only = tools(inputs);
     read_only.extend(inputs.read_only.iter().cloned());
     Ok(Spec {
@@ -50,7 +52,7 @@ pub(super) fn spec(
         home: inputs.home.clone(),
         read_only,
         writable: inputs.writable.clone(),
-        files: vec![InlineFile { path: OWN_CERTIFICATE.into(), contents: trust.own_certificate }],
+        files,
         overlays: vec![Overlay { directory: trust::DIRECTORY.into(), files: trust.overlay }],
         masks: lent.files.masks.clone(),
         emptied: lent.files.emptied.clone(),
