@@ -181,7 +181,8 @@ impl Rig {
 
     fn search_for_keys(&self, outcome: &Outcome) {
         let keys = [ANTHROPIC_KEY, OPENAI_KEY, GITHUB_TOKEN, ECHO_KEY, oauth::MARK];
-        let logins = [".claude/.credentials.json", ".codex/auth.json"].map(|name| self.home().join(name));
+        let logins =
+            [".claude/.credentials.json", ".claude.json", ".codex/auth.json"].map(|name| self.home().join(name));
         let logins = logins.into_iter().chain(["anthropic", "openai"].map(|service| self.own_login(service)));
         let logins: Vec<PathBuf> = logins.collect();
         let mut searched = 0;

@@ -2,6 +2,7 @@
 //! answers and gets what the agent is told.
 
 use standin_vault::Credential;
+use std::any::Any;
 
 /// Keeps logins on the host: the real tokens and the files they are in. Implemented by the binary.
 pub trait TokenKeeper: Send + Sync {
@@ -11,7 +12,7 @@ pub trait TokenKeeper: Send + Sync {
 }
 
 /// What the agent asks a token endpoint for (RFC 6749 §4.1.3 and §6, RFC 8628 §3.4).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Asked {
     /// New tokens for this one, which it holds as a stand-in.
     Refresh(String),
@@ -31,8 +32,13 @@ pub struct Begun {
 pub enum Next {
     /// The endpoint is to be asked. Nobody else asks it until this is dropped.
     Ask(Box<dyn Turn>),
-    /// The agent is told this: the host has newer tokens than it.
-    Tell(Vec<u8>),
+    /// The agent is told something: the host has newer tokens than it.
+    Tell {
+        /// What it is told.
+        told: Vec<u8>,
+        /// Dropped when the session lends what belongs to it. Until then nobody else has a turn.
+        until_lent: Box<dyn Any + Send>,
+    },
 }
 
 /// The right to exchange a login's tokens.
@@ -50,6 +56,8 @@ pub struct Kept {
     pub lent: Vec<Credential>,
     /// What the agent is told.
     pub told: Vec<u8>,
+    /// Dropped when the session lends them. Until then nobody else has a turn.
+    pub until_lent: Box<dyn Any + Send>,
 }
 
 /// Why tokens cannot be exchanged. A message for the agent: it holds nothing of a token and nothing of the host.

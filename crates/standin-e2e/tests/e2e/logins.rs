@@ -31,7 +31,7 @@ fn rig(agent: &str, hosts: &[&str]) -> Rig {
 /// The agent's whole home lands in the workspace, where it is searched; the file with its login, too.
 fn and_show_the_home(command: &str) -> String {
     format!(
-        "{command} && cat ~/.claude/.credentials.json ~/.codex/auth.json > login.json 2> nothing; tar -C ~ -cf home.tar . && env > environment"
+        "{command} && {{ cat ~/.claude/.credentials.json ~/.codex/auth.json > login.json 2> nothing; tar -C ~ -cf home.tar . && env > environment; }}"
     )
 }
 
@@ -68,6 +68,30 @@ fn claude_code_is_logged_in() {
     assert_eq!(inside["claudeAiOauth"]["subscriptionType"], "max");
     assert!(inside["claudeAiOauth"]["accessToken"].as_str().unwrap().starts_with("sk-ant-oat01-"), "{inside}");
     assert!(inside.get("mcpOAuth").is_none(), "{inside}");
+}
+
+/// Nothing has to be asked for where the agent itself is what is run, and it knows what it knew.
+#[test]
+fn an_agent_is_lent_its_own_login() {
+    let clients = clients();
+    let rig = Rig::new(CLAUDE_HOSTS).with(&["--ro", &clients]);
+    rig.log_in_to_claude(oauth::now() + 7200);
+    let state = serde_json::json!({
+        "hasCompletedOnboarding": true, "oauthAccount": { "emailAddress": "owner@example.com", "accountUuid": "account-1" },
+        "mcpServers": { "server": { "env": { "TOKEN": format!("{MARK}-of-a-server") } } },
+    });
+    let claude_json = rig.keep(".claude.json", &state);
+    let before = std::fs::read(&claude_json).unwrap();
+    let agent = format!("{clients}/node_modules/.bin/claude");
+    let prompt = ["-p", "--dangerously-skip-permissions", "write the proof"];
+    let outcome = rig.run(&[&[agent.as_str()], &prompt[..]].concat()).succeeded();
+    assert!(outcome.stdout.contains("all done"), "{}\n{}", outcome.stdout, outcome.stderr);
+    assert_eq!(std::fs::read(&claude_json).unwrap(), before);
+    let rig = rig.with(&["--login", "claude"]);
+    let outcome = rig.script("cat ~/.claude.json").succeeded();
+    let shown: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(shown["oauthAccount"]["emailAddress"], "owner@example.com");
+    assert!(shown.get("mcpServers").is_none(), "{shown}");
 }
 
 #[test]
@@ -226,6 +250,25 @@ fn a_login_made_inside_stays_on_the_host() {
     // The agent's next session is logged in.
     let outcome = rig.script(&and_show_the_home(&claude())).succeeded();
     assert!(outcome.stderr.contains("made inside earlier"), "{}", outcome.stderr);
+    assert!(outcome.stdout.contains("all done"), "{}\n{}", outcome.stdout, outcome.stderr);
+    // Until its owner logs in outside.
+    rig.log_in_to_claude(oauth::now() + 7200);
+    let outcome = rig.script("true").succeeded();
+    assert!(!outcome.stderr.contains("made inside earlier"), "{}", outcome.stderr);
+}
+
+/// Codex's own login, by a code that is typed into a browser outside.
+#[test]
+fn codex_logs_in_inside() {
+    let rig = rig("codex", CODEX_HOSTS);
+    let login = format!("{}/node_modules/.bin/codex login --device-auth", clients());
+    let outcome = rig.script(&and_show_the_home(&format!("{login} && {}", codex()))).succeeded();
+    assert!(outcome.stdout.contains("all done"), "{}\n{}", outcome.stdout, outcome.stderr);
+    let kept = json(&rig.own_login("openai"));
+    assert_eq!(kept["tokens"]["refresh_token"], oauth::openai_refresh(1));
+    assert_eq!(kept["tokens"]["account_id"], oauth::ACCOUNT);
+    // And it is still logged in next time.
+    let outcome = rig.script(&codex()).succeeded();
     assert!(outcome.stdout.contains("all done"), "{}\n{}", outcome.stdout, outcome.stderr);
 }
 

@@ -84,7 +84,10 @@ pub(super) async fn take_turn(tunnel: &Tunnel, permit: &mut Permit, bound: &Boun
     permit.renew(tunnel);
     Ok(match begun.next {
         Next::Ask(turn) => Taken::Turn(Turn::Mine(turn)),
-        Next::Tell(told) => Taken::Told(Box::new(tell(tunnel, StatusCode::OK, HeaderMap::new(), told))),
+        Next::Tell { told, until_lent } => {
+            drop(until_lent);
+            Taken::Told(Box::new(tell(tunnel, StatusCode::OK, HeaderMap::new(), told)))
+        }
     })
 }
 
@@ -114,6 +117,7 @@ pub(super) async fn capture(
         let kept = blocking(move || turn.keep(&text)).await?;
         // Before the agent hears of it: from here on they are looked for in everything that comes back.
         tunnel.session.lend(kept.lent);
+        drop(kept.until_lent);
         return Ok(tell(tunnel, StatusCode::OK, headers, kept.told));
     }
     if !status.is_client_error() && !status.is_server_error() {

@@ -40,8 +40,10 @@ struct Mine(Arc<AtomicUsize>);
 impl TokenKeeper for Keeper {
     fn turn(&self, login: &str, _: Asked) -> Result<Begun, KeeperError> {
         assert_eq!(login, "login");
-        let next =
-            self.told.map_or_else(|| Next::Ask(Box::new(Mine(Arc::clone(&self.kept)))), |told| Next::Tell(told.into()));
+        let next = self.told.map_or_else(
+            || Next::Ask(Box::new(Mine(Arc::clone(&self.kept)))),
+            |told| Next::Tell { told: told.into(), until_lent: Box::new(()) },
+        );
         Ok(Begun { lent: vec![], next })
     }
 }
@@ -57,7 +59,7 @@ impl Turn for Mine {
             stand_in: StandIn::new(NEW_STAND_IN.to_owned()),
             secret: Arc::new(Secret::new(NEW.into())),
         }];
-        Ok(Kept { lent, told: answer_with(NEW_STAND_IN).into_bytes() })
+        Ok(Kept { lent, told: answer_with(NEW_STAND_IN).into_bytes(), until_lent: self })
     }
 
     fn judge_error(&self, answer: &[u8]) -> Result<(), KeeperError> {

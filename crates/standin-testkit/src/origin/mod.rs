@@ -86,6 +86,7 @@ impl Origins {
             "auth.openai.com" if seen.target == "/oauth/token" => {
                 self.logins.exchange("openai", &seen, &self.directory)
             }
+            "auth.openai.com" => oauth::device(&seen),
             "chatgpt.com" if self.logins.refuse("openai", &seen, &self.directory) => openai::unauthorized(),
             "chatgpt.com" => openai::chatgpt(&seen),
             "api.openai.com" => openai::answer(&seen),

@@ -80,6 +80,19 @@ fn jwt(signature: &str, expires: u64) -> String {
     format!("{}.{}.{signature}", part(&value!({ "alg": "RS256", "kid": "k", "typ": "JWT" })), part(&claims))
 }
 
+/// A login by a code that its owner types into a browser (RFC 8628): the owner is quick, and has done so already.
+pub(super) fn device(seen: &Seen) -> Response<Body> {
+    match (seen.method.as_str(), seen.target.as_str()) {
+        ("POST", "/api/accounts/deviceauth/usercode") => {
+            json(200, &value!({ "device_auth_id": "device-1", "user_code": "ABCD-1234", "interval": "1" }))
+        }
+        ("POST", "/api/accounts/deviceauth/token") => {
+            json(200, &value!({ "authorization_code": CODE, "code_challenge": "c", "code_verifier": "v" }))
+        }
+        _ => json(404, &value!({ "error": "not here" })),
+    }
+}
+
 /// The generation of a token, by the kind of it that is expected.
 fn generation(token: &str, kind: &str) -> Option<u32> {
     let (_, rest) = token.split_once(&format!("{MARK}-{kind}-"))?;

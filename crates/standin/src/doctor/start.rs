@@ -4,11 +4,13 @@ use crate::exit::{self, Failure};
 use crate::scratch::Scratch;
 use standin_sandbox::host::{Found, Lack};
 use standin_sandbox::plan::{self, HostFacts, SYSTEM};
-use standin_sandbox::{LaunchError, LocalPorts, Spec, launch};
+use standin_sandbox::{Held, LaunchError, LocalPorts, Spec, launch};
 use std::ffi::OsStr;
 use std::path::Path;
 
 const NOTHING: &str = "__doctor-nothing";
+/// Bytes of its private directories.
+const TMP: u64 = 64 << 20;
 
 /// What this process does in that sandbox, if it was started for that.
 pub(crate) fn hidden_role(first: Option<&OsStr>) -> Option<fn() -> Result<i32, Failure>> {
@@ -55,5 +57,6 @@ fn spec(program: &Path, workspace: &Path) -> Spec {
         pinned: Vec::new(),
         terminal: None,
         ports: LocalPorts::default(),
+        limits: Held { group: None, processes: None, tmp: TMP },
     }
 }

@@ -282,7 +282,9 @@ impl Gathering<'_> {
         if let Some(key) = found.held.get(TokenKind::Key) {
             refuse_admin(service, &login::name(spec, TokenKind::Key), key)?;
         }
-        if !credentials.is_empty() {
+        if credentials.is_empty() {
+            self.without_credential(service);
+        } else {
             self.service_rules(service);
         }
         self.credentials.extend(credentials);
@@ -293,7 +295,13 @@ impl Gathering<'_> {
     /// What an agent is an agent of can be reached even if no credential for it is lent.
     fn own_service(&mut self) {
         let program = self.inputs.program.file_name().unwrap_or_default().to_string_lossy();
-        let Some(service) = Catalogue::builtin().by_agent(&program) else { return };
+        if let Some(service) = Catalogue::builtin().by_agent(&program) {
+            self.without_credential(service);
+        }
+    }
+
+    /// A service that is meant to be used, unless a credential for it is lent already.
+    fn without_credential(&mut self, service: &Service) {
         if self.services.contains(&service.id) {
             return;
         }
@@ -301,8 +309,9 @@ impl Gathering<'_> {
             self.policy.reserve(grant.rule.clone());
         }
         self.service_rules(service);
+        let log_in = if service.login.is_some() { "log in, " } else { "" };
         self.notes.push(format!(
-            "{program} has no credential for {}: log in, set one of {}, or name its source in the configuration",
+            "there is no credential for {}: {log_in}set one of {}, or name its source in the configuration",
             service.name,
             service.env.join(", ")
         ));

@@ -60,10 +60,10 @@ impl TokenKeeper for Keeper {
         let turn = store.turn().map_err(|error| fault(spec, &error))?;
         let exchange = |shown| {
             let (minter, notes) = (self.minter.clone(), Arc::clone(&self.notes));
-            Next::Ask(Box::new(Exchange { turn, minter, login: Arc::clone(login), notes, shown }))
+            Box::new(Exchange { turn, minter, login: Arc::clone(login), notes, shown })
         };
         let Asked::Refresh(stand_in) = asked else {
-            return Ok(Begun { lent: Vec::new(), next: exchange(None) });
+            return Ok(Begun { lent: Vec::new(), next: Next::Ask(exchange(None)) });
         };
         let newest = read(spec, &store)?;
         let Some(refresh) = newest.get(TokenKind::Refresh).cloned() else { return Err(gone(spec)) };
@@ -71,9 +71,10 @@ impl TokenKeeper for Keeper {
         let now = SystemTime::now();
         let is_behind = self.minter.stand_in(spec, TokenKind::Refresh, &refresh).as_str() != stand_in;
         let next = if is_behind && newest.are_fresh(now) {
-            Next::Tell(Answer::of(spec, &newest, now).with_stand_ins(spec, &self.minter))
+            let told = Answer::of(spec, &newest, now).with_stand_ins(spec, &self.minter);
+            Next::Tell { told, until_lent: exchange(None) }
         } else {
-            exchange(Some(refresh))
+            Next::Ask(exchange(Some(refresh)))
         };
         Ok(Begun { lent, next })
     }
@@ -84,10 +85,12 @@ impl Turn for Exchange {
         let mut found = locked(&self.login);
         let spec = found.spec;
         let new = Answer::read(spec, answer).map_err(|error| fault(spec, &error))?;
-        match &self.shown {
-            None => self.keep_login(&mut found, &new),
-            Some(shown) => self.keep_refreshed(&mut found, &new, shown),
-        }
+        let (lent, told) = match &self.shown {
+            None => self.keep_login(&mut found, &new)?,
+            Some(shown) => self.keep_refreshed(&mut found, &new, shown)?,
+        };
+        drop(found);
+        Ok(Kept { lent, told, until_lent: self })
     }
 
     fn judge_error(&self, answer: &[u8]) -> Result<(), KeeperError> {
@@ -96,8 +99,13 @@ impl Turn for Exchange {
 }
 
 impl Exchange {
-    /// New tokens go to where the old ones were.
-    fn keep_refreshed(&self, found: &mut Found, new: &Answer, shown: &Secret) -> Result<Kept, KeeperError> {
+    /// New tokens go to where the old ones were. What the session is lent, and what the agent is told.
+    fn keep_refreshed(
+        &self,
+        found: &mut Found,
+        new: &Answer,
+        shown: &Secret,
+    ) -> Result<(Vec<Credential>, Vec<u8>), KeeperError> {
         let (spec, now) = (found.spec, SystemTime::now());
         let file = found.store().read().map_err(|error| fault(spec, &error))?;
         let file = file.ok_or_else(|| gone(spec))?;
@@ -105,16 +113,16 @@ impl Exchange {
         if there.get(TokenKind::Refresh).is_none_or(|token| token.expose() != shown.expose()) {
             // Somebody logged in anew meanwhile, without waiting for a turn. That login is the newer one.
             let told = Answer::of(spec, &there, now).with_stand_ins(spec, &self.minter);
-            return Ok(Kept { lent: found.hold(there, &self.minter), told });
+            return Ok((found.hold(there, &self.minter), told));
         }
         let updated = form::updated(&spec.form, &file, new, now).map_err(|error| fault(spec, &error))?;
         self.write(found, &updated);
         let tokens = form::tokens(&spec.form, &updated).map_err(|error| fault(spec, &error))?;
-        Ok(Kept { lent: found.hold(tokens, &self.minter), told: new.with_stand_ins(spec, &self.minter) })
+        Ok((found.hold(tokens, &self.minter), new.with_stand_ins(spec, &self.minter)))
     }
 
     /// A login that was made inside is ours to keep.
-    fn keep_login(&self, found: &mut Found, new: &Answer) -> Result<Kept, KeeperError> {
+    fn keep_login(&self, found: &mut Found, new: &Answer) -> Result<(Vec<Credential>, Vec<u8>), KeeperError> {
         let (spec, now) = (found.spec, SystemTime::now());
         let file =
             form::updated(&spec.form, spec.form.empty.as_bytes(), new, now).map_err(|error| fault(spec, &error))?;
@@ -125,7 +133,7 @@ impl Exchange {
         self.note(format!(
             "{client}'s login that was made inside is kept in {path}, for later sessions; remove the file to forget it"
         ));
-        Ok(Kept { lent: found.hold(tokens, &self.minter), told: new.with_stand_ins(spec, &self.minter) })
+        Ok((found.hold(tokens, &self.minter), new.with_stand_ins(spec, &self.minter)))
     }
 
     /// Where the client's file cannot be written ours can, perhaps. If not, the login lasts as long as the session: to stop
@@ -133,7 +141,7 @@ impl Exchange {
     fn write(&self, found: &mut Found, contents: &[u8]) {
         let Err(error) = found.store().replace(&self.turn, contents) else { return };
         let client = &found.spec.client;
-        tracing::error!(%error, "{client}'s new tokens were not written");
+        tracing::error!(error = &error as &dyn std::error::Error, "{client}'s new tokens were not written");
         found.made_inside = true;
         match found.own.replace(&self.turn, contents) {
             Ok(()) => self.note(format!(
@@ -141,7 +149,7 @@ impl Exchange {
                 found.own.file.display()
             )),
             Err(error) => {
-                tracing::error!(%error, "{client}'s new tokens were not written");
+                tracing::error!(error = &error as &dyn std::error::Error, "{client}'s new tokens were not written");
                 self.note(format!("{client}'s new tokens could not be kept: you will have to log in again"));
             }
         }
@@ -181,7 +189,7 @@ fn locked(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
 
 /// For the operator the whole of it, for the agent what it can do.
 fn fault(spec: &Login, error: &(dyn std::error::Error + 'static)) -> KeeperError {
-    tracing::warn!(error = %error, "{}'s tokens are not exchanged", spec.client);
+    tracing::warn!(error, "{}'s tokens are not exchanged", spec.client);
     KeeperError(format!(
         "{}'s tokens cannot be exchanged: the host's login file or the endpoint's answer is not as expected",
         spec.client

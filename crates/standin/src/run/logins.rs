@@ -10,6 +10,7 @@ use standin_vault::login::form;
 use standin_vault::login::store::{self, Store};
 use standin_vault::login::{Minter, Tokens};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// Lends no login.
 const NONE: &str = "none";
@@ -56,13 +57,17 @@ pub(super) fn wanted(inputs: &Inputs) -> Result<Vec<&'static Service>, Failure> 
 /// The real files must not be seen, and what is shown instead of them must not be written over them: neither lies in what
 /// the sandbox is shown of the host.
 pub(super) fn keep_out_of_sight(inputs: &Inputs) -> Result<(), Failure> {
-    let asked_for = inputs.read_only.iter().chain(&inputs.writable).chain([&inputs.workspace]);
-    let shown: Vec<&Path> = asked_for.map(PathBuf::as_path).chain(SYSTEM.iter().map(Path::new)).collect();
+    let asked_for = inputs.read_only.iter().chain(&inputs.writable).chain([&inputs.workspace]).map(PathBuf::as_path);
+    // A home within the system is hidden all the same.
+    let in_home = |path: &Path| path.starts_with(&inputs.real_home);
+    let shown: Vec<&Path> = asked_for.chain(SYSTEM.iter().map(Path::new)).collect();
     for login in Catalogue::builtin().services().iter().filter_map(|service| service.login.as_ref()) {
         let directory = inputs.home.join(&login.directory);
         for path in [file_of(inputs, login), directory.join(&login.file)] {
             let Ok(real) = path.canonicalize() else { continue }; // what is not there is not seen
-            if let Some(holder) = shown.iter().find(|shown| real.starts_with(shown) || path.starts_with(shown)) {
+            let holds = |shown: &&&Path| real.starts_with(shown) || path.starts_with(shown);
+            let seen = |shown: &&&Path| holds(shown) && !(in_home(&real) && inputs.real_home.starts_with(shown));
+            if let Some(holder) = shown.iter().find(seen) {
                 let (holder, path, client) = (holder.display(), path.display(), &login.client);
                 let agent = Catalogue::builtin().service(&login.id).and_then(|service| service.agents.first());
                 let agent = agent.map_or(login.id.as_str(), String::as_str);
@@ -86,7 +91,10 @@ pub(super) fn find(inputs: &Inputs, spec: &'static Login, minter: &Minter) -> Re
     let own = Store { file: logins.join(format!("{}.json", spec.id)), lock, clients_lock: None };
     let mut found = Found { spec, clients, own, made_inside: false, held: Tokens::default(), files: Vec::new() };
     let client = &spec.client;
-    for (made_inside, store) in [(true, found.own.clone()), (false, found.clients.clone())] {
+    // What was changed last: a login that was made on the host after one inside, or ours where the client's cannot be written.
+    let mut places = [(false, found.clients.clone()), (true, found.own.clone())];
+    places.sort_by_key(|(_, store)| std::cmp::Reverse(modified(&store.file)));
+    for (made_inside, store) in places {
         let path = store.file.display();
         let cannot = |error: &(dyn std::error::Error + 'static)| {
             Failure::because(format!("{client}'s login in {path} cannot be lent"), error)
@@ -120,6 +128,10 @@ fn note(spec: &Login, held: &Tokens, made_inside: bool, file: &Path) -> String {
     let which =
         if made_inside { format!(", made inside earlier ({} to forget)", file.display()) } else { String::new() };
     format!("{client}'s login{which} is a stand-in inside; the real one goes to {hosts} only")
+}
+
+fn modified(file: &Path) -> Option<SystemTime> {
+    std::fs::metadata(file).and_then(|found| found.modified()).ok()
 }
 
 /// What the agent sees of a file beside its login. Without it, or if it cannot be read, the agent asks more questions.

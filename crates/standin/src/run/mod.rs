@@ -7,11 +7,11 @@ mod environment;
 mod files;
 mod identity;
 mod inputs;
+mod keeper;
 mod limits;
+mod logins;
 mod publish;
 mod secret_files;
-mod keeper;
-mod logins;
 mod serve;
 mod sources;
 mod terminal;
@@ -111,7 +111,7 @@ fn launch_and_serve(
         _ => cannot_launch(&error),
     })?;
     let bridge = |master| {
-        let screen = terminal::Screen::new(inputs.config.terminal.clone(), &session.scrubber);
+        let screen = terminal::Screen::new(inputs.config.terminal.clone(), &session.lent().scrubber);
         terminal::Bridge::open(master, plan.terminal.is_some_and(|terminal| terminal.controls), screen)
     };
     serve::until_end(serving, &session, sandbox, sockets, published, bridge)
