@@ -54,20 +54,20 @@ pub struct TrustFiles {
 }
 
 /// The files and variables for this CA on this host.
-pub fn files(ca: &SessionCa, host: &HostTrust, now: SystemTime) -> TrustFiles {
+pub fn files(ca: &SessionCa, host: HostTrust, now: SystemTime) -> TrustFiles {
     let own = ca.certificate_pem().as_bytes();
-    let mut bundle = host.bundle.clone();
+    let HostTrust { mut bundle, java } = host;
     if !bundle.is_empty() && !bundle.ends_with(b"\n") {
         bundle.push(b'\n');
     }
     bundle.extend_from_slice(own);
     let mut overlay =
         vec![(PathBuf::from(BUNDLE), bundle), (PathBuf::from(format!("{}.0", subject_hash())), own.to_vec())];
-    if let Some(java) = &host.java {
+    if let Some(java) = java {
         let now_ms = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() * 1000);
         overlay.push((
             PathBuf::from("java/cacerts"),
-            jks::with_trusted(java, "standin-session-ca", ca.certificate_der(), now_ms),
+            jks::with_trusted(&java, "standin-session-ca", ca.certificate_der(), now_ms),
         ));
     }
     TrustFiles { overlay, own_certificate: own.to_vec(), variables: variables() }
@@ -104,7 +104,7 @@ mod tests {
     fn made(java: Option<Vec<u8>>) -> (tempfile::TempDir, TrustFiles) {
         let ca = SessionCa::generate(SystemTime::now()).unwrap();
         let host = HostTrust { bundle: b"# roots".to_vec(), java };
-        let files = files(&ca, &host, SystemTime::now());
+        let files = files(&ca, host, SystemTime::now());
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("ca.pem"), &files.own_certificate).unwrap();
         (directory, files)

@@ -244,13 +244,12 @@ impl Service {
 impl RawRule {
     fn compile(self, label: String) -> Result<RequestRule, PatternError> {
         let hosts = self.hosts.iter().map(|host| HostPattern::parse(&host.replace("[.]", ".")));
-        let paths = self.paths.iter().map(|path| PathPattern::parse(path));
         Ok(RequestRule {
             label,
             hosts: hosts.collect::<Result<_, _>>()?,
             ports: if self.ports.is_empty() { Ports::default() } else { Ports::new(self.ports) },
             methods: if self.methods.is_empty() { Methods::Any } else { Methods::only(self.methods) },
-            paths: paths.collect::<Result<_, _>>()?,
+            paths: self.paths.iter().map(|path| PathPattern::compiled_in(path)).collect(),
             addresses: AddressBlocks::default(),
         })
     }
@@ -270,6 +269,17 @@ mod tests {
             assert!(!service.grants.is_empty() || !service.allow.is_empty(), "{id} allows nothing");
             for variable in service.env {
                 assert!(variables.insert(variable.clone()), "{variable} means two services");
+            }
+        }
+    }
+
+    /// Loading does not look at them, for it is part of every start.
+    #[test]
+    fn every_path_is_a_pattern() {
+        for service in Catalogue::builtin().services() {
+            let granted = service.grants.iter().map(|grant| &grant.rule);
+            for path in granted.chain(&service.allow).chain(&service.deny).flat_map(|rule| &rule.paths) {
+                assert_eq!(PathPattern::parse(path.as_str()).as_ref(), Ok(path), "{}", service.id);
             }
         }
     }

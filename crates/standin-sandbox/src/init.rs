@@ -1,19 +1,22 @@
 //! The way in: from a fresh process to the command, as one straight line.
 //!
-//! The launcher executes this program again with an empty environment, its end of a socket at descriptor 3 and
-//! the plan at descriptor 4. That process never held a secret: what it could leak, it does not have
-//! (THREATS 99, 105).
+//! The launcher executes this program again with an empty environment and its end of a socket at descriptor 3, on which
+//! come the [`Ground`] and, when the launcher has made it, the plan. That process never held a secret: what it could
+//! leak, it does not have (THREATS 99, 105).
 
 use crate::broker;
-use crate::launch::{CONTROL_FD, MOST_HANDED, PLAN_FD, REPORTS_FD};
-use crate::plan::Plan;
+use crate::control::{self, receive, receive_one, send};
+use crate::ground::Ground;
+use crate::launch::{CONTROL_FD, REPORTS_FD};
+use crate::parcel;
+use crate::plan::{Plan, Terminal};
 use crate::step::{At, Step, StepError};
 use crate::sys::{self, Fork};
 use crate::{confine, door, gate, limits, mounts, network, supervise, terminal};
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use rustix::net::SendFlags;
 use std::ffi::CString;
 use std::fs;
-use std::io::{self, IoSlice, Read};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The argument that makes the binary run [`init_main`] instead of its command line.
@@ -23,6 +26,8 @@ pub const INIT_ARGUMENT: &str = "__sandbox-init";
 pub(crate) const NETWORK: u8 = 1;
 pub(crate) const TERMINAL: u8 = 2;
 pub(crate) const FAILED: u8 = 3;
+/// What it hears: the plan comes with this.
+pub(crate) const PLAN: u8 = 4;
 
 /// What our two processes exit with when the sandbox could not be made (as `env` and shells use it).
 pub(crate) const NOT_STARTED: i32 = 125;
@@ -48,31 +53,37 @@ fn outside(control: &OwnedFd) -> Result<i32, StepError> {
     // Out of the caller's session: what its terminal sends to the foreground (^C, ^Z) reaches the launcher, which
     // passes it on, and would reach the command twice if we heard it, too.
     rustix::process::setsid().at(Step::Namespaces)?;
-    let plan = read_plan().at(Step::Plan)?;
+    let ground: Ground =
+        serde_json::from_slice(&receive(control).at(Step::Plan)?.0).map_err(io::Error::from).at(Step::Plan)?;
     // Root's groups would follow it inside. An ordinary user's cannot be left, and in a user namespace that denies
     // setgroups (a sandbox in a sandbox) neither can root's.
     let may_leave_groups = fs::read_to_string("/proc/self/setgroups").at(Step::Identity)?.trim() == "allow";
-    if plan.uid.1 == 0 && may_leave_groups {
+    if ground.uid.1 == 0 && may_leave_groups {
         sys::clear_groups().at(Step::Identity)?;
     }
     sys::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS).at(Step::Namespaces)?;
-    map_identity(plan.uid, plan.gid).at(Step::Identity)?;
+    map_identity(ground.uid, ground.gid).at(Step::Identity)?;
     // The broker sees the sandbox's files, for which it must be here already, and is in none of its other namespaces.
-    let (broker, listener) = start_broker(&plan)?;
+    let (broker, listener) = start_broker()?;
     sys::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS).at(Step::Namespaces)?;
     // The network comes before the files: it needs the host's /proc, and the launcher can begin to serve.
-    let sockets = network::set_up(&plan.ports.reach)?;
+    let sockets = network::set_up(&ground.ports.reach)?;
     gate::network().at(Step::Gate)?;
-    let door = if plan.ports.publish { Some(door::open()?) } else { None };
+    let door = if ground.ports.publish { Some(door::open()?) } else { None };
     let handed: Vec<_> = [&sockets.tcp, &sockets.dns].into_iter().chain(&door).chain(&sockets.local).collect();
     let handed: Vec<_> = handed.into_iter().map(AsFd::as_fd).collect();
     send(control.as_fd(), &[NETWORK], &handed).at(Step::SandboxNetwork)?;
     drop((sockets, door));
+    // It is made meanwhile, and most often it is there.
+    let plan = receive_one(control).and_then(Plan::unpack).at(Step::Plan)?;
+    let files = serde_json::to_vec(&plan.files).map_err(io::Error::from).at(Step::Broker)?;
+    let files = parcel::pack(&[files]).at(Step::Broker)?;
+    send(&listener, &[0], &[files.as_fd()]).at(Step::Broker)?;
     // From here on every child is in the pid namespace, and the next one is its first process.
     sys::unshare(libc::CLONE_NEWPID).at(Step::Namespaces)?;
     let group = plan.limits.group.as_ref().map(fs::File::open).transpose().at(Step::Limits)?;
     match sys::fork_into(group.as_ref().map(AsFd::as_fd)).at(Step::Limits)? {
-        Fork::Child => inside(control.as_fd(), listener, &plan, &signals),
+        Fork::Child => inside(control.as_fd(), listener, &ground, &plan, &signals),
         Fork::Parent(first) => {
             drop(listener);
             // Our copy of the socket would keep the launcher waiting for the end of a start that has long ended.
@@ -83,8 +94,8 @@ fn outside(control: &OwnedFd) -> Result<i32, StepError> {
 }
 
 /// Starts the broker: its process, and where its listener is to be sent.
-fn start_broker(plan: &Plan) -> Result<(i32, OwnedFd), StepError> {
-    let (listener, sender) = socket_pair().at(Step::Broker)?;
+fn start_broker() -> Result<(i32, OwnedFd), StepError> {
+    let (listener, sender) = control::pair().at(Step::Broker)?;
     let reports = sys::adopt(REPORTS_FD);
     // Before the fork: when the child gets to run, the root may be the sandbox's already.
     let proc = broker::take_proc().at(Step::Broker)?;
@@ -101,7 +112,7 @@ fn start_broker(plan: &Plan) -> Result<(i32, OwnedFd), StepError> {
                 confine::keep_for_broker()?;
                 // Its copy would keep the launcher waiting for the end of the start.
                 sys::dup2(2, CONTROL_FD).at(Step::Broker)?;
-                broker::run(broker::Preparation { proc, listener, reports }, plan.files.clone()).at(Step::Broker)
+                broker::run(broker::Preparation { proc, listener, reports }).at(Step::Broker)
             };
             // It cannot tell any more what it lacks, and the sandbox does not begin without it.
             std::process::exit(run().map_or(NOT_STARTED, |()| 0))
@@ -111,7 +122,7 @@ fn start_broker(plan: &Plan) -> Result<(i32, OwnedFd), StepError> {
 }
 
 /// The first process inside: makes the files and the terminal, starts the command, adopts orphans.
-fn inside(control: BorrowedFd<'_>, listener: OwnedFd, plan: &Plan, signals: &libc::sigset_t) -> ! {
+fn inside(control: BorrowedFd<'_>, listener: OwnedFd, ground: &Ground, plan: &Plan, signals: &libc::sigset_t) -> ! {
     let run = || {
         sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).at(Step::Namespaces)?;
         // Who died before that line sent no signal. The launcher's end of the socket closes when it dies, before the
@@ -123,7 +134,7 @@ fn inside(control: BorrowedFd<'_>, listener: OwnedFd, plan: &Plan, signals: &lib
         prefer_as_victim().at(Step::Limits)?;
         rustix::system::sethostname(b"standin").at(Step::Namespaces)?;
         mounts::enter(plan)?;
-        let terminal = open_terminal(control, plan)?;
+        let terminal = open_terminal(control, ground.terminal)?;
         confine::drop_privileges()?;
         // After the identity was mapped (it would have made our own /proc entries root's), before anything runs
         // beside us: nobody inside can read or trace this process.
@@ -149,14 +160,14 @@ fn command(
     control: BorrowedFd<'_>,
     listener: &OwnedFd,
     plan: &Plan,
-    tty: Option<OwnedFd>,
+    tty: Option<(OwnedFd, Terminal)>,
     signals: &libc::sigset_t,
 ) -> ! {
     let run = || -> Result<(), StepError> {
         // A session of its own, so that it neither gets the caller's signals nor its terminal.
         rustix::process::setsid().at(Step::Exec)?;
-        if let Some((tty, plan)) = tty.zip(plan.terminal) {
-            terminal::attach(tty.as_fd(), plan.controls).at(Step::Terminal)?;
+        if let Some((tty, terminal)) = tty {
+            terminal::attach(tty.as_fd(), terminal.controls).at(Step::Terminal)?;
         }
         std::env::set_current_dir(&plan.directory).at_thing(Step::Exec, plan.directory.display())?;
         // One byte, not none: the kernel hands cores to the host's crash collector, which runs as root outside, whatever
@@ -189,11 +200,6 @@ fn command(
     std::process::exit(NOT_STARTED)
 }
 
-fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-    Ok(socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
-}
-
 /// Fails if the launcher is gone.
 fn still_wanted(control: BorrowedFd<'_>) -> io::Result<()> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -217,31 +223,11 @@ fn prefer_as_victim() -> io::Result<()> {
     if now < limits::SCORE { fs::write(FILE, limits::SCORE.to_string()) } else { Ok(()) }
 }
 
-fn open_terminal(control: BorrowedFd<'_>, plan: &Plan) -> Result<Option<OwnedFd>, StepError> {
-    let Some(terminal) = plan.terminal else { return Ok(None) };
+fn open_terminal(control: BorrowedFd<'_>, wanted: Option<Terminal>) -> Result<Option<(OwnedFd, Terminal)>, StepError> {
+    let Some(terminal) = wanted else { return Ok(None) };
     let (ours, theirs) = terminal::open_inside(terminal).at(Step::Terminal)?;
     send(control, &[TERMINAL], &[ours.as_fd()]).at(Step::Terminal)?;
-    Ok(Some(theirs))
-}
-
-/// The plan: a length, JSON, then the blobs, each after its length.
-fn read_plan() -> io::Result<Plan> {
-    let mut bytes = Vec::new();
-    fs::File::from(sys::adopt(PLAN_FD)).read_to_end(&mut bytes)?;
-    let mut rest = bytes.as_slice();
-    let mut plan: Plan = serde_json::from_slice(take_part(&mut rest)?)?;
-    while !rest.is_empty() {
-        plan.blobs.push(take_part(&mut rest)?.to_vec());
-    }
-    Ok(plan)
-}
-
-fn take_part<'a>(rest: &mut &'a [u8]) -> io::Result<&'a [u8]> {
-    let (length, tail) = rest.split_first_chunk::<8>().ok_or(io::ErrorKind::UnexpectedEof)?;
-    let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| io::ErrorKind::InvalidData)?;
-    let (part, tail) = tail.split_at_checked(length).ok_or(io::ErrorKind::UnexpectedEof)?;
-    *rest = tail;
-    Ok(part)
+    Ok(Some((theirs, terminal)))
 }
 
 /// One user, one group. Groups must be denied first, or an ordinary user may not map one.
@@ -249,16 +235,6 @@ pub(crate) fn map_identity(uid: (u32, u32), gid: (u32, u32)) -> io::Result<()> {
     fs::write("/proc/self/setgroups", "deny")?;
     fs::write("/proc/self/uid_map", format!("{} {} 1", uid.0, uid.1))?;
     fs::write("/proc/self/gid_map", format!("{} {} 1", gid.0, gid.1))
-}
-
-fn send(control: BorrowedFd<'_>, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_HANDED))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    rustix::net::sendmsg(control, &[IoSlice::new(message)], &mut ancillary, SendFlags::NOSIGNAL)?;
-    Ok(())
 }
 
 /// Tells the launcher what failed: the step, the system's number, the thing.

@@ -1,9 +1,11 @@
-//! The launcher's side: starts the first process, takes the sockets, waits.
+//! The launcher's side: starts the first process, hands the plan over when it is made, takes the sockets, waits.
 
+use crate::control;
 use crate::dns_socket::DnsSocket;
 use crate::door::Door;
 use crate::gate;
-use crate::init::{FAILED, INIT_ARGUMENT, NETWORK, TERMINAL};
+use crate::ground::Ground;
+use crate::init::{FAILED, INIT_ARGUMENT, NETWORK, PLAN, TERMINAL};
 use crate::network;
 use crate::plan::Plan;
 use crate::probe;
@@ -11,36 +13,28 @@ use crate::reports::Reports;
 use crate::step::Step;
 use crate::sys;
 use crate::terminal;
-use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, seek};
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType, recvmsg, socketpair,
-};
-use std::fs::File;
-use std::io::{self, IoSliceMut, Write};
+use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 
 /// Where the first process finds its end of the socket.
 pub(crate) const CONTROL_FD: RawFd = 3;
-/// Where it finds the plan.
-pub(crate) const PLAN_FD: RawFd = 4;
-
 /// Where it finds the socket on which it reports what the broker of files refuses.
-pub(crate) const REPORTS_FD: RawFd = 5;
+pub(crate) const REPORTS_FD: RawFd = 4;
 
-/// Descriptors that come in one message at most: those of the gateway, the door, and two for each local port.
-pub(crate) const MOST_HANDED: usize = 2 + 1 + 2 * MAX_LOCAL_PORTS;
-/// Most ports that may be reached on the host's loopback. A development machine runs a handful of servers; the kernel takes 253
-/// descriptors in a message.
-pub const MAX_LOCAL_PORTS: usize = 32;
+/// A sandbox that is being made and waits for its plan. Dropped, it ends: its first process finds the socket closed.
+pub struct Begun {
+    starting: Starting,
+    reports: OwnedFd,
+    has_door: bool,
+}
 
 /// A sandbox whose network exists; its command has not started yet, or has just.
 pub struct Prepared {
-    child: Child,
-    control: OwnedFd,
+    starting: Starting,
     reports: OwnedFd,
     sockets: Sockets,
 }
@@ -95,19 +89,17 @@ pub enum LaunchError {
     Lost(#[source] io::Error),
 }
 
-/// Makes a sandbox and returns as soon as its network can be served. Call it from the main thread: the sandbox dies
-/// with the thread that made it.
-pub fn launch(plan: &Plan, program: &Path) -> Result<Prepared, LaunchError> {
-    let pair = || {
-        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-            .map_err(|error| LaunchError::Spawn(error.into()))
-    };
+/// Begins to make a sandbox: its first process makes the namespaces and the network, while the caller puts the plan
+/// together. Call it from the main thread: the sandbox dies with the thread that made it.
+pub fn begin(ground: &Ground, program: &Path) -> Result<Begun, LaunchError> {
+    let pair = || control::pair().map_err(LaunchError::Spawn);
     let ((ours, theirs), (reports, reporter)) = (pair()?, pair()?);
-    let plan_file = write_plan(plan).map_err(LaunchError::Spawn)?;
-    let handed = [theirs.as_raw_fd(), plan_file.as_raw_fd(), reporter.as_raw_fd()];
+    let words = serde_json::to_vec(ground).map_err(|error| LaunchError::Spawn(error.into()))?;
+    control::send(&ours, &words, &[]).map_err(LaunchError::Spawn)?;
+    let handed = [theirs.as_raw_fd(), reporter.as_raw_fd()];
     let mut command = Command::new(program);
     command.arg(INIT_ARGUMENT).env_clear();
-    if !plan.terminal.is_some_and(|terminal| terminal.controls)
+    if !ground.terminal.is_some_and(|terminal| terminal.controls)
         && let Some(keyboard) = terminal::for_reading().map_err(LaunchError::Keyboard)?
     {
         command.stdin(keyboard);
@@ -115,14 +107,13 @@ pub fn launch(plan: &Plan, program: &Path) -> Result<Prepared, LaunchError> {
     let hand_over = move || {
         // Each may sit where the other is to go, so they move out of the way first: to numbers that are free, for a
         // caller may have left us any.
-        let mut high = [0; 3];
+        let mut high = [0; 2];
         for (high, handed) in high.iter_mut().zip(handed) {
             *high = sys::duplicate_from(handed, REPORTS_FD + 1)?;
         }
         sys::close_on_exec_from(3)?;
         sys::dup2(high[0], CONTROL_FD)?;
-        sys::dup2(high[1], PLAN_FD)?;
-        sys::dup2(high[2], REPORTS_FD)
+        sys::dup2(high[1], REPORTS_FD)
     };
     // SAFETY: the closure makes async-signal-safe system calls only and allocates nothing.
     unsafe { command.pre_exec(hand_over) };
@@ -131,21 +122,30 @@ pub fn launch(plan: &Plan, program: &Path) -> Result<Prepared, LaunchError> {
         Some(libc::ENOSYS) => failure(Step::Descriptors.code(), libc::ENOSYS, &[]),
         _ => LaunchError::Spawn(error),
     })?;
-    drop((theirs, plan_file, reporter));
-    let mut starting = Starting { child, control: ours };
-    match starting.next_message()? {
-        Some((NETWORK, descriptors)) => {
-            let sockets = Sockets::take(descriptors, plan.ports.publish).map_err(LaunchError::Lost)?;
-            if let Err(error) = gate::arrived(&sockets.tcp) {
-                // The process outside is the parent of all there is, and nothing was run yet.
-                starting.child.kill().map_err(LaunchError::Lost)?;
-                starting.reap();
-                return Err(failure(Step::Gate.code(), 0, error.to_string().as_bytes()));
+    Ok(Begun { starting: Starting { child, control: ours }, reports, has_door: ground.ports.publish })
+}
+
+impl Begun {
+    /// Hands the plan over, and returns as soon as the network can be served.
+    pub fn launch(self, plan: &Plan) -> Result<Prepared, LaunchError> {
+        let Self { mut starting, reports, has_door } = self;
+        let parcel = plan.pack().map_err(LaunchError::Lost)?;
+        // A process that has failed takes no plan, and has said why.
+        let sent = control::send(&starting.control, &[PLAN], &[parcel.as_fd()]);
+        match starting.next_message()? {
+            Some((NETWORK, descriptors)) => {
+                sent.map_err(LaunchError::Lost)?;
+                let sockets = Sockets::take(descriptors, has_door).map_err(LaunchError::Lost)?;
+                if let Err(error) = gate::arrived(&sockets.tcp) {
+                    // The process outside is the parent of all there is, and nothing was run yet.
+                    starting.child.kill().map_err(LaunchError::Lost)?;
+                    starting.reap();
+                    return Err(failure(Step::Gate.code(), 0, error.to_string().as_bytes()));
+                }
+                Ok(Prepared { starting, reports, sockets })
             }
-            let Starting { child, control } = starting;
-            Ok(Prepared { child, control, reports, sockets })
+            _ => Err(starting.died()),
         }
-        _ => Err(starting.died()),
     }
 }
 
@@ -169,8 +169,7 @@ impl Prepared {
 
     /// Waits until the command runs.
     pub fn started(self, expects_terminal: bool) -> Result<(Sandbox, Sockets), LaunchError> {
-        let Self { child, control, reports, sockets } = self;
-        let mut starting = Starting { child, control };
+        let Self { mut starting, reports, sockets } = self;
         let mut terminal = None;
         loop {
             match starting.next_message()? {
@@ -180,7 +179,8 @@ impl Prepared {
                 _ => return Err(starting.died()),
             }
         }
-        Ok((Sandbox { child: starting.child, terminal, reports: Some(Reports::new(reports)) }, sockets))
+        let Starting { child, control: _ } = starting;
+        Ok((Sandbox { child, terminal, reports: Some(Reports::new(reports)) }, sockets))
     }
 }
 
@@ -202,33 +202,18 @@ impl Sandbox {
     }
 }
 
+/// The first process, until it has executed the command.
 struct Starting {
     child: Child,
+    /// Closed, it tells that process that it is not wanted any more.
     control: OwnedFd,
 }
 
 impl Starting {
     /// The next word from the first process; nothing when it has closed the socket.
     fn next_message(&mut self) -> Result<Option<(u8, Vec<OwnedFd>)>, LaunchError> {
-        let mut buffer = [0; 4096];
-        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_HANDED))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let mut parts = [IoSliceMut::new(&mut buffer)];
-        let received = loop {
-            match recvmsg(&self.control, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
-                Err(rustix::io::Errno::INTR) => {}
-                other => break other.map_err(|error| LaunchError::Lost(error.into()))?,
-            }
-        };
-        let descriptors = ancillary
-            .drain()
-            .filter_map(|message| match message {
-                RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
-                _ => None,
-            })
-            .flatten()
-            .collect();
-        match &buffer[..received.bytes] {
+        let (message, descriptors) = control::receive(&self.control).map_err(LaunchError::Lost)?;
+        match message.as_slice() {
             [] => Ok(None),
             [FAILED, step, a, b, c, d, detail @ ..] => {
                 self.reap();
@@ -265,16 +250,4 @@ fn failure(step: u8, number: i32, detail: &[u8]) -> LaunchError {
         mend: step.and_then(|step| probe::mend(step, number, &probe::ThisHost)),
         source,
     }
-}
-
-/// The plan in memory: never on disk, and closed when the first process has read it.
-fn write_plan(plan: &Plan) -> io::Result<File> {
-    let mut file = File::from(memfd_create("standin-plan", MemfdFlags::CLOEXEC)?);
-    let json = serde_json::to_vec(plan)?;
-    for part in std::iter::once(&json).chain(&plan.blobs) {
-        file.write_all(&(part.len() as u64).to_le_bytes())?;
-        file.write_all(part)?;
-    }
-    seek(&file, SeekFrom::Start(0))?;
-    Ok(file)
 }

@@ -9,9 +9,11 @@
 
 mod broker;
 mod confine;
+mod control;
 mod dns_socket;
 mod door;
 mod gate;
+mod ground;
 mod group;
 pub mod host;
 mod init;
@@ -23,6 +25,7 @@ mod mounts;
 mod netlink;
 mod network;
 mod nft;
+mod parcel;
 pub mod plan;
 pub mod private_network;
 mod probe;
@@ -32,11 +35,13 @@ mod supervise;
 mod sys;
 pub mod terminal;
 
+pub use control::MAX_LOCAL_PORTS;
 pub use dns_socket::DnsSocket;
 pub use door::Door;
+pub use ground::Ground;
 pub use group::{Group, Toll};
 pub use init::{INIT_ARGUMENT, init_main};
-pub use launch::{LaunchError, MAX_LOCAL_PORTS, Prepared, Sandbox, Sockets, launch};
+pub use launch::{Begun, LaunchError, Prepared, Sandbox, Sockets, begin};
 pub use limits::{Held, Limits, Machine};
 pub use masks::NOTE as HIDDEN_NOTE;
 pub use plan::{Files, Identity, InlineFile, Layer, LocalPorts, MaskedFile, Overlay, Plan, Spec, Terminal, Watch};

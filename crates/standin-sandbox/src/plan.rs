@@ -1,8 +1,12 @@
 //! From what is wanted to what is done: pure, so that it can be read, compared and snapshot-tested.
 
+use crate::ground::inside;
 use crate::limits::Held;
+use crate::parcel;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 /// What the caller wants.
@@ -40,10 +44,6 @@ pub struct Spec {
     pub harmless: Vec<Identity>,
     /// Links by whose names a masked file is known, and the file.
     pub pinned: Vec<PathBuf>,
-    /// Whether the command gets a terminal of its own.
-    pub terminal: Option<Terminal>,
-    /// What leads in and out on loopback.
-    pub ports: LocalPorts,
     /// How much it may use.
     pub limits: Held,
 }
@@ -114,16 +114,8 @@ pub struct Plan {
     pub environment: Vec<Vec<u8>>,
     /// Where the command starts.
     pub directory: PathBuf,
-    /// (inside, outside).
-    pub uid: (u32, u32),
-    /// (inside, outside).
-    pub gid: (u32, u32),
     /// In this order.
     pub view: Vec<Show>,
-    /// Whether there is a terminal.
-    pub terminal: Option<Terminal>,
-    /// What leads in and out on loopback.
-    pub ports: LocalPorts,
     /// How much it may use.
     pub limits: Held,
     /// Which files the command may not touch by itself.
@@ -132,9 +124,24 @@ pub struct Plan {
     pub masks: Vec<Mask>,
     /// Directories of the view that are shown empty.
     pub emptied: Vec<PathBuf>,
-    /// Lengths of the blobs that [`Show::File`] and [`Show::Overlay`] refer to by number.
+    /// What masks, [`Show::File`] and [`Show::Overlay`] refer to by number.
     #[serde(skip)]
     pub blobs: Vec<Vec<u8>>,
+}
+
+impl Plan {
+    /// In memory, for the first process: it is closed when that has read it.
+    pub(crate) fn pack(&self) -> io::Result<OwnedFd> {
+        let json = serde_json::to_vec(self)?;
+        parcel::pack(std::iter::once(&json).chain(&self.blobs))
+    }
+
+    /// As it was packed.
+    pub(crate) fn unpack(parcel: OwnedFd) -> io::Result<Self> {
+        let mut parts = parcel::unpack(parcel)?.into_iter();
+        let json = parts.next().ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok(Self { blobs: parts.collect(), ..serde_json::from_slice(&json)? })
+    }
 }
 
 /// A terminal of the sandbox's own, in place of the caller's.
@@ -244,9 +251,6 @@ pub enum Show {
     },
 }
 
-/// Who the command is inside when the caller is root: agents refuse to run as root.
-const INSIDE_ID: u32 = 1000;
-
 /// Top-level directories of the system, shown read-only.
 pub const SYSTEM: &[&str] = &["/usr", "/opt", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix", "/gnu"];
 
@@ -300,9 +304,7 @@ pub const ETC: &[&str] = &[
 pub const HIDDEN: &[&str] = &["/etc/ssl/private", "/etc/pki/tls/private", "/etc/pki/rsyslog", "/etc/pki/entitlement"];
 
 /// Makes the plan.
-pub fn plan(spec: &Spec, host: &HostFacts) -> Plan {
-    let inside = |id: u32| if host.uid == 0 { INSIDE_ID } else { id };
-    let (uid, gid) = ((inside(host.uid), host.uid), (inside(host.gid), host.gid));
+pub fn plan(mut spec: Spec, host: &HostFacts) -> Plan {
     let mut blobs = Vec::new();
     let mut view = Vec::new();
     let mut keep = |contents: Vec<u8>| {
@@ -313,7 +315,7 @@ pub fn plan(spec: &Spec, host: &HostFacts) -> Plan {
     view.extend(host.system.iter().map(|path| Show::Host { path: path.clone(), writable: false }));
     view.extend(host.copies.iter().cloned().map(Show::Copy));
     view.extend(host.hidden.iter().cloned().map(Show::Private));
-    for (path, text) in identity_files(spec, host, uid.0, gid.0) {
+    for (path, text) in identity_files(&spec, host) {
         view.push(Show::File { path, blob: keep(text.into_bytes()) });
     }
     for private in ["/tmp", "/run", "/var/tmp"] {
@@ -321,9 +323,9 @@ pub fn plan(spec: &Spec, host: &HostFacts) -> Plan {
     }
     view.push(Show::Link { path: "/var/run".into(), target: "/run".into() });
     view.push(Show::Private(spec.home.clone()));
-    for overlay in &spec.overlays {
-        let files = overlay.files.iter().map(|(path, contents)| (path.clone(), keep(contents.clone()))).collect();
-        view.push(Show::Overlay { directory: overlay.directory.clone(), files });
+    for Overlay { directory, files } in std::mem::take(&mut spec.overlays) {
+        let files = files.into_iter().map(|(path, contents)| (path, keep(contents))).collect();
+        view.push(Show::Overlay { directory, files });
     }
     // Parents before children, so that none hides another.
     let mut shown: Vec<(PathBuf, bool)> = spec.read_only.iter().map(|path| (path.clone(), false)).collect();
@@ -339,18 +341,14 @@ pub fn plan(spec: &Spec, host: &HostFacts) -> Plan {
     for file in &spec.files {
         view.push(Show::File { path: file.path.clone(), blob: keep(file.contents.clone()) });
     }
-    let files = files(spec, &view);
+    let files = files(&spec, &view);
     let mask = |mask: &MaskedFile| Mask { path: mask.path.clone(), blob: keep(mask.contents.clone()), mode: mask.mode };
     let masks = spec.masks.iter().map(mask).collect();
     Plan {
         command: spec.command.iter().map(|text| bytes(text)).collect(),
         environment: spec.environment.iter().map(|(n, v)| [bytes(n), b"=".to_vec(), bytes(v)].concat()).collect(),
         directory: spec.directory.clone(),
-        uid,
-        gid,
         view,
-        terminal: spec.terminal,
-        ports: spec.ports.clone(),
         limits: spec.limits.clone(),
         files,
         masks,
@@ -384,7 +382,8 @@ fn files(spec: &Spec, view: &[Show]) -> Files {
     Files { guarded, native, watch: Watch { masked, roots, shown, harmless, pinned } }
 }
 
-fn identity_files(spec: &Spec, host: &HostFacts, uid: u32, gid: u32) -> Vec<(PathBuf, String)> {
+fn identity_files(spec: &Spec, host: &HostFacts) -> Vec<(PathBuf, String)> {
+    let (uid, gid) = (inside(host.uid, host.uid), inside(host.uid, host.gid));
     let user = if host.uid == 0 { "agent" } else { &host.user };
     let home = spec.home.display();
     let passwd = format!(
@@ -475,8 +474,6 @@ mod tests {
             unmasked: vec!["/home/u/app/tests".into()],
             harmless: vec![(1, 2, (3, 4))],
             pinned: vec![],
-            terminal: None,
-            ports: LocalPorts::default(),
             limits: Held { group: None, processes: None, tmp: 1 << 30 },
         }
     }
@@ -495,8 +492,7 @@ mod tests {
 
     #[test]
     fn a_plan_reads_as_what_the_sandbox_sees() {
-        let made = plan(&spec(), &host());
-        assert_eq!((made.uid, made.gid), ((1000, 0), (1000, 0)));
+        let made = plan(spec(), &host());
         insta::assert_debug_snapshot!(made.view);
         insta::assert_debug_snapshot!(made.files);
         let masked: Vec<_> = made.masks.iter().map(|mask| (&mask.path, &made.blobs[mask.blob], mask.mode)).collect();
@@ -509,7 +505,7 @@ mod tests {
         let workspace = spec().workspace;
         // Asked for twice, it is still layered.
         let writable = vec![workspace.clone()];
-        let made = plan(&Spec { workspace_layer: Some(layer.clone()), writable, ..spec() }, &host());
+        let made = plan(Spec { workspace_layer: Some(layer.clone()), writable, ..spec() }, &host());
         let there: Vec<_> = made
             .view
             .iter()

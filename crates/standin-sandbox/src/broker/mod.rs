@@ -20,6 +20,8 @@ pub(crate) use call::CHANGERS;
 pub(crate) use refusals::TOLD;
 
 use crate::confine;
+use crate::control::receive_one;
+use crate::parcel;
 use crate::plan::Files;
 use crate::sys::{self, notify};
 use act::{Answer, Desk};
@@ -30,7 +32,6 @@ use refusals::Refusals;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -44,7 +45,7 @@ const MAX_WAITING: usize = 64;
 pub(crate) struct Preparation {
     /// The host's /proc, taken while it can be seen.
     pub(crate) proc: OwnedFd,
-    /// On which the command's process sends its listener.
+    /// On which come what it is to guard, and then, from the command's process, its listener.
     pub(crate) listener: OwnedFd,
     /// To Standin's process.
     pub(crate) reports: OwnedFd,
@@ -57,9 +58,11 @@ pub(crate) fn take_proc() -> io::Result<OwnedFd> {
 }
 
 /// Serves until this process is ended, with the sandbox.
-pub(crate) fn run(preparation: Preparation, files: Files) -> io::Result<()> {
-    // Without a listener there is no command, and its process has said why.
-    let Some(listener) = receive_listener(&preparation.listener) else { return Ok(()) };
+pub(crate) fn run(preparation: Preparation) -> io::Result<()> {
+    // Without a plan or a listener there is no command, and its process has said why.
+    let Ok(files) = receive_one(&preparation.listener) else { return Ok(()) };
+    let files: Files = serde_json::from_slice(&parcel::unpack(files)?.concat())?;
+    let Ok(listener) = receive_one(&preparation.listener) else { return Ok(()) };
     let ours = Arc::new(Ours::default());
     // Before a thread begins: a mount or a capability is none of the one that answers.
     if !files.watch.roots.is_empty() {
@@ -78,17 +81,6 @@ pub(crate) fn run(preparation: Preparation, files: Files) -> io::Result<()> {
 
 fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name("files".to_owned()).spawn(body).map(drop)
-}
-
-fn receive_listener(socket: &OwnedFd) -> Option<OwnedFd> {
-    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut byte = [0];
-    recvmsg(socket, &mut [io::IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC).ok()?;
-    ancillary.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-        _ => None,
-    })
 }
 
 struct Broker {

@@ -4,7 +4,7 @@ use crate::exit::{self, Failure};
 use crate::scratch::Scratch;
 use standin_sandbox::host::{Found, Lack};
 use standin_sandbox::plan::{self, HostFacts, SYSTEM};
-use standin_sandbox::{Held, LaunchError, LocalPorts, Spec, launch};
+use standin_sandbox::{Ground, Held, LaunchError, LocalPorts, Spec, begin};
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -22,8 +22,10 @@ pub(super) fn whole() -> Found {
     let lack = |why: String, mend: Option<String>| Lack { why, mend };
     let scratch = Scratch::new("doctor").map_err(|failure| lack(failure.message().to_owned(), None))?;
     let program = std::env::current_exe().map_err(|error| lack(error.to_string(), None))?;
-    let plan = plan::plan(&spec(&program, scratch.path()), &HostFacts::read());
-    let started = launch(&plan, &program).and_then(|prepared| prepared.started(false));
+    let plan = plan::plan(spec(&program, scratch.path()), &HostFacts::read());
+    let started = begin(&Ground::new(LocalPorts::default(), None), &program)
+        .and_then(|begun| begun.launch(&plan))
+        .and_then(|prepared| prepared.started(false));
     // The sockets are kept: whoever asks the network something waits instead of being refused.
     let (mut sandbox, _sockets) = started.map_err(|error| {
         let mend = if let LaunchError::Step { mend, .. } = &error { mend.clone() } else { None };
@@ -55,8 +57,6 @@ fn spec(program: &Path, workspace: &Path) -> Spec {
         unmasked: Vec::new(),
         harmless: Vec::new(),
         pinned: Vec::new(),
-        terminal: None,
-        ports: LocalPorts::default(),
         limits: Held { group: None, processes: None, tmp: TMP },
     }
 }

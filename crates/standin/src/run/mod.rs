@@ -26,9 +26,9 @@ use standin_ca::SessionCa;
 use standin_model::SessionId;
 use standin_net::Upstreams;
 use standin_proxy::{Session, SessionParts, TokenKeeper};
-use standin_sandbox::{LaunchError, plan};
+use standin_sandbox::{Begun, LaunchError, Terminal, plan};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -38,6 +38,9 @@ pub(crate) use view::host_trust;
 /// Runs a command in the sandbox and gives its exit code.
 pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     let inputs = Inputs::gather(arguments)?;
+    // Its namespaces and its network are made while the rest is put together here.
+    let ground = view::ground(&inputs)?;
+    let begun = standin_sandbox::begin(&ground, &own_program()?).map_err(|error| cannot_launch(&error))?;
     let id = session_id()?;
     let mut lent = credentials::gather(&inputs)?;
     for line in &lent.notes {
@@ -51,8 +54,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     let limited = limits::Limited::begin(&inputs.config.limits)?;
     let layer = copy.as_ref().and_then(copy::Copy::layer);
     let spec = view::spec(&inputs, &lent, &ca, &id, layer, limited.held())?;
-    let plan = plan::plan(&spec, &plan::HostFacts::read());
-    let program = own_program()?;
+    let plan = plan::plan(spec, &plan::HostFacts::read());
     let published = publish::Published::listen(&inputs.publish)?;
     let start = SessionStart {
         id: id.clone(),
@@ -62,7 +64,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     };
     let log = AuditLog::start(inputs.state.clone(), start).map_err(|e| Failure::because("cannot keep records", &e))?;
     // From here on something is running; whatever happens, the log is finished.
-    let ended = launch_and_serve(&inputs, id, lent, upstreams, ca, &log, &plan, &program, published);
+    let ended = launch_and_serve(&inputs, id, lent, upstreams, ca, &log, (begun, &plan), ground.terminal, published);
     let toll = limited.end(ended.as_ref().ok().copied());
     let summary =
         log.finish(ended.as_ref().ok().copied()).map_err(|e| Failure::because("the records are incomplete", &e))?;
@@ -89,12 +91,12 @@ fn launch_and_serve(
     upstreams: Upstreams,
     ca: SessionCa,
     log: &AuditLog,
-    plan: &plan::Plan,
-    program: &Path,
+    (begun, plan): (Begun, &plan::Plan),
+    terminal: Option<Terminal>,
     published: publish::Published,
 ) -> Result<i32, Failure> {
     let serving = serve::Serving::prepare()?;
-    let prepared = standin_sandbox::launch(plan, program).map_err(|error| cannot_launch(&error))?;
+    let prepared = begun.launch(plan).map_err(|error| cannot_launch(&error))?;
     let parts = SessionParts {
         policy: lent.policy,
         vault: lent.vault,
@@ -106,13 +108,13 @@ fn launch_and_serve(
         caps: inputs.config.caps.clone(),
     };
     let session = Session::new(id, parts);
-    let (sandbox, sockets) = prepared.started(plan.terminal.is_some()).map_err(|error| match error {
+    let (sandbox, sockets) = prepared.started(terminal.is_some()).map_err(|error| match error {
         LaunchError::Step { .. } if !inputs.program.exists() => cannot_launch(&error).code(exit::NOT_FOUND),
         _ => cannot_launch(&error),
     })?;
     let bridge = |master| {
         let screen = terminal::Screen::new(inputs.config.terminal.clone(), &session.lent().scrubber);
-        terminal::Bridge::open(master, plan.terminal.is_some_and(|terminal| terminal.controls), screen)
+        terminal::Bridge::open(master, terminal.is_some_and(|terminal| terminal.controls), screen)
     };
     serve::until_end(serving, &session, sandbox, sockets, published, bridge)
 }

@@ -8,7 +8,7 @@ use standin_ca::SessionCa;
 use standin_ca::trust::{self, HostTrust, OWN_CERTIFICATE};
 use standin_model::SessionId;
 use standin_sandbox::plan::SYSTEM;
-use standin_sandbox::{Held, InlineFile, Layer, LocalPorts, Overlay, Spec};
+use standin_sandbox::{Ground, Held, InlineFile, Layer, LocalPorts, Overlay, Spec};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -27,6 +27,12 @@ const TOOLS: &[&str] = &[
     ".local/share/mise",
 ];
 
+/// What the sandbox can be begun with.
+pub(super) fn ground(inputs: &Inputs) -> Result<Ground, Failure> {
+    let ports = LocalPorts { reach: inputs.config.reach.clone(), publish: !inputs.publish.is_empty() };
+    Ok(Ground::new(ports, super::terminal::wanted()?))
+}
+
 /// Puts the sandbox's specification together.
 pub(super) fn spec(
     inputs: &Inputs,
@@ -36,7 +42,7 @@ pub(super) fn spec(
     workspace_layer: Option<Layer>,
     limits: Held,
 ) -> Result<Spec, Failure> {
-    let trust = trust::files(ca, &host_trust()?, SystemTime::now());
+    let trust = trust::files(ca, host_trust()?, SystemTime::now());
     let mut command = inputs.command.clone();
     command[0] = inputs.program.clone().into();
     let mut files = vec![InlineFile { path: OWN_CERTIFICATE.into(), contents: trust.own_certificate }];
@@ -60,9 +66,7 @@ pub(super) fn spec(
         unmasked: inputs.shown.clone(),
         harmless: lent.files.harmless.clone(),
         pinned: lent.files.pinned.clone(),
-        ports: LocalPorts { reach: inputs.config.reach.clone(), publish: !inputs.publish.is_empty() },
         limits,
-        terminal: super::terminal::wanted()?,
     })
 }
 
