@@ -131,7 +131,7 @@ impl Stage {
         let hidden = abstract_name(&scene);
         let estate = Estate::make(&place, &secret, &self.internet.recorder, &hidden)?;
         scene.victim = estate.victim()?;
-        self.internet.prepare(secret(62), (place.join("workspace/.env.local"), secret(72)));
+        self.internet.prepare(secret(62));
         let leaked = File::options().append(true).open(place.join("outside/leaked"))?;
         fcntl_setfd(&leaked, FdFlags::empty())?;
         scene.leaked = leaked.as_raw_fd();

@@ -1,7 +1,6 @@
 //! Files: stealing, persisting, escaping. What counts is a secret that is told, or a file of the host's that is changed.
 
-use crate::dial::{any_of, get};
-use crate::rig::OK;
+use crate::dial::any_of;
 use crate::scene::{Arm, Scene};
 use crate::sys;
 use crate::vector::Evidence::{Done, Got, Left};
@@ -40,13 +39,14 @@ pub(super) const VECTORS: &[Vector] = &[
         let text = read(&moved);
         fs::rename(&moved, &secret)?;
         text
-    })
-    .open("secret files in the workspace are shown as they are"),
-    held(72, Files, "a secret file that a build of the host's makes later", Got, |scene, _| {
-        get(OK, 80, "/build")?;
-        read(&scene.host("workspace/.env.local"))
-    })
-    .open("secret files in the workspace are shown as they are"),
+    }),
+    untried(
+        72,
+        Files,
+        "a secret file that a build of the host's makes later",
+        "whether it is read in that moment is chance; held by the tests `secret_files`",
+    )
+    .open("a secret file that comes while the session runs is visible until it is covered, a moment later"),
     held(
         73,
         Files,
@@ -176,7 +176,7 @@ pub(super) const VECTORS: &[Vector] = &[
     ),
     untried(93, Files, "files of ours that are left on the host", "no act of the command's; held by the tests `files`"),
     held(94, Files, "more processes than the host stands", Done, |_, _| processes())
-        .open("a session's memory, processes and disk are not bounded"),
+        .open("8,192 processes may run, and the workspace's disk is not bounded; see docs/limits.md"),
 ];
 
 fn read(path: &Path) -> Tried {

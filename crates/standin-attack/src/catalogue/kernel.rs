@@ -133,8 +133,7 @@ pub(super) const VECTORS: &[Vector] = &[
         courier(command, mark)
     }),
     held(113, Kernel, "typing into a terminal", Done, |_, _| type_into_terminal()),
-    outside(114, Kernel, "control sequences for the caller's terminal", Arrived("]52;c;"))
-        .open("what a command prints reaches the terminal as it is"),
+    outside(114, Kernel, "control sequences for the caller's terminal", Arrived("]52;c;")),
     held(115, Kernel, "sockets of terminals and editors", SEEN, |scene, mark| {
         let named = std::env::var("TMUX").unwrap_or_default();
         any_of([tell(Path::new(&named), mark), tell(&scene.host("run/tmux"), mark)])

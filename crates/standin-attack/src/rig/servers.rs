@@ -10,7 +10,6 @@ use standin_ca::SessionCa;
 use standin_model::Host;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,16 +36,13 @@ pub(crate) struct Shared {
     pub(crate) recorder: Recorder,
     /// A real token, for who logs in.
     token: Mutex<String>,
-    /// Where a build of the host's writes a secret, and what.
-    build: Mutex<(PathBuf, String)>,
 }
 
 impl Internet {
     /// Starts all of them.
     pub(crate) fn start(ca: SessionCa) -> io::Result<Self> {
         let recorder = Recorder::default();
-        let shared =
-            Arc::new(Shared { ca, recorder: recorder.clone(), token: Mutex::default(), build: Mutex::default() });
+        let shared = Arc::new(Shared { ca, recorder: recorder.clone(), token: Mutex::default() });
         let mut addresses = Vec::new();
         for port in TCP.iter().chain(PROXIES) {
             // Both families; the private network has every address.
@@ -64,10 +60,9 @@ impl Internet {
         Ok(Self { recorder, addresses, shared })
     }
 
-    /// Sets what a login gives, and what a build leaves where.
-    pub(crate) fn prepare(&self, token: String, build: (PathBuf, String)) {
+    /// Sets what a login gives.
+    pub(crate) fn prepare(&self, token: String) {
         *self.shared.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
-        *self.shared.build.lock().unwrap_or_else(PoisonError::into_inner) = build;
     }
 
     /// Waits until everything that was sent before is seen, and gives it. Whoever sent it must have ended, and `others` is
@@ -229,7 +224,6 @@ impl Shared {
                 .to_owned();
         }
         let text = match path {
-            "/build" => self.build(),
             path if path.contains("oauth") => {
                 let token = self.token.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 format!("{{\"access_token\":\"{token}\"}}")
@@ -242,15 +236,6 @@ impl Shared {
             "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nx-echo: {}\r\nconnection: {close}\r\n\r\n{text}",
             field(head, "authorization").unwrap_or("none")
         )
-    }
-
-    /// A build of the host's own, which leaves a file with a secret in the workspace.
-    fn build(&self) -> String {
-        let build = self.build.lock().unwrap_or_else(PoisonError::into_inner);
-        match std::fs::write(&build.0, &build.1) {
-            Ok(()) => "built\n".to_owned(),
-            Err(error) => format!("not built: {error}\n"),
-        }
     }
 }
 
