@@ -42,6 +42,7 @@ const RTA_LINK: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
 
 const NEW_LINK: u16 = 16;
+const GET_LINK: u16 = 18;
 const NEW_ADDRESS: u16 = 20;
 const NEW_ROUTE: u16 = 24;
 const NEW_NEIGHBOUR: u16 = 28;
@@ -161,6 +162,9 @@ fn connect(gateway: &Netlink, gateway_namespace: &OwnedFd) -> io::Result<()> {
     };
     gateway.request(&end(GATEWAY_V4, GATEWAY_V6, SANDBOX_MAC, SANDBOX_V4, SANDBOX_V6))?;
     sandbox.request(&end(SANDBOX_V4, SANDBOX_V6, GATEWAY_MAC, GATEWAY_V4, GATEWAY_V6))?;
+    // The end that was up first learns in the background that the cable is whole; until then what it sends is dropped, and
+    // TCP tries again after a second. Being asked for its state, it learns it at once (since Linux 6.8).
+    gateway.request(&[Message::new(GET_LINK, ACK, &interface(LINK, 0, 0))])?;
     sandbox.request(&[
         default_route(libc::AF_INET, UNICAST, 0, LINK).with(RTA_GATEWAY, &octets(GATEWAY_V4.into())),
         default_route(libc::AF_INET6, UNICAST, 0, LINK).with(RTA_GATEWAY, &octets(GATEWAY_V6.into())),
