@@ -99,7 +99,7 @@ mod tests {
     fn it_opens_in_a_network_that_is_captured_and_in_no_other() {
         let kept = || {
             // As the launcher keeps them.
-            std::mem::forget(network::set_up()?);
+            std::mem::forget(network::set_up(&[])?);
             Ok(())
         };
         assert_eq!(said(kept), Ok(()));
