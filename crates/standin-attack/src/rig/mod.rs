@@ -54,10 +54,7 @@ const ATTACKERS: &[&str] = &[
     "storage.googleapis.com",
     "o1.ingest.sentry.io",
     "attacker.workers.dev",
-    "cdn.jsdelivr.net",
-    "gist.github.com",
-    "uploads.github.com",
-    "hooks.slack.com",
+    "attacker.vercel.app",
 ];
 
 /// The hosts file of the private network, with these further names of allowed hosts.

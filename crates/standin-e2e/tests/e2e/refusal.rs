@@ -66,13 +66,13 @@ fn missing_system_calls_are_named_with_their_mend() {
             "Operation not supported (os error 95)",
             Some(landlock),
         ),
-        // The gate: its connection to nobody must reach the proxy.
+        // The gate: what it sends to nobody must be answered.
         (
             42,
             101,
             anything,
             "run anything in this sandbox, which does not hold",
-            "Network is unreachable (os error 101)",
+            "a datagram is not refused: Network is unreachable (os error 101)",
             None,
         ),
         (317, 22, anything, "restrict the command's system calls with seccomp", "Invalid argument (os error 22)", None),
