@@ -120,7 +120,7 @@ mod tests {
     fn behind_it_no_connection_is_tried_twice() {
         let tried = in_child(|| {
             enter_namespaces()?;
-            std::mem::forget(network::set_up()?);
+            std::mem::forget(network::set_up(&[])?);
             network().at(Step::Gate)?;
             let counts = std::fs::read_to_string("/proc/self/net/snmp").at(Step::Gate)?;
             let lines: Vec<Vec<_>> =

@@ -22,6 +22,8 @@ use zeroize::Zeroizing;
 pub const MAX_FILE_BYTES: usize = 256 * 1024;
 /// Most secrets of one file. A file with more is hidden.
 pub const MAX_SECRETS: usize = 256;
+/// A mark of how a value is written, not a part of it.
+const SCHEME: &[u8] = b"base64:";
 /// From this length on a secret is looked for in the rest of its file, too; shorter ones are in other words.
 const MIN_REPEATED: usize = 8;
 
@@ -141,7 +143,12 @@ pub fn holds_private_key(text: &[u8]) -> bool {
 }
 
 /// The secret parts of an entry: the whole of it, or what is secret in a URL.
-fn judged(entry: Entry, text: &[u8]) -> Vec<Entry> {
+fn judged(mut entry: Entry, text: &[u8]) -> Vec<Entry> {
+    // What Laravel and others write before a key says how it is written, and is kept.
+    if text[entry.range.clone()].starts_with(SCHEME) && entry.value.starts_with(SCHEME) {
+        entry.range.start += SCHEME.len();
+        entry.value.drain(..SCHEME.len());
+    }
     let Ok(value) = std::str::from_utf8(&entry.value) else { return vec![entry] };
     let raw = &text[entry.range.clone()];
     if entry.certain {

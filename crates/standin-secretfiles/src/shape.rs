@@ -148,6 +148,9 @@ const IDENTIFIERS: &[&str] = &[
     "FINGERPRINT",
     "UUID",
 ];
+/// Ends of names that say something about a credential and hold none: `SESSION_COOKIE_NAME`.
+const ABOUT: &[&str] =
+    &["ALG", "ALGORITHM", "AUDIENCE", "EXPIRES", "EXPIRY", "HEADER", "ISSUER", "LIFETIME", "NAME", "TTL", "TYPE"];
 /// Shortest value that counts as random.
 const MIN_RANDOM: usize = 24;
 /// What a value is.
@@ -190,10 +193,11 @@ pub fn judge(name: &str, value: &str) -> Verdict {
     if has(PUBLIC) {
         return Verdict::Plain;
     }
-    if is_secret_name(name) && !is_path(value) {
+    let ends = |list: &[&str]| words.last().is_some_and(|word| list.contains(&word.as_str()));
+    if is_secret_name(name) && !is_path(value) && !ends(ABOUT) {
         return Verdict::Secret;
     }
-    let identifies = words.last().is_some_and(|word| IDENTIFIERS.contains(&word.as_str()));
+    let identifies = ends(IDENTIFIERS);
     if !identifies && is_random(value) { Verdict::Secret } else { Verdict::Plain }
 }
 
