@@ -116,6 +116,20 @@ impl Rig {
         )
     }
 
+    /// Gemini CLI's login with Google, which expires then.
+    pub fn log_in_to_gemini(&self, expires: u64) -> PathBuf {
+        let settings =
+            serde_json::json!({ "security": { "auth": { "selectedType": "oauth-personal" } }, "theme": "x" });
+        self.keep(".gemini/settings.json", &settings);
+        self.keep(
+            ".gemini/oauth_creds.json",
+            &serde_json::json!({
+                "access_token": oauth::google_access(0), "refresh_token": oauth::google_refresh(),
+                "id_token": oauth::openai_identity(0), "scope": "openid", "token_type": "Bearer", "expiry_date": expires * 1000
+            }),
+        )
+    }
+
     /// Writes a client's file into the home, for its owner alone.
     pub fn keep(&self, name: &str, contents: &serde_json::Value) -> PathBuf {
         use std::os::unix::fs::PermissionsExt;
@@ -181,8 +195,8 @@ impl Rig {
 
     fn search_for_keys(&self, outcome: &Outcome) {
         let keys = [ANTHROPIC_KEY, OPENAI_KEY, GITHUB_TOKEN, ECHO_KEY, oauth::MARK];
-        let logins =
-            [".claude/.credentials.json", ".claude.json", ".codex/auth.json"].map(|name| self.home().join(name));
+        let logins = [".claude/.credentials.json", ".claude.json", ".codex/auth.json", ".gemini/oauth_creds.json"]
+            .map(|name| self.home().join(name));
         let logins = logins.into_iter().chain(["anthropic", "openai"].map(|service| self.own_login(service)));
         let logins: Vec<PathBuf> = logins.collect();
         let mut searched = 0;

@@ -317,6 +317,8 @@ mod tests {
             // Tokens, where nothing would take them out of the answer.
             ("anthropic", "api.anthropic.com", "POST", "/v1/oauth/token"),
             ("anthropic", "console.anthropic.com", "POST", "/v1/oauth/token"),
+            ("gemini", "www.googleapis.com", "POST", "/oauth2/v4/token"),
+            ("gemini", "accounts.google.com", "POST", "/o/oauth2/token"),
         ] {
             let denied = |path| {
                 let (host, path) = (Host::parse(host).unwrap(), Spellings::of(path));
@@ -331,6 +333,7 @@ mod tests {
     fn work_is_not_denied() {
         for (id, host, method, path) in [
             ("anthropic", "api.anthropic.com", "GET", "/api/oauth/profile"),
+            ("gemini", "www.googleapis.com", "GET", "/oauth2/v2/userinfo"),
             ("github", "api.github.com", "POST", "/repos/o/r/pulls"),
             ("github", "api.github.com", "GET", "/repositories/1/pulls"),
             ("github", "api.github.com", "PUT", "/repos/o/r/contents/gists"),
@@ -348,7 +351,10 @@ mod tests {
     #[test]
     fn logins_are_whole() {
         let logins: Vec<_> = Catalogue::builtin().services().iter().filter_map(|s| s.login.as_ref()).collect();
-        assert_eq!(logins.iter().map(|login| login.client.as_str()).collect::<Vec<_>>(), ["Claude Code", "Codex"]);
+        assert_eq!(
+            logins.iter().map(|login| login.client.as_str()).collect::<Vec<_>>(),
+            ["Claude Code", "Gemini CLI", "Codex"]
+        );
         for login in logins {
             let token = |kind| login.form.tokens.iter().find(|token| token.kind == kind);
             let (access, refresh) = (token(TokenKind::Access).unwrap(), token(TokenKind::Refresh).unwrap());

@@ -50,6 +50,17 @@ impl Tokens {
         self.all.push((kind, token));
     }
 
+    /// Adds what those have and these have not.
+    #[must_use]
+    pub fn and(mut self, those: &Self) -> Self {
+        for (kind, token) in &those.all {
+            if self.get(*kind).is_none() {
+                self.set(*kind, Arc::clone(token));
+            }
+        }
+        self
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()

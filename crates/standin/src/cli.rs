@@ -71,7 +71,7 @@ pub(crate) struct RunArguments {
     /// Lend a credential: the command sees a stand-in as NAME; SOURCE is env:NAME, file:PATH, file:PATH#NAME or cmd:COMMAND
     #[arg(long, value_name = "NAME=SOURCE@HOST")]
     pub(crate) secret: Vec<String>,
-    /// Lend the login of this agent, too (claude, codex); `none` lends none, not even that of COMMAND
+    /// Lend the login of this agent, too (claude, codex, gemini); `none` lends none, not even that of COMMAND
     #[arg(long, value_name = "AGENT")]
     pub(crate) login: Vec<String>,
     /// Pass a variable of the environment on as it is

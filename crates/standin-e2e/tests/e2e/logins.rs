@@ -272,6 +272,31 @@ fn codex_logs_in_inside() {
     assert!(outcome.stdout.contains("all done"), "{}\n{}", outcome.stdout, outcome.stderr);
 }
 
+/// Gemini CLI's login with Google, asked for as its library does: in a form, with a refresh token that forms escape.
+#[test]
+fn geminis_login_is_lent() {
+    let rig = Rig::new(&["oauth2.googleapis.com", "cloudcode-pa.googleapis.com"]).with(&["--login", "gemini"]);
+    let file = rig.log_in_to_gemini(oauth::now() - 60);
+    let ask = r#"
+import json, os, urllib.parse, urllib.request as request
+login = json.load(open(os.path.expanduser("~/.gemini/oauth_creds.json")))
+fields = {"client_id": "c", "client_secret": "public", "grant_type": "refresh_token", "refresh_token": login["refresh_token"]}
+new = json.load(request.urlopen("https://oauth2.googleapis.com/token", urllib.parse.urlencode(fields).encode()))
+bearer = {"authorization": "Bearer " + new["access_token"], "content-type": "application/json"}
+request.urlopen(request.Request("https://cloudcode-pa.googleapis.com/v1internal:x", b"{}", bearer))
+print(json.load(open(os.path.expanduser("~/.gemini/settings.json"))), sorted(new))
+"#;
+    let outcome = rig.run(&["python3", "-c", ask]).succeeded();
+    let told = "{'security': {'auth': {'selectedType': 'oauth-personal'}}} \
+                ['access_token', 'expires_in', 'id_token', 'scope', 'token_type']\n";
+    assert_eq!(outcome.stdout, told, "{}", outcome.stderr);
+    assert!(outcome.origin_got("authorization", &format!("Bearer {}", oauth::google_access(1))), "{}", outcome.log);
+    let host = json(&file);
+    assert_eq!(host["access_token"], oauth::google_access(1));
+    assert_eq!(host["refresh_token"], oauth::google_refresh());
+    assert!(host["expiry_date"].as_u64().unwrap() > oauth::now() * 1000);
+}
+
 /// Where no login is lent, none is made: not even if its owner allows the host. Without the rule for its endpoint the answer
 /// would be like any other, and the agent would hold real tokens (`standin-proxy`: `tokens::elsewhere_*`).
 #[test]

@@ -87,6 +87,13 @@ impl Origins {
                 self.logins.exchange("openai", &seen, &self.directory)
             }
             "auth.openai.com" => oauth::device(&seen),
+            "oauth2.googleapis.com" if seen.target == "/token" => {
+                self.logins.exchange("google", &seen, &self.directory)
+            }
+            host if host.ends_with(".googleapis.com") && self.logins.refuse("google", &seen, &self.directory) => {
+                openai::unauthorized()
+            }
+            host if host.ends_with(".googleapis.com") => oauth::google(&seen),
             "chatgpt.com" if self.logins.refuse("openai", &seen, &self.directory) => openai::unauthorized(),
             "chatgpt.com" => openai::chatgpt(&seen),
             "api.openai.com" => openai::answer(&seen),

@@ -64,6 +64,16 @@ pub fn openai_refresh(generation: u32) -> String {
     format!("rt_{MARK}-refresh-{generation}-{}", "Wm4".repeat(20))
 }
 
+/// Google's access token.
+pub fn google_access(generation: u32) -> String {
+    format!("ya29.{MARK}-access-{generation}-{}", "Gx2".repeat(30))
+}
+
+/// Google's refresh token, which stays the same. It has characters that forms escape.
+pub fn google_refresh() -> String {
+    format!("1//0{MARK}-refresh-0-{}", "Hz6".repeat(20))
+}
+
 /// Seconds since 1970.
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
@@ -93,6 +103,15 @@ pub(super) fn device(seen: &Seen) -> Response<Body> {
     }
 }
 
+/// Google's APIs behind it, as far as Gemini CLI asks them who somebody is.
+pub(super) fn google(seen: &Seen) -> Response<Body> {
+    match seen.target.split('?').next().unwrap_or_default() {
+        "/tokeninfo" => json(200, &value!({ "expires_in": 3599, "scope": "openid", "email": "owner@example.com" })),
+        "/oauth2/v2/userinfo" => json(200, &value!({ "email": "owner@example.com" })),
+        _ => json(200, &value!({})),
+    }
+}
+
 /// The generation of a token, by the kind of it that is expected.
 fn generation(token: &str, kind: &str) -> Option<u32> {
     let (_, rest) = token.split_once(&format!("{MARK}-{kind}-"))?;
@@ -109,7 +128,9 @@ impl Logins {
         let login = logins.entry(service).or_insert(first);
         match field("grant_type").as_deref() {
             Some("refresh_token") => {
-                if shown != Some(login.generation) || login.ended {
+                // Google's are good more than once.
+                let good = if service == "google" { shown == Some(0) } else { shown == Some(login.generation) };
+                if !good || login.ended {
                     login.ended = true;
                     return json(
                         400,
@@ -133,6 +154,10 @@ impl Logins {
                     "expires_in": LIFETIME, "scope": "user:inference user:profile",
                     "account": { "uuid": "account-1", "email_address": "owner@example.com" }, "organization": { "uuid": "org-1", "name": "O" },
                 }),
+                "google" => value!({
+                    "access_token": google_access(number), "expires_in": 3599, "scope": "openid", "token_type": "Bearer",
+                    "id_token": openai_identity(number),
+                }),
                 _ => value!({
                     "access_token": openai_access(number, now() + LIFETIME), "refresh_token": openai_refresh(number),
                     "id_token": openai_identity(number), "expires_in": LIFETIME, "token_type": "Bearer",
@@ -155,16 +180,16 @@ impl Logins {
     }
 }
 
-/// The fields of a request's body, in JSON or as a form.
+/// The fields of a request's body, in JSON or as a form. Of escapes, those that are in tokens are undone.
 fn fields(seen: &Seen) -> impl Fn(&str) -> Option<String> {
     let document: Value = serde_json::from_str(&seen.body).unwrap_or_default();
-    let body = seen.body.clone();
-    move |name| match &document {
-        Value::Object(object) => object.get(name)?.as_str().map(str::to_owned),
-        _ => body
-            .split('&')
-            .filter_map(|part| part.split_once('='))
-            .find(|(known, _)| *known == name)
-            .map(|(_, v)| v.to_owned()),
+    let body =
+        seen.body.replace("%2F", "/").replace("%2f", "/").replace("%2D", "-").replace("%5F", "_").replace("%2E", ".");
+    move |name| {
+        if let Value::Object(object) = &document {
+            return object.get(name)?.as_str().map(str::to_owned);
+        }
+        let mut fields = body.split('&').filter_map(|part| part.split_once('='));
+        fields.find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
     }
 }

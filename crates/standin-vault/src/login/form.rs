@@ -78,8 +78,12 @@ pub fn updated(
     let mut edits = Vec::new();
     for token in &form.tokens {
         let Some(new) = answer.tokens().get(token.kind) else { continue };
-        let place = body::find_in_json(file, &token.at)?;
-        let place = place.ok_or_else(|| FormError::NoPlace(token.at.as_str().to_owned()))?;
+        let Some(place) = body::find_in_json(file, &token.at)? else {
+            if token.kind == TokenKind::Identity {
+                continue; // it goes nowhere, so a file without it is as good
+            }
+            return Err(FormError::NoPlace(token.at.as_str().to_owned()));
+        };
         let text = body::Kind::Json.written(new.expose()).ok_or(BodyError::Charset)?;
         edits.push((place.range, text));
     }
@@ -200,6 +204,10 @@ mod tests {
         assert!(matches!(update(r#"{"t":{"access":"x"}}"#), Err(FormError::NoPlace(at)) if at == "/t/refresh"));
         assert!(matches!(update("no"), Err(FormError::Unreadable(_))));
         assert!(matches!(update(r#"{"t":{"access":"x","access":"y"}}"#), Err(FormError::Unreadable(_))));
+        let identity = Answer::read(&login, br#"{"access_token":"a","id_token":"c"}"#).unwrap();
+        let file = br#"{"t":{"access":"x"}}"#;
+        let without = updated(&login.form, file, &identity, SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(without.as_slice(), br#"{"t":{"access":"a"}}"#);
         let new = update(&login.form.empty).unwrap();
         assert_eq!(tokens(&login.form, &new).unwrap().get(TokenKind::Refresh).unwrap().expose(), b"b");
     }

@@ -117,7 +117,7 @@ impl Exchange {
         }
         let updated = form::updated(&spec.form, &file, new, now).map_err(|error| fault(spec, &error))?;
         self.write(found, &updated);
-        let tokens = form::tokens(&spec.form, &updated).map_err(|error| fault(spec, &error))?;
+        let tokens = form::tokens(&spec.form, &updated).map_err(|error| fault(spec, &error))?.and(new.tokens());
         Ok((found.hold(tokens, &self.minter), new.with_stand_ins(spec, &self.minter)))
     }
 
@@ -206,3 +206,6 @@ fn use_the_hosts(spec: &Login) -> KeeperError {
         spec.client
     ))
 }
+
+#[cfg(test)]
+mod tests;
