@@ -244,7 +244,7 @@ impl Exchange {
         });
     }
 
-    /// The WebSocket ended as it should; this is who ended it.
+    /// It ended as it should; this is how, or who ended it.
     pub(crate) fn closed(&mut self, detail: String) {
         self.record(|record| {
             if undecided(record) {

@@ -179,6 +179,56 @@ fn codex_has_its_key_from_its_file() {
     assert!(!outcome.seen.iter().any(|seen| seen.host == "chatgpt.com"), "a key has no business there");
 }
 
+/// While the agent waits for its tool, with a login that it has just refreshed: what is in the memory of all processes inside.
+/// The tool waits too, for somebody to read from the pipe that its file leads to.
+const LOOK_INTO_MEMORY: &str = r#"
+import glob, os, re, subprocess, sys
+os.mkfifo("/tmp/pipe")
+os.symlink("/tmp/pipe", "proof.txt")
+agent = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE)
+def others():
+    return [int(path.split("/")[2]) for path in glob.glob("/proc/[0-9]*/mem") if f"/{os.getpid()}/" not in path]
+def command(pid):
+    try:
+        return open(f"/proc/{pid}/cmdline", "rb").read()
+    except OSError:
+        return b""
+while not any(b"proof.txt" in command(pid) for pid in others()):
+    assert agent.poll() is None, agent.stdout.read()
+found = {"Canary" + "Token": 0, "sk-ant-" + "oat01-": 0, "sk-ant-" + "ort01-": 0}
+for pid in others():
+    try:
+        maps, memory = open(f"/proc/{pid}/maps").read(), open(f"/proc/{pid}/mem", "rb", 0)
+    except OSError:
+        continue
+    for start, end in re.findall(r"^([0-9a-f]+)-([0-9a-f]+) rw", maps, re.M):
+        for at in range(int(start, 16), int(end, 16), 1 << 24):
+            try:
+                memory.seek(at)
+                piece = memory.read(min((1 << 24) + 64, int(end, 16) - at))
+            except OSError:
+                continue
+            for text in found:
+                found[text] += piece.count(text.encode())
+open("/tmp/pipe").read()
+print(agent.communicate()[0].decode().strip())
+print(" ".join("some" if count else "none" for count in found.values()))
+"#;
+
+#[test]
+fn nothing_real_is_in_the_agents_memory() {
+    let clients = clients();
+    let rig = rig("claude", CLAUDE_HOSTS);
+    rig.log_in_to_claude(oauth::now() - 60);
+    std::fs::write(rig.workspace().join("look.py"), LOOK_INTO_MEMORY).unwrap();
+    let agent = format!("{clients}/node_modules/.bin/claude");
+    let command = ["python3", "look.py", &agent, "-p", "--dangerously-skip-permissions", "write the proof"];
+    let outcome = rig.run(&command).succeeded();
+    assert_eq!(refreshes(&outcome), [oauth::anthropic_refresh(0)]);
+    // Stand-ins are there, so it was looked at the right place.
+    assert_eq!(outcome.stdout, "all done\nnone some some\n", "{}", outcome.stderr);
+}
+
 /// Two sessions with one login that has expired: one exchanges it, the other is told what came of that.
 #[test]
 fn two_sessions_at_once_do_not_end_the_login() {

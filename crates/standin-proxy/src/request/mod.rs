@@ -158,7 +158,10 @@ async fn run(tunnel: &Tunnel, request: Request<Incoming>, exchange: &mut Exchang
     exchange.permitted(permit.rule());
     let bound = gather::gather(tunnel, &permit, bound).await?;
     let turn = match tokens::take_turn(tunnel, &mut permit, &bound).await? {
-        Taken::Told(reply) => return Ok(*reply),
+        Taken::Told(reply) => {
+            exchange.closed("answered on the host, where somebody has exchanged these tokens meanwhile".to_owned());
+            return Ok(*reply);
+        }
         Taken::Turn(turn) => turn,
     };
     let outbound = inject::inject(tunnel, &permit, bound)?;

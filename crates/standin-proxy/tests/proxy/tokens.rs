@@ -284,7 +284,8 @@ async fn what_somebody_else_has_exchanged_is_told() {
         assert_eq!(text(got).await, "{\"access_token\":\"stand-in\"}");
         assert!(world.origin.is_untouched());
         drop(asker);
-        world.finish(&["h1 POST /oauth/token 200 completed in 27"]).await;
+        let rows = world.finish(&["h1 POST /oauth/token 200 completed in 27"]).await;
+        assert!(rows[0].detail.as_ref().is_some_and(|detail| detail.starts_with("answered on the host")), "{rows:?}");
     })
     .await;
 }
