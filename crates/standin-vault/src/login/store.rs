@@ -95,7 +95,10 @@ impl Store {
         let path = self.file.canonicalize().unwrap_or_else(|_| self.file.clone());
         let mode = fs::metadata(&path).map_or(0o600, |found| found.permissions().mode() & 0o777);
         let directory = path.parent().unwrap_or(Path::new("/"));
-        let aside = directory.join(format!(".standin-login.{}", std::process::id()));
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let aside = directory.join(format!(".{name}.standin-{}", std::process::id()));
+        // Whoever left one of this name has died in its turn, and this one is ours.
+        fs::remove_file(&aside).ok();
         let written = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -206,6 +209,8 @@ mod tests {
         let store = store(directory.path());
         symlink(&real, &store.file).unwrap();
         let turn = store.turn().unwrap();
+        let left_behind = directory.path().join(format!(".real.json.standin-{}", std::process::id()));
+        fs::write(left_behind, "half").unwrap();
         store.replace(&turn, b"new").unwrap();
         assert_eq!(store.read().unwrap().unwrap().as_slice(), b"new");
         assert!(fs::symlink_metadata(&store.file).unwrap().is_symlink());
