@@ -132,7 +132,7 @@ impl Bystander {
     }
 }
 
-/// The most memory that this process has had, in KiB.
+/// The most memory that this process has had, in KiB. The kernel counts in batches, so that it may be told as a little less later.
 fn peak() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

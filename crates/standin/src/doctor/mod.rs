@@ -37,7 +37,7 @@ enum Lacking {
     Unused(Option<&'static str>),
 }
 
-const UNBOUNDED: &str = "with or without it, a session's memory and processes are not bounded yet";
+const UNBOUNDED: &str = "a session's memory and processors are not bounded, nor are root's processes";
 
 /// Looks at the host; the exit code says whether `run` would start here.
 pub(crate) fn doctor(arguments: &DoctorArguments) -> Result<i32, Failure> {
