@@ -1,8 +1,9 @@
 //! The home stays outside, by whatever name it is called, and so do Standin's own files.
 
 use crate::direct::Caller;
+use standin_e2e::binary;
 use std::fs::{create_dir_all, write};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -75,4 +76,62 @@ fn nobody_inside_writes_our_own_files() {
     std::fs::rename(home.join(".config/standin"), workspace.join("settings")).unwrap();
     symlink(workspace.join("settings"), home.join(".config/standin")).unwrap();
     assert!(plain(&workspace).contains("which the sandbox must not write"));
+}
+
+/// An executable that shows what lies beside it.
+fn has_program(at: &Path) {
+    write(at, "#!/bin/sh\nls -A \"$(dirname \"$(readlink -f \"$0\")\")\"; cat ~/.claude/.credentials.json\n").unwrap();
+    std::fs::set_permissions(at, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn no_way_of_showing_the_home_shows_a_login() {
+    let caller = Caller::new();
+    let home = caller.path("home");
+    has_file(&home, ".claude/.credentials.json");
+    let program = home.join(".claude/statusline");
+    has_program(&program);
+    let plain = ["/bin/cat", home.join(".claude/.credentials.json").to_str().unwrap()].map(ToOwned::to_owned);
+    let plain = plain.each_ref().map(String::as_str);
+    let on_the_path = format!("{}:/usr/bin:/bin", home.join(".claude").display());
+    let mut asked_for = caller.program(binary("standin"));
+    asked_for.args(["run", "--ro"]).arg(&home).arg("--").args(plain);
+    for standin in [
+        // The directory of the program, one on the PATH, all of the home.
+        &mut caller.standin(&[program.to_str().unwrap()]),
+        caller.standin(&plain).env("PATH", on_the_path),
+        &mut asked_for,
+    ] {
+        let (seen, said) = outcome(standin);
+        assert!(seen.is_empty() && said.contains("which the sandbox must not see"), "{seen} {said}");
+    }
+}
+
+#[test]
+fn no_link_of_the_workspace_says_where_tools_lie() {
+    let caller = Caller::new();
+    let (home, workspace) = (caller.path("home"), caller.path("workspace"));
+    has_file(&home, "other/notes");
+    has_program(&home.join("other/tool"));
+    // As an earlier session may have left them.
+    symlink(home.join("other/tool"), workspace.join("build")).unwrap();
+    symlink(home.join("other"), workspace.join("bin")).unwrap();
+    let (seen, said) = outcome(&mut caller.standin(&["./build"]));
+    assert!(seen.is_empty() && said.contains("No such file"), "{seen} {said}");
+    let path = format!("{}:/usr/bin:/bin", workspace.join("bin").display());
+    let (seen, said) = outcome(caller.standin(&["ls", home.join("other").to_str().unwrap()]).env("PATH", &path));
+    assert!(seen.is_empty() && said.contains("No such file"), "{seen} {said}");
+    // The caller's own word counts as ever.
+    let (seen, said) = outcome(&mut caller.standin(&[home.join("other/tool").to_str().unwrap()]));
+    assert!(seen.contains("notes"), "{seen} {said}");
+}
+
+#[test]
+fn a_program_among_our_own_files_shows_none_of_them() {
+    let caller = Caller::new();
+    let own = caller.path("state").join("standin");
+    create_dir_all(&own).unwrap();
+    has_program(&own.join("tool"));
+    let (seen, said) = outcome(&mut caller.standin(&[own.join("tool").to_str().unwrap()]));
+    assert!(seen.is_empty() && said.contains("No such file"), "{seen} {said}");
 }

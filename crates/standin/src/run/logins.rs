@@ -1,6 +1,7 @@
 //! Logins that agents keep in the home: which are lent, where they are, and what the agent sees of them.
 
 use super::inputs::Inputs;
+use super::view;
 use crate::exit::Failure;
 use standin_model::{Login, StateFile, TokenKind};
 use standin_policy::catalogue::{Catalogue, Service};
@@ -55,19 +56,22 @@ pub(super) fn wanted(inputs: &Inputs) -> Result<Vec<&'static Service>, Failure> 
 }
 
 /// The real files must not be seen, and what is shown instead of them must not be written over them: neither lies in what
-/// the sandbox is shown of the host.
+/// the sandbox is shown of the host, where tools lie among it.
 pub(super) fn keep_out_of_sight(inputs: &Inputs) -> Result<(), Failure> {
-    let asked_for = inputs.read_only.iter().chain(&inputs.writable).chain([&inputs.workspace]).map(PathBuf::as_path);
-    // A home within the system is hidden all the same.
+    let tools = view::tools(inputs);
+    let asked_for = inputs.read_only.iter().chain(&inputs.writable).chain([&inputs.workspace]).chain(&tools);
+    // A home within the system is hidden all the same; one that was asked for is not.
     let in_home = |path: &Path| path.starts_with(&inputs.real_home);
-    let shown: Vec<&Path> = asked_for.chain(SYSTEM.iter().map(Path::new)).collect();
+    let asked_for = asked_for.map(|path| (path.as_path(), false));
+    let shown: Vec<_> = asked_for.chain(SYSTEM.iter().map(|path| (Path::new(path), true))).collect();
     for login in Catalogue::builtin().services().iter().filter_map(|service| service.login.as_ref()) {
         let directory = inputs.home.join(&login.directory);
         for path in [file_of(inputs, login), directory.join(&login.file)] {
             let Ok(real) = path.canonicalize() else { continue }; // what is not there is not seen
-            let holds = |shown: &&&Path| real.starts_with(shown) || path.starts_with(shown);
-            let seen = |shown: &&&Path| holds(shown) && !(in_home(&real) && inputs.real_home.starts_with(shown));
-            if let Some(holder) = shown.iter().find(seen) {
+            let holds = |shown: &Path| real.starts_with(shown) || path.starts_with(shown);
+            let hidden = |shown: &Path| in_home(&real) && inputs.real_home.starts_with(shown);
+            let seen = |(shown, is_system): &&(&Path, bool)| holds(shown) && !(*is_system && hidden(shown));
+            if let Some((holder, _)) = shown.iter().find(seen) {
                 let (holder, path, client) = (holder.display(), path.display(), &login.client);
                 let agent = Catalogue::builtin().service(&login.id).and_then(|service| service.agents.first());
                 let agent = agent.map_or(login.id.as_str(), String::as_str);

@@ -86,13 +86,15 @@ pub(super) fn tools(inputs: &Inputs) -> Vec<PathBuf> {
     let path = inputs.variable("PATH").unwrap_or_default();
     // Without links and `..` first: what lies beside a directory is told from where it really is.
     let mut found: Vec<PathBuf> = std::env::split_paths(path)
-        .filter(|directory| directory.is_absolute())
+        .filter(|directory| directory.is_absolute() && !is_steered(directory, inputs))
         .filter_map(|directory| directory.canonicalize().ok())
         .filter_map(|directory| tool_root(&directory, &inputs.real_home))
         .collect();
     found.extend(TOOLS.iter().map(|name| inputs.home.join(name)));
     // A program is often a link to where it was installed.
-    if let Ok(program) = inputs.program.canonicalize() {
+    if let Ok(program) = inputs.program.canonicalize()
+        && !is_steered(&inputs.program, inputs)
+    {
         found.extend(program.parent().map(Path::to_owned));
     }
     found.retain(|path| is_showable(path, inputs));
@@ -115,9 +117,18 @@ fn tool_root(entry: &Path, home: &Path) -> Option<PathBuf> {
     Some(parent.to_owned())
 }
 
-/// Neither part of the system, which is shown anyway, nor something that holds the home or the whole disk.
+/// Whether what the sandbox may write is on the way: where a path leads from there an earlier session may have chosen.
+fn is_steered(path: &Path, inputs: &Inputs) -> bool {
+    let writable = |at: &Path| inputs.writable.iter().chain([&inputs.workspace]).any(|written| at.starts_with(written));
+    path.ancestors().filter_map(|at| at.canonicalize().ok()).any(|at| writable(&at))
+}
+
+/// Neither part of the system, which is shown anyway, nor something that holds the home or the whole disk, nor where Standin keeps
+/// its own.
 fn is_showable(path: &Path, inputs: &Inputs) -> bool {
     let in_system = SYSTEM.iter().any(|system| path.starts_with(system));
     let holds_home = inputs.home.starts_with(path) || inputs.real_home.starts_with(path);
-    path.is_dir() && !in_system && !holds_home && !path.starts_with(&inputs.workspace)
+    let state = inputs.state.canonicalize().unwrap_or_else(|_| inputs.state.clone()); // one that is not there holds nothing
+    let holds_our_own = state.starts_with(path) || path.starts_with(&state);
+    path.is_dir() && !in_system && !holds_home && !holds_our_own && !path.starts_with(&inputs.workspace)
 }
