@@ -79,10 +79,14 @@ fn outside(control: &OwnedFd) -> Result<i32, StepError> {
     let files = serde_json::to_vec(&plan.files).map_err(io::Error::from).at(Step::Broker)?;
     let files = parcel::pack(&[files]).at(Step::Broker)?;
     send(&listener, &[0], &[files.as_fd()]).at(Step::Broker)?;
+    drop(files);
     // From here on every child is in the pid namespace, and the next one is its first process.
     sys::unshare(libc::CLONE_NEWPID).at(Step::Namespaces)?;
     let group = plan.limits.group.as_ref().map(fs::File::open).transpose().at(Step::Limits)?;
-    match sys::fork_into(group.as_ref().map(AsFd::as_fd)).at(Step::Limits)? {
+    let forked = sys::fork_into(group.as_ref().map(AsFd::as_fd)).at(Step::Limits)?;
+    // Neither process needs it, and both are there as long as the command.
+    drop(group);
+    match forked {
         Fork::Child => inside(control.as_fd(), listener, &ground, &plan, &signals),
         Fork::Parent(first) => {
             drop(listener);

@@ -162,6 +162,9 @@ fn descriptors_of_the_caller_stay_outside() {
         let output = caller.standin(&["sh", "-c", listing]).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n1\n2\n3\n", "{count}: {output:?}");
     }
+    // Nor does the first process keep what the start needed: the caller's streams, and what closed the socket.
+    let output = caller.standin(&["ls", "-1", "/proc/1/fd"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "0\n1\n2\n3\n", "{output:?}");
 }
 
 #[test]
