@@ -9,6 +9,7 @@
 //! | 127 | the command was not found |
 //! | other | the sandboxed command's own code, or 128 and the signal that ended it |
 
+use standin_workspace::printable;
 use std::fmt;
 
 /// All went well.
@@ -92,8 +93,10 @@ pub(crate) fn with(result: Result<i32, Failure>) -> ! {
     std::process::exit(code)
 }
 
-/// A line on stderr. Where even that is closed, nobody can be told anything.
+/// A line on stderr, or some. Where even that is closed, nobody can be told anything. An agent, or whoever made a repository, chose
+/// names in it, which must not steer the terminal.
 #[expect(clippy::print_stderr, reason = "the command line's one voice for people")]
-pub(crate) fn say(line: &str) {
-    eprintln!("standin: {line}");
+pub(crate) fn say(text: &str) {
+    let lines: Vec<_> = text.split('\n').map(|line| printable::line(line.as_bytes()).0).collect();
+    eprintln!("standin: {}", lines.join("\n"));
 }

@@ -77,7 +77,8 @@ pub(crate) fn print_record(out: &mut impl Write, record: &RecordRow, json: bool)
     };
     write!(out, "{:>5} {:<5} {status} {}", record.id, record.verdict, shown(&request))?;
     if !record.credentials.is_empty() {
-        write!(out, " · with {}", record.credentials.join(", "))?;
+        // Those of files are called by their paths and names.
+        write!(out, " · with {}", shown(&record.credentials.join(", ")))?;
     }
     let size = |count: i64| bytes(u64::try_from(count).unwrap_or_default());
     write!(out, " · {} out, {} in", size(record.bytes_out), size(record.bytes_in))?;

@@ -19,6 +19,7 @@ use standin_secretfiles::{Entry, Writing};
 use standin_vault::key::StandInKey;
 use standin_vault::login::{self, Minter};
 use standin_vault::{Credential, SessionVault, mint};
+use standin_workspace::printable;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -248,7 +249,7 @@ impl Gathering<'_> {
         }
         if !files.hidden.is_empty() {
             let list: Vec<_> = files.hidden.iter().map(relative).collect();
-            let first = &list[0];
+            let first = quoted(&list[0]);
             self.notes.push(format!("hidden inside: {}; show one with --show {first}", listed(&list)));
         }
         if let Some((first, in_url)) = unknown.first() {
@@ -257,10 +258,8 @@ impl Gathering<'_> {
             let mut variable: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
             // The variable of that name holds the URL.
             variable.push_str(if *in_url { "_PASSWORD" } else { "" });
-            self.notes.push(format!(
-                "of them good nowhere: {}; lend one with --secret '{variable}=file:{first}@HOST'",
-                listed(&list)
-            ));
+            let lend = quoted(&format!("{variable}=file:{first}@HOST"));
+            self.notes.push(format!("of them good nowhere: {}; lend one with --secret {lend}", listed(&list)));
         }
     }
 
@@ -364,17 +363,17 @@ impl Gathering<'_> {
     }
 }
 
-/// A file, as people call it: relative to the workspace, if it is there.
+/// A file, as people call it: relative to the workspace, if it is there. In one line: it is part of what they are told, and of names.
 struct Place(String);
 
 impl Place {
     fn of(path: &Path, inputs: &Inputs) -> Self {
-        Self(path.strip_prefix(&inputs.workspace).unwrap_or(path).display().to_string())
+        Self(printable::name(path.strip_prefix(&inputs.workspace).unwrap_or(path)))
     }
 
     /// The selector of a value, as `file:` sources have it.
     fn of_entry(&self, entry: &Entry) -> String {
-        format!("{}#{}", self.0, entry.name)
+        format!("{}#{}", self.0, printable::line(entry.name.as_bytes()).0)
     }
 }
 
@@ -409,8 +408,14 @@ fn plain_shape(value: &[u8]) -> Secret {
 /// A list for people, which does not grow without end.
 fn listed(names: &[String]) -> String {
     let more = names.len().saturating_sub(MAX_LISTED);
-    let some = names.iter().take(MAX_LISTED).map(|name| name.escape_debug().to_string()).collect::<Vec<_>>().join(", ");
+    let some = names.iter().take(MAX_LISTED).cloned().collect::<Vec<_>>().join(", ");
     if more == 0 { some } else { format!("{some} and {more} more") }
+}
+
+/// A word as a shell takes it, for it is there to be copied.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,".contains(c);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 fn refuse_admin(service: &Service, name: &CredentialName, secret: &Secret) -> Result<(), Failure> {
