@@ -45,6 +45,8 @@ const NAMES: &[(&str, Format)] = &[
     ("local.settings.json", Format::Json),
     ("secrets.json", Format::Json),
     ("auth.json", Format::Json),
+    (".credentials.json", Format::Json),
+    ("oauth_creds.json", Format::Json),
     ("secrets.toml", Format::Toml),
     ("secrets.yml", Format::Yaml),
     ("secrets.yaml", Format::Yaml),

@@ -39,6 +39,10 @@ fn names() {
         ("/w/.env.dist", None),
         ("/w/environment", None),
         ("/w/.docker/config.json", Some(Format::Json)),
+        // What agents keep their logins in, wherever a copy of it lies.
+        ("/h/.claude/.credentials.json", Some(Format::Json)),
+        ("/w/backup/.codex/auth.json", Some(Format::Json)),
+        ("/w/.gemini/oauth_creds.json", Some(Format::Json)),
         ("/w/src/config.json", None),
         ("/h/.aws/credentials", Some(Format::Ini)),
         ("/w/credentials", None),

@@ -22,6 +22,7 @@ mod python;
 mod refusal;
 mod screen;
 mod secret_files;
+mod secret_sources;
 mod slots;
 mod terminal;
 mod ways_out;

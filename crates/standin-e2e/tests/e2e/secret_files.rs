@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
 
 /// The secret of these tests.
-const SECRET: &str = "sk_live_Canary0123456789abcdefAB";
+pub const SECRET: &str = "sk_live_Canary0123456789abcdefAB";
 
 fn workspace_with_secret() -> Caller {
     let caller = Caller::new();
@@ -33,7 +33,7 @@ fn outcome(command: &mut Command) -> (String, String) {
 }
 
 /// `standin run FLAGS -- sh -c SCRIPT`
-fn run(caller: &Caller, flags: &[&str], script: &str) -> (String, String) {
+pub fn run(caller: &Caller, flags: &[&str], script: &str) -> (String, String) {
     let mut standin = caller.program(binary("standin"));
     outcome(standin.arg("run").args(flags).args(["--", "/bin/sh", "-c", script]))
 }

@@ -118,7 +118,7 @@ fn tool_root(entry: &Path, home: &Path) -> Option<PathBuf> {
 }
 
 /// Whether what the sandbox may write is on the way: where a path leads from there an earlier session may have chosen.
-fn is_steered(path: &Path, inputs: &Inputs) -> bool {
+pub(super) fn is_steered(path: &Path, inputs: &Inputs) -> bool {
     let writable = |at: &Path| inputs.writable.iter().chain([&inputs.workspace]).any(|written| at.starts_with(written));
     path.ancestors().filter_map(|at| at.canonicalize().ok()).any(|at| writable(&at))
 }

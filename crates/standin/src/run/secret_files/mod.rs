@@ -3,11 +3,13 @@
 //! They are found when the session starts ([`walk`]), read here, outside, and put over the real ones as masks. What secret a
 //! place holds is told by `standin-secretfiles`; whose it is and which stand-in takes its place, by [`super::credentials`].
 
+mod named;
 mod walk;
 
 use super::inputs::Inputs;
 use super::view;
 use crate::exit::Failure;
+use named::Sources;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use standin_sandbox::{HIDDEN_NOTE, Identity, MaskedFile};
 use standin_secretfiles::{Entry, Format, Found, MAX_FILE_BYTES, find, rewrite};
@@ -53,6 +55,10 @@ pub(super) fn gather(
     let mut roots: Vec<_> = whole.map(|path| Root::whole(path)).collect();
     roots.extend(tools.iter().map(|path| Root { path, depth: TOOLS_DEPTH }));
     let Candidates { files: mut candidates, closed, pinned } = walk::secret_files(&roots);
+    let sources = Sources::within(inputs, &roots);
+    for (path, format) in sources.formats() {
+        candidates.entry(path.clone()).or_insert(format);
+    }
     let is_shown = |path: &PathBuf| inputs.shown.iter().any(|shown| path.starts_with(shown));
     candidates.retain(|path, _| !is_shown(path));
     let second = second_names(&roots, &candidates);
@@ -61,7 +67,7 @@ pub(super) fn gather(
     all.emptied.retain(|path| !is_shown(path));
     for (path, format) in candidates.into_iter().chain(second) {
         if !inputs.hidden.iter().any(|hidden| path.starts_with(hidden)) {
-            all.add(&path, format, &mut stand_in)?;
+            all.add(&path, format, &sources, &mut stand_in)?;
         }
     }
     for path in &inputs.hidden {
@@ -105,6 +111,7 @@ impl SecretFiles {
         &mut self,
         path: &Path,
         format: Format,
+        sources: &Sources<'_>,
         stand_in: &mut impl FnMut(&Path, &Entry) -> Result<String, Failure>,
     ) -> Result<(), Failure> {
         let (text, mode, identity) = match read(path) {
@@ -116,6 +123,7 @@ impl SecretFiles {
             Contents::Text(text, mode, identity) => (text, mode, identity),
         };
         match find(format, &text) {
+            found if !sources.are_covered(path, &text, &found) => self.hide(path, mode),
             Found::Nothing => self.harmless.push(identity),
             Found::NotUnderstood => self.hide(path, mode),
             Found::Secrets(secrets) => {
