@@ -3,6 +3,7 @@
 use crate::direct::Caller;
 use crate::secret_files::{SECRET, run};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use standin_e2e::Rig;
 use std::fs::{create_dir_all, hard_link, write};
 use std::os::unix::fs::symlink;
 
@@ -69,4 +70,20 @@ fn names_do_not_steer_the_terminal_and_no_shell() {
     assert!(!said.contains(['\u{1b}', '\u{7}']) && said.contains("033]52;c;"), "{said}");
     assert!(said.lines().all(|line| line.starts_with("standin: ")), "{said}");
     assert!(said.contains(r"'\''; touch x;'\''"), "what is there to be copied is quoted: {said}");
+}
+
+/// A key that came with the repository is no way around the refusal of foreign ones.
+#[test]
+fn a_key_of_a_file_does_not_stand_beside_the_users_own() {
+    let own = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
+    let foreign = "ghp_9876543210abcdefghijABCDEFGHIJ012345";
+    let send = r#". ./.env; curl -sS -H "authorization: Bearer $GITHUB_TOKEN" https://api.github.com/user"#;
+    let rig = Rig::new(&["api.github.com"]).variable("GITHUB_TOKEN", own);
+    write(rig.workspace().join(".env"), format!("GITHUB_TOKEN={foreign}\n")).unwrap();
+    let outcome = rig.script(send);
+    assert!(!outcome.origin_got("authorization", &format!("Bearer {foreign}")), "{}", outcome.stdout);
+    assert!(outcome.stderr.contains("not your own credential for GitHub"), "{}", outcome.stderr);
+    write(rig.workspace().join(".env"), format!("GITHUB_TOKEN={own}\n")).unwrap();
+    let outcome = rig.script(send);
+    assert!(outcome.origin_got("authorization", &format!("Bearer {own}")), "{}", outcome.stderr);
 }

@@ -52,6 +52,8 @@ struct Gathering<'a> {
     credentials: Vec<Credential>,
     variables: BTreeMap<String, StandIn>,
     services: BTreeSet<String>,
+    /// Those for which a credential is lent.
+    lent_services: BTreeSet<String>,
     identities: HashMap<CredentialName, Identity>,
     notes: Vec<String>,
 }
@@ -69,6 +71,7 @@ pub(crate) fn gather(inputs: &Inputs) -> Result<Lent, Failure> {
         credentials: Vec::new(),
         variables: BTreeMap::new(),
         services: BTreeSet::new(),
+        lent_services: BTreeSet::new(),
         identities: HashMap::new(),
         notes: Vec::new(),
     };
@@ -184,6 +187,9 @@ impl Gathering<'_> {
     /// is good nowhere.
     fn in_files(&mut self) -> Result<SecretFiles, Failure> {
         let inputs = self.inputs;
+        // Whoever made the repository, or an earlier session, may have put a key of its own there. Where the user's is lent it stays the
+        // only one.
+        let own = self.lent_services.clone();
         let mut unknown = Vec::new();
         // What is not looked for elsewhere still has one stand-in in all files.
         let mut written: Vec<(Zeroizing<Vec<u8>>, String)> = Vec::new();
@@ -197,10 +203,18 @@ impl Gathering<'_> {
             }
             let place = Place::of(path, inputs);
             if let Some(service) = service_of(entry) {
-                if service.lends(&entry.value) {
+                if !service.lends(&entry.value) {
+                    self.notes.push(format!(
+                        "{} administers {}, so it is not lent",
+                        place.of_entry(entry),
+                        service.name
+                    ));
+                } else if own.contains(&service.id) {
+                    let (place, service) = (place.of_entry(entry), &service.name);
+                    self.notes.push(format!("{place} is not your own credential for {service}, so it is not lent"));
+                } else {
                     return Ok(self.known_in_file(service, &place, entry));
                 }
-                self.notes.push(format!("{} administers {}, so it is not lent", place.of_entry(entry), service.name));
             } else {
                 unknown.push((place.of_entry(entry), entry.writing == Writing::Percent));
             }
@@ -284,6 +298,7 @@ impl Gathering<'_> {
         if credentials.is_empty() {
             self.without_credential(service);
         } else {
+            self.lent_services.insert(service.id.clone());
             self.service_rules(service);
         }
         self.credentials.extend(credentials);
@@ -321,6 +336,7 @@ impl Gathering<'_> {
             self.policy.grant(name.clone(), grant.clone());
             self.policy.name(&service.id, &grant.rule);
         }
+        self.lent_services.insert(service.id.clone());
         self.service_rules(service);
     }
 
