@@ -163,6 +163,10 @@ fn put(show: &Show, plan: &Plan, private: &Private, taken: &mut impl Iterator<It
             layered::mount(&layers, &directory(path)?)
         }
         Show::Copy(path) => fs::write(file(path)?, fs::read(path)?),
+        // Through a directory that is shown it would be written on the host, and through a link in it anywhere there.
+        Show::File { path, .. } if plan.is_hosts(path) => {
+            Err(io::Error::other("it lies in what is shown of the host, where nothing is put over it"))
+        }
         Show::File { path, blob } => fs::write(file(path)?, blob_of(plan, *blob)?),
         Show::Overlay { directory: over, files } => overlay(over, files, plan),
     }

@@ -357,6 +357,18 @@ pub fn plan(mut spec: Spec, host: &HostFacts) -> Plan {
     }
 }
 
+impl Plan {
+    /// Whether what lies at a path is the host's, or a copy of it: what is mounted last is on top.
+    pub(crate) fn is_hosts(&self, path: &Path) -> bool {
+        let on_top = self.view.iter().rev().find_map(|show| match show {
+            Show::Host { path: at, .. } | Show::Layered { path: at, .. } => path.starts_with(at).then_some(true),
+            Show::Private(at) | Show::Overlay { directory: at, .. } => path.starts_with(at).then_some(false),
+            _ => None,
+        });
+        on_top.unwrap_or(false)
+    }
+}
+
 /// The rest of the sandbox's own file systems, beside what the view lists.
 const OWN: &[(&str, bool)] = &[("/dev", true), ("/etc", false), ("/proc", true)];
 

@@ -135,3 +135,44 @@ fn a_program_among_our_own_files_shows_none_of_them() {
     let (seen, said) = outcome(&mut caller.standin(&[own.join("tool").to_str().unwrap()]));
     assert!(seen.is_empty() && said.contains("No such file"), "{seen} {said}");
 }
+
+/// What is shown instead of the agent's own files lies in the sandbox, not on them.
+#[test]
+fn what_an_agent_sees_of_its_login_is_not_written_on_the_host() {
+    let caller = Caller::new();
+    let home = caller.path("home");
+    let token = "sk-ant-oat01-0123456789abcdefghijklmnopqrstuvwxyz0123456789";
+    let login = format!("{{\"claudeAiOauth\":{{\"accessToken\":\"{token}\",\"expiresAt\":1999999999999}}}}");
+    create_dir_all(home.join(".claude")).unwrap();
+    write(home.join(".claude/.credentials.json"), &login).unwrap();
+    let state = r#"{"hasCompletedOnboarding":true,"projects":{"/p":{"history":["mine"]}}}"#;
+    write(home.join(".claude.json"), state).unwrap();
+    let run = |shown: &Path| {
+        let mut standin = caller.program(binary("standin"));
+        outcome(
+            standin
+                .args(["run", "--login", "claude", "--rw"])
+                .arg(shown)
+                .args(["--", "cat"])
+                .arg(home.join(".claude.json")),
+        )
+    };
+    // Its settings, shown as they are.
+    let (seen, said) = run(&home.join(".claude.json"));
+    assert_eq!(
+        (seen.as_str(), std::fs::read_to_string(home.join(".claude.json")).unwrap().as_str()),
+        (state, state),
+        "{said}"
+    );
+    // Its directory, where the login is one that was made inside.
+    let own = caller.path("state").join("standin/logins");
+    create_dir_all(&own).unwrap();
+    for private in [&own, own.parent().unwrap()] {
+        std::fs::set_permissions(private, std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    std::fs::rename(home.join(".claude/.credentials.json"), own.join("anthropic.json")).unwrap();
+    std::fs::set_permissions(own.join("anthropic.json"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    let (seen, said) = run(&home.join(".claude"));
+    assert!(seen.is_empty() && said.contains("in what is shown of the host"), "{seen} {said}");
+    assert_eq!(std::fs::read_dir(home.join(".claude")).unwrap().count(), 0);
+}

@@ -138,8 +138,13 @@ fn modified(file: &Path) -> Option<SystemTime> {
     std::fs::metadata(file).and_then(|found| found.modified()).ok()
 }
 
-/// What the agent sees of a file beside its login. Without it, or if it cannot be read, the agent asks more questions.
+/// What the agent sees of a file beside its login. Without it, or if it cannot be read, the agent asks more questions. Where the
+/// file itself is shown it sees that.
 fn state_file(inputs: &Inputs, spec: &Login, state: &StateFile) -> Option<InlineFile> {
+    let inside = [&inputs.home, &inputs.real_home].map(|home| home.join(&state.file));
+    if inputs.writable.iter().chain(&inputs.read_only).any(|shown| inside.iter().any(|at| at.starts_with(shown))) {
+        return None;
+    }
     let outside = named_directory(inputs, spec).unwrap_or_else(|| inputs.home.clone()).join(&state.file);
     let contents = store::read(&outside).ok().flatten()?;
     let shown = form::state(state, &contents).ok()?;
