@@ -3,6 +3,7 @@
 //! What an unprivileged overlay keeps in its upper directory can be read on the host as plain files: a deletion is a
 //! character device 0:0, a directory that hides the one below it has the attribute `user.overlay.opaque`.
 
+use crate::mounts::without_links;
 use crate::plan::Layer;
 use crate::sys;
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags, open, statvfs};
@@ -21,7 +22,7 @@ impl Layers {
     /// Opens them.
     pub(crate) fn take(lower: &Path, layer: &Layer) -> io::Result<Self> {
         let take = |path: &Path| open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-        Ok(Self { lower: take(lower)?, upper: take(&layer.upper)?, work: take(&layer.work)? })
+        Ok(Self { lower: without_links(lower)?, upper: take(&layer.upper)?, work: take(&layer.work)? })
     }
 }
 

@@ -6,6 +6,8 @@ use crate::masks;
 use crate::plan::{Plan, Show};
 use crate::step::{At, Step, StepError};
 use crate::sys;
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::mount::{OpenTreeFlags, open_tree};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -88,10 +90,13 @@ pub(crate) fn enter(plan: &Plan) -> Result<(), StepError> {
 
 fn take_sources(plan: &Plan) -> Result<Vec<Taken>, StepError> {
     let tree = |path: &Path, writable: bool| {
-        let tree = sys::open_tree(&sys::c_path(path)?)?;
+        let found = without_links(path)?;
+        let is_directory = FileType::from_raw_mode(fstat(&found)?.st_mode).is_dir();
+        let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        let tree = open_tree(&found, c"", clone | OpenTreeFlags::AT_RECURSIVE | OpenTreeFlags::AT_EMPTY_PATH)?;
         let read_only = if writable { 0 } else { READ_ONLY };
         sys::mount_setattr(tree.as_fd(), read_only | NO_SETUID | NO_DEVICES)?;
-        Ok::<_, io::Error>(Taken::Tree(tree, path.is_dir()))
+        Ok::<_, io::Error>(Taken::Tree(tree, is_directory))
     };
     let take = |show: &Show| match show {
         Show::Host { path, writable } => Some(tree(path, *writable).at_thing(Step::Mounts, path.display())),
@@ -101,6 +106,13 @@ fn take_sources(plan: &Plan) -> Result<Vec<Taken>, StepError> {
         _ => None,
     };
     plan.view.iter().filter_map(take).collect()
+}
+
+/// What is shown was judged by its path, without links. Since then another session, whose workspace is above it, may have put a link
+/// on the way.
+pub(crate) fn without_links(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    Ok(openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?)
 }
 
 fn take_devices() -> Result<Vec<OwnedFd>, StepError> {

@@ -176,3 +176,25 @@ fn what_an_agent_sees_of_its_login_is_not_written_on_the_host() {
     assert!(seen.is_empty() && said.contains("in what is shown of the host"), "{seen} {said}");
     assert_eq!(std::fs::read_dir(home.join(".claude")).unwrap().count(), 0);
 }
+
+/// Of two sessions one has the other's workspace in its own, and puts a link there while the other one starts: here a source of that
+/// one does it, for it runs at that time.
+#[test]
+fn a_workspace_that_becomes_a_link_is_not_followed() {
+    let caller = Caller::new();
+    let (home, inner) = (caller.path("home"), caller.path("workspace/inner"));
+    has_file(&home, "notes/diary");
+    create_dir_all(&inner).unwrap();
+    let swap =
+        format!("mv {0} {0}.old && ln -s {1}/notes {0} && echo 0123456789abcdef", inner.display(), home.display());
+    for flag in [&[][..], &["--cow"]] {
+        let mut standin = caller.program(binary("standin"));
+        let secret = format!("A=cmd:{swap}@api.example.com");
+        let command = ["--secret", &secret, "--", "/bin/sh", "-c", "cat diary; touch made"];
+        let (seen, said) = outcome(standin.current_dir(&inner).arg("run").args(flag).args(command));
+        assert!(seen.is_empty() && said.contains("nothing was run"), "{seen} {said}");
+        assert!(!home.join("notes/made").exists());
+        std::fs::remove_file(&inner).unwrap();
+        std::fs::rename(inner.with_extension("old"), &inner).unwrap();
+    }
+}
