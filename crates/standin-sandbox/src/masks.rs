@@ -45,11 +45,8 @@ pub(crate) fn put_on(plan: &Plan, stage: &Path) -> Result<(), StepError> {
 }
 
 fn put(root: BorrowedFd<'_>, mask: &Mask, contents: &[u8]) -> io::Result<()> {
-    // What was found there may have been removed since; what has become something else is not let through.
-    let target = match target(root, &mask.path, OFlags::PATH | OFlags::NOFOLLOW) {
-        Err(Errno::NOENT) => return Ok(()),
-        other => other?,
-    };
+    // What was found there and is not may be under another name by now, where nothing would be over it.
+    let target = target(root, &mask.path, OFlags::PATH | OFlags::NOFOLLOW)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let file = openat(root, ASIDE, flags, Mode::RUSR)?;
     rustix::fs::fchmod(&file, Mode::from_raw_mode(mask.mode & 0o777))?;
@@ -75,10 +72,7 @@ fn cover(target: BorrowedFd<'_>, mask: BorrowedFd<'_>) -> Result<(), Errno> {
 
 /// Nothing over a directory: an empty one that takes nothing.
 fn empty(root: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
-    let target = match target(root, path, OFlags::PATH | OFlags::DIRECTORY) {
-        Err(Errno::NOENT) => return Ok(()),
-        other => other?,
-    };
+    let target = target(root, path, OFlags::PATH | OFlags::DIRECTORY)?;
     let memory = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_create(memory.as_fd())?;
     let tree = fsmount(memory.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::from_bits_retain(ATTRIBUTES))?;

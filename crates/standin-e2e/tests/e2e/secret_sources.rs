@@ -87,3 +87,20 @@ fn a_key_of_a_file_does_not_stand_beside_the_users_own() {
     let outcome = rig.script(send);
     assert!(outcome.origin_got("authorization", &format!("Bearer {own}")), "{}", outcome.stderr);
 }
+
+/// Another session, or whoever works on the host, renames a directory after files were looked for: here the proxy's password is
+/// fetched at that time.
+#[test]
+fn a_secret_file_that_moves_while_a_session_starts_is_not_shown() {
+    let caller = Caller::new();
+    let workspace = caller.path("workspace");
+    create_dir_all(workspace.join("conf")).unwrap();
+    write(workspace.join("conf/.env"), format!("STRIPE_KEY={SECRET}\n")).unwrap();
+    let (config, at) = (caller.path("config.toml"), workspace.display());
+    let password = format!("cmd:mv {at}/conf {at}/moved; echo 0123456789abcdef");
+    write(&config, format!("[upstream]\nproxy = \"http://me@127.0.0.1:9\"\npassword = \"{password}\"\n")).unwrap();
+    let (seen, said) = run(&caller, &["--cow", "--config", config.to_str().unwrap()], "cat moved/.env");
+    assert!(seen.is_empty() && said.contains("nothing was run"), "{seen}{said}");
+    let (seen, said) = run(&caller, &["--cow"], "cat moved/.env");
+    assert!(seen.starts_with("STRIPE_KEY=") && !seen.contains(SECRET), "{seen}{said}");
+}
