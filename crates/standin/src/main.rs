@@ -14,7 +14,7 @@ mod workspace;
 
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
-use std::io;
+use std::io::{self, Write};
 
 fn main() {
     // Before anything else, and while there is one thread: the same program is the sandbox's first process, and
@@ -44,7 +44,10 @@ fn dispatch(cli: Cli) -> Result<i32, exit::Failure> {
         Command::Discard(arguments) => workspace::discard(&arguments),
         Command::CheckRepo(arguments) => workspace::check_repo::check_repo(&arguments),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "standin", &mut io::stdout());
+            // In memory first: the generator panics where it cannot write.
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "standin", &mut text);
+            io::stdout().write_all(&text).map_err(exit::Failure::output)?;
             Ok(exit::SUCCESS)
         }
         Command::Man => {
