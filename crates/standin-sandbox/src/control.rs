@@ -40,7 +40,8 @@ pub(crate) fn receive(socket: impl AsFd) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> 
     let received = loop {
         let mut parts = [IoSliceMut::new(&mut buffer)];
         match recvmsg(&socket, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
-            Err(rustix::io::Errno::INTR) => {}
+            // Who ended without reading what was sent to it may have said something before.
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNRESET) => {}
             other => break other?,
         }
     };
@@ -58,4 +59,19 @@ pub(crate) fn receive_one(socket: impl AsFd) -> io::Result<OwnedFd> {
     let (_, descriptors) = receive(socket)?;
     let [descriptor] = <[OwnedFd; 1]>::try_from(descriptors).map_err(|_| io::ErrorKind::UnexpectedEof)?;
     Ok(descriptor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_words_are_heard() {
+        let (ours, theirs) = pair().unwrap();
+        send(&ours, b"what nobody reads", &[]).unwrap();
+        send(&theirs, b"why", &[]).unwrap();
+        drop(theirs);
+        assert_eq!(receive(&ours).unwrap().0, b"why");
+        assert_eq!(receive(&ours).unwrap().0, b"");
+    }
 }

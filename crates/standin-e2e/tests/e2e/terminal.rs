@@ -2,6 +2,7 @@
 
 use crate::direct::{Caller, Running, Screen, Text, wait_for_all};
 use rustix::process::{Signal, kill_process};
+use standin_e2e::binary;
 use std::io::Read;
 use std::process::Stdio;
 
@@ -192,6 +193,16 @@ fn a_signal_that_ends_the_command_is_its_exit_code() {
         let caller = Caller::new();
         let mut standin =
             Running::start(caller.standin(&["sh", "-c", "echo ready; exec sleep 1000"]).stdout(Stdio::piped()));
+        Text::from(standin.stdout()).until("ready");
+        standin.signal(signal);
+        assert_eq!(standin.wait().code(), Some(code));
+    }
+    // Also what the caller ignores, as `nohup` does.
+    let caller = Caller::new();
+    let ignoring = "trap '' HUP TERM; exec \"$0\" run -- sh -c 'echo ready; exec sleep 1000'";
+    for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129)] {
+        let mut shell = caller.program("sh");
+        let mut standin = Running::start(shell.args(["-c", ignoring]).arg(binary("standin")).stdout(Stdio::piped()));
         Text::from(standin.stdout()).until("ready");
         standin.signal(signal);
         assert_eq!(standin.wait().code(), Some(code));

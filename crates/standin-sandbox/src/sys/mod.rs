@@ -202,10 +202,11 @@ pub(crate) fn block_signals() -> io::Result<libc::sigset_t> {
     Ok(set)
 }
 
-/// Lets every signal through again and resets what was ignored, as a new program expects.
+/// Lets every signal through again and resets what was ignored, as a new program expects: also what the caller ignores
+/// (`nohup`), since we pass on what comes all the same.
 pub(crate) fn reset_signals(set: &libc::sigset_t) -> io::Result<()> {
-    for signal in [libc::SIGPIPE, libc::SIGINT, libc::SIGQUIT, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU] {
-        // SAFETY: SIG_DFL installs no handler.
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: SIG_DFL installs no handler. The two that cannot be set are never ignored.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     // SAFETY: the set is valid; the old mask is not asked for.
