@@ -64,7 +64,7 @@ fn outside(control: &OwnedFd) -> Result<i32, StepError> {
     sys::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS).at(Step::Namespaces)?;
     map_identity(ground.uid, ground.gid).at(Step::Identity)?;
     // The broker sees the sandbox's files, for which it must be here already, and is in none of its other namespaces.
-    let (broker, listener) = start_broker()?;
+    let (broker, listener) = start_broker(control.as_fd())?;
     sys::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS).at(Step::Namespaces)?;
     // The network comes before the files: it needs the host's /proc, and the launcher can begin to serve.
     let sockets = network::set_up(&ground.ports.reach)?;
@@ -98,7 +98,7 @@ fn outside(control: &OwnedFd) -> Result<i32, StepError> {
 }
 
 /// Starts the broker: its process, and where its listener is to be sent.
-fn start_broker() -> Result<(i32, OwnedFd), StepError> {
+fn start_broker(control: BorrowedFd<'_>) -> Result<(i32, OwnedFd), StepError> {
     let (listener, sender) = control::pair().at(Step::Broker)?;
     let reports = sys::adopt(REPORTS_FD);
     // Before the fork: when the child gets to run, the root may be the sandbox's already.
@@ -114,12 +114,17 @@ fn start_broker() -> Result<(i32, OwnedFd), StepError> {
                     return Ok(());
                 }
                 confine::keep_for_broker()?;
-                // Its copy would keep the launcher waiting for the end of the start.
+                let ready =
+                    broker::prepare(broker::Preparation { proc, command: listener, reports }).at(Step::Broker)?;
+                // Its copy kept the launcher waiting for the end of the start.
                 sys::dup2(2, CONTROL_FD).at(Step::Broker)?;
-                broker::run(broker::Preparation { proc, listener, reports }).at(Step::Broker)
+                ready.serve();
+                Ok(())
             };
-            // It cannot tell any more what it lacks, and the sandbox does not begin without it.
-            std::process::exit(run().map_or(NOT_STARTED, |()| 0))
+            if let Err(error) = run() {
+                report(control, &error);
+            }
+            std::process::exit(NOT_STARTED)
         }
         Fork::Parent(broker) => Ok((broker, sender)),
     }
@@ -190,6 +195,10 @@ fn command(
         send(listener.as_fd(), &[0], &[asked.as_fd()]).at(Step::Broker)?;
         drop(asked);
         gate::doors().at(Step::Gate)?;
+        // Nothing runs that nobody guards.
+        if receive(listener).at(Step::Broker)?.0.is_empty() {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof)).at(Step::Broker);
+        }
         let text = |bytes: &Vec<u8>| CString::new(bytes.clone()).map_err(io::Error::from);
         let arguments: Vec<CString> = plan.command.iter().map(text).collect::<Result<_, _>>().at(Step::Exec)?;
         let environment: Vec<CString> = plan.environment.iter().map(text).collect::<Result<_, _>>().at(Step::Exec)?;

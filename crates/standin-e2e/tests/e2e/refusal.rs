@@ -75,6 +75,15 @@ fn missing_system_calls_are_named_with_their_mend() {
             "a datagram is not refused: Network is unreachable (os error 101)",
             None,
         ),
+        // Only the broker asks for this one (CLONE_FS).
+        (
+            272,
+            1,
+            (0, 0x200),
+            "start the broker of the workspace's files (seccomp's user notification)",
+            "Operation not permitted (os error 1)",
+            None,
+        ),
         (317, 22, anything, "restrict the command's system calls with seccomp", "Invalid argument (os error 22)", None),
     ] {
         let caller = Caller::new();

@@ -20,7 +20,7 @@ pub(crate) use call::CHANGERS;
 pub(crate) use refusals::TOLD;
 
 use crate::confine;
-use crate::control::receive_one;
+use crate::control::{receive_one, send};
 use crate::parcel;
 use crate::plan::Files;
 use crate::sys::{self, notify};
@@ -34,8 +34,8 @@ use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use watcher::{Ours, Watcher};
 
 /// Most opens of FIFOs that wait for their other end.
@@ -45,8 +45,9 @@ const MAX_WAITING: usize = 64;
 pub(crate) struct Preparation {
     /// The host's /proc, taken while it can be seen.
     pub(crate) proc: OwnedFd,
-    /// On which come what it is to guard, and then, from the command's process, its listener.
-    pub(crate) listener: OwnedFd,
+    /// On which come what it is to guard, and then, from the command's process, its listener. That process begins when it
+    /// has the answer.
+    pub(crate) command: OwnedFd,
     /// To Standin's process.
     pub(crate) reports: OwnedFd,
 }
@@ -57,12 +58,12 @@ pub(crate) fn take_proc() -> io::Result<OwnedFd> {
     Ok(openat(rustix::fs::CWD, "/proc", flags, Mode::empty())?)
 }
 
-/// Serves until this process is ended, with the sandbox.
-pub(crate) fn run(preparation: Preparation) -> io::Result<()> {
-    // Without a plan or a listener there is no command, and its process has said why.
-    let Ok(files) = receive_one(&preparation.listener) else { return Ok(()) };
+/// Prepares to serve, and tells the command's process to begin.
+pub(crate) fn prepare(Preparation { proc, command, reports }: Preparation) -> io::Result<Ready> {
+    // Without a plan or a listener there is no command, and its process says why.
+    let Ok(files) = receive_one(&command) else { return Ok(Ready(None)) };
     let files: Files = serde_json::from_slice(&parcel::unpack(files)?.concat())?;
-    let Ok(listener) = receive_one(&preparation.listener) else { return Ok(()) };
+    let Ok(listener) = receive_one(&command) else { return Ok(Ready(None)) };
     let ours = Arc::new(Ours::default());
     // Before a thread begins: a mount or a capability is none of the one that answers.
     if !files.watch.roots.is_empty() {
@@ -74,9 +75,36 @@ pub(crate) fn run(preparation: Preparation) -> io::Result<()> {
         })?;
     }
     confine::keep_for_answers()?;
-    let broker = Arc::new(Broker::new(listener, preparation, files, ours)?);
-    broker.serve();
-    Ok(())
+    // A umask of this thread's own, since it takes on those of callers.
+    sys::unshare(libc::CLONE_FS)?;
+    notify::prefer_synchronous(listener.as_fd());
+    let roots = Roots { root: caller::root()?, proc };
+    let refusals = Refusals::new(&roots.root, reports);
+    let masked = Masked::new(&files.watch);
+    let desk = Desk { roots, files, masked, ours, refusals, born: Mutex::default() };
+    send(&command, &[0], &[])?;
+    Ok(Ready(Some(Arc::new(Broker { listener, desk, waiting: AtomicUsize::new(0) }))))
+}
+
+/// A broker that lacks nothing, or one that nobody will ask.
+pub(crate) struct Ready(Option<Arc<Broker>>);
+
+impl Ready {
+    /// Serves until this process is ended, with the sandbox. Returns only when it cannot.
+    pub(crate) fn serve(self) {
+        match self.0 {
+            Some(broker) => broker.serve(),
+            None => wait_for_the_end(),
+        }
+    }
+}
+
+/// This process ends with the one outside. Its own end would be taken for a failure, and end the sandbox before that has
+/// said what it failed of.
+fn wait_for_the_end() -> ! {
+    loop {
+        std::thread::park();
+    }
 }
 
 fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
@@ -91,35 +119,14 @@ struct Broker {
 }
 
 impl Broker {
-    fn new(
-        listener: OwnedFd,
-        Preparation { proc, reports, .. }: Preparation,
-        files: Files,
-        ours: Arc<Ours>,
-    ) -> Result<Self, Errno> {
-        notify::prefer_synchronous(listener.as_fd());
-        let root = caller::root()?;
-        let refusals = Refusals::new(&root, reports);
-        let masked = Masked::new(&files.watch);
-        let desk =
-            Desk { roots: Roots { root, proc }, files, masked, ours, refusals, born: std::sync::Mutex::default() };
-        Ok(Self { listener, desk, waiting: AtomicUsize::new(0) })
-    }
-
     /// Answers calls. Ends only with an error. One thread does it: an answer takes some microseconds, and the kernel would
     /// wake all of several for each call.
     fn serve(self: Arc<Self>) {
-        // A umask of this thread's own, since it takes on those of callers.
-        if sys::unshare(libc::CLONE_FS).is_err() {
-            return;
-        }
         loop {
             match notify::receive(self.listener.as_fd()) {
                 Ok(notification) => self.answer(&notification),
-                // Who asked has died; if all have, this process waits for its end, which is the sandbox's.
-                Err(_) if self.is_alone() => loop {
-                    std::thread::park();
-                },
+                // Who asked has died, or all have.
+                Err(_) if self.is_alone() => wait_for_the_end(),
                 Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINTR)) => {}
                 Err(_) => return,
             }
