@@ -7,8 +7,8 @@ mod login;
 use login::RawLogin;
 use serde::Deserialize;
 use standin_model::{
-    AddressBlocks, GrantRule, Host, HostPattern, Login, Methods, PathPattern, PatternError, Ports, RequestRule, Slot,
-    SlotError,
+    AddressBlocks, GrantRule, Host, HostPattern, JsonPointer, Login, Methods, PathPattern, PatternError, Ports,
+    RequestRule, Slot, SlotError,
 };
 use std::sync::OnceLock;
 
@@ -142,6 +142,11 @@ struct RawRule {
     paths: Vec<String>,
 }
 
+/// Turns the parts of a service's data file into rules. What is wrong with one is said of that service.
+struct Compiler<'a> {
+    id: &'a str,
+}
+
 impl Catalogue {
     /// The catalogue that comes with Standin.
     pub fn builtin() -> &'static Self {
@@ -208,23 +213,14 @@ impl Service {
     fn parse(id: &str, text: &str) -> Result<Self, CatalogueError> {
         let raw: RawService = toml::from_str(text)
             .map_err(|source| CatalogueError::Toml { id: id.to_owned(), source: Box::new(source) })?;
-        let slots: Vec<Slot> = raw
-            .slots
-            .iter()
-            .map(|slot| Slot::parse(slot))
-            .collect::<Result<_, _>>()
-            .map_err(|source| CatalogueError::Slot { id: id.to_owned(), source })?;
-        let rules = |what: &str, raw: Vec<RawRule>| -> Result<Vec<RequestRule>, CatalogueError> {
-            raw.into_iter()
-                .map(|rule| rule.compile(format!("{id}:{what}")))
-                .collect::<Result<_, _>>()
-                .map_err(|source| CatalogueError::Pattern { id: id.to_owned(), source })
+        let compiler = Compiler { id };
+        let slots = raw.slots.iter().map(|slot| compiler.slot(slot)).collect::<Result<Vec<_>, _>>()?;
+        let rules = |what: &str, raw: Vec<RawRule>| {
+            raw.into_iter().map(|rule| compiler.rule(rule, what)).collect::<Result<Vec<_>, _>>()
         };
-        let grants: Vec<_> = rules("use", raw.grant)?
-            .into_iter()
-            .map(|rule| GrantRule { rule, slots: slots.clone(), always: false })
-            .collect();
-        let login = raw.login.map(|login| login.compile(id, &grants)).transpose()?;
+        let lend = |rule| GrantRule { rule, slots: slots.clone(), always: false };
+        let grants: Vec<_> = rules("use", raw.grant)?.into_iter().map(lend).collect();
+        let login = raw.login.map(|login| login.compile(&compiler, &grants)).transpose()?;
         Ok(Self {
             id: id.to_owned(),
             name: raw.name,
@@ -241,17 +237,28 @@ impl Service {
     }
 }
 
-impl RawRule {
-    fn compile(self, label: String) -> Result<RequestRule, PatternError> {
-        let hosts = self.hosts.iter().map(|host| HostPattern::parse(&host.replace("[.]", ".")));
+impl Compiler<'_> {
+    /// A rule, called by the service and what it is for.
+    fn rule(&self, raw: RawRule, what: &str) -> Result<RequestRule, CatalogueError> {
+        let bad = |source| CatalogueError::Pattern { id: self.id.to_owned(), source };
+        let hosts = raw.hosts.iter().map(|host| HostPattern::parse(&host.replace("[.]", ".")));
         Ok(RequestRule {
-            label,
-            hosts: hosts.collect::<Result<_, _>>()?,
-            ports: if self.ports.is_empty() { Ports::default() } else { Ports::new(self.ports) },
-            methods: if self.methods.is_empty() { Methods::Any } else { Methods::only(self.methods) },
-            paths: self.paths.iter().map(|path| PathPattern::compiled_in(path)).collect(),
+            label: format!("{}:{what}", self.id),
+            hosts: hosts.collect::<Result<_, _>>().map_err(bad)?,
+            ports: if raw.ports.is_empty() { Ports::default() } else { Ports::new(raw.ports) },
+            methods: if raw.methods.is_empty() { Methods::Any } else { Methods::only(raw.methods) },
+            paths: raw.paths.iter().map(|path| PathPattern::compiled_in(path)).collect(),
             addresses: AddressBlocks::default(),
         })
+    }
+
+    fn slot(&self, text: &str) -> Result<Slot, CatalogueError> {
+        Slot::parse(text).map_err(|source| CatalogueError::Slot { id: self.id.to_owned(), source })
+    }
+
+    fn pointer(&self, text: &str) -> Result<JsonPointer, CatalogueError> {
+        let bad = || CatalogueError::Pointer { id: self.id.to_owned(), pointer: text.to_owned() };
+        JsonPointer::parse(text).ok_or_else(bad)
     }
 }
 

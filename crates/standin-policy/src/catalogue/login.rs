@@ -1,10 +1,9 @@
 //! The part of a data file that says how a client keeps a login.
 
-use super::{CatalogueError, RawRule};
+use super::{CatalogueError, Compiler, RawRule};
 use serde::Deserialize;
 use standin_model::{
-    GrantRule, JsonPointer, Login, LoginForm, LoginToken, Methods, RequestRule, Slot, StateFile, TokenEndpoint,
-    TokenKind,
+    GrantRule, JsonPointer, Login, LoginForm, LoginToken, Methods, RequestRule, StateFile, TokenEndpoint, TokenKind,
 };
 
 #[derive(Deserialize)]
@@ -72,19 +71,12 @@ struct RawState {
     shown: Vec<String>,
 }
 
-/// What turns the parts of a login into rules, for one service.
-struct Compiler<'a> {
-    id: &'a str,
-    /// Where the service takes a key.
-    keys: &'a [GrantRule],
-}
-
 impl RawLogin {
-    /// The login of the service `id`, whose ordinary keys are good where `keys` say.
-    pub(super) fn compile(self, id: &str, keys: &[GrantRule]) -> Result<Login, CatalogueError> {
-        let compiler = Compiler { id, keys };
+    /// The login of a service whose ordinary keys are good where `keys` say.
+    pub(super) fn compile(self, compiler: &Compiler<'_>, keys: &[GrantRule]) -> Result<Login, CatalogueError> {
         let rule = compiler.endpoint(self.endpoint.hosts, self.endpoint.paths)?;
-        let tokens = self.token.into_iter().map(|token| compiler.token(token, &rule)).collect::<Result<_, _>>()?;
+        let tokens =
+            self.token.into_iter().map(|token| compiler.token(token, keys, &rule)).collect::<Result<_, _>>()?;
         let state = self.state.into_iter().map(|state| {
             Ok::<_, CatalogueError>(StateFile { file: state.file, shown: compiler.pointers(&state.shown)? })
         });
@@ -101,7 +93,7 @@ impl RawLogin {
             empty: self.empty,
         };
         Ok(Login {
-            id: id.to_owned(),
+            id: compiler.id.to_owned(),
             client: self.client,
             directory: self.directory,
             variable: self.variable,
@@ -115,7 +107,7 @@ impl RawLogin {
 }
 
 impl Compiler<'_> {
-    fn token(&self, raw: RawToken, endpoint: &RequestRule) -> Result<LoginToken, CatalogueError> {
+    fn token(&self, raw: RawToken, keys: &[GrantRule], endpoint: &RequestRule) -> Result<LoginToken, CatalogueError> {
         let slots = raw.slots.iter().map(|slot| self.slot(slot)).collect::<Result<Vec<_>, _>>()?;
         let kind = match raw.kind {
             RawKind::Access => TokenKind::Access,
@@ -124,15 +116,14 @@ impl Compiler<'_> {
             RawKind::Key => TokenKind::Key,
         };
         let grants = match kind {
-            TokenKind::Key => self.keys.to_vec(),
+            TokenKind::Key => keys.to_vec(),
             // RFC 6749 §6, and the same in JSON.
             TokenKind::Refresh => {
                 let slots = vec![self.slot("json:/refresh_token")?, self.slot("form:refresh_token")?];
                 vec![GrantRule { rule: endpoint.clone(), slots, always: false }]
             }
             TokenKind::Access | TokenKind::Identity => {
-                let label = format!("{}:login", self.id);
-                let rules = raw.grant.into_iter().map(|rule| self.rule(rule, label.clone()));
+                let rules = raw.grant.into_iter().map(|rule| self.rule(rule, "login"));
                 let lend = |rule| GrantRule { rule, slots: slots.clone(), always: false };
                 rules.map(|rule| rule.map(lend)).collect::<Result<_, _>>()?
             }
@@ -142,21 +133,8 @@ impl Compiler<'_> {
 
     fn endpoint(&self, hosts: Vec<String>, paths: Vec<String>) -> Result<RequestRule, CatalogueError> {
         let raw = RawRule { hosts, paths, ..RawRule::default() };
-        let rule = self.rule(raw, format!("{}:tokens", self.id))?;
+        let rule = self.rule(raw, "tokens")?;
         Ok(RequestRule { methods: Methods::only(["POST"]), ..rule })
-    }
-
-    fn rule(&self, raw: RawRule, label: String) -> Result<RequestRule, CatalogueError> {
-        raw.compile(label).map_err(|source| CatalogueError::Pattern { id: self.id.to_owned(), source })
-    }
-
-    fn slot(&self, text: &str) -> Result<Slot, CatalogueError> {
-        Slot::parse(text).map_err(|source| CatalogueError::Slot { id: self.id.to_owned(), source })
-    }
-
-    fn pointer(&self, text: &str) -> Result<JsonPointer, CatalogueError> {
-        let bad = || CatalogueError::Pointer { id: self.id.to_owned(), pointer: text.to_owned() };
-        JsonPointer::parse(text).ok_or_else(bad)
     }
 
     fn pointers(&self, texts: &[String]) -> Result<Vec<JsonPointer>, CatalogueError> {
