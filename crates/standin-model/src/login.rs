@@ -91,15 +91,9 @@ pub struct StateFile {
 }
 
 impl TokenKind {
-    /// What a token endpoint calls it in its answer (RFC 6749 §5.1, OpenID Connect Core §3.1.3.3).
-    pub const fn member(self) -> Option<&'static str> {
-        match self {
-            Self::Access => Some("access_token"),
-            Self::Refresh => Some("refresh_token"),
-            Self::Identity => Some("id_token"),
-            Self::Key => None,
-        }
-    }
+    /// Those that a token endpoint gives, and what it calls them in its answer (RFC 6749 §5.1, OpenID Connect Core §3.1.3.3).
+    pub const GIVEN: [(Self, &'static str); 3] =
+        [(Self::Access, "access_token"), (Self::Refresh, "refresh_token"), (Self::Identity, "id_token")];
 
     /// What it is called behind the service's name: `anthropic:login`.
     pub const fn word(self) -> &'static str {

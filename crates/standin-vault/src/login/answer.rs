@@ -11,9 +11,6 @@ use standin_wire::body::{self, BodyError, Place, Value as Found};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// Tokens that an answer may hold.
-const KINDS: [TokenKind; 3] = [TokenKind::Access, TokenKind::Refresh, TokenKind::Identity];
-
 /// An answer that was understood.
 pub struct Answer {
     tokens: Tokens,
@@ -44,8 +41,7 @@ impl Answer {
     /// Reads one.
     pub fn read(login: &Login, answer: &[u8]) -> Result<Self, AnswerError> {
         let mut tokens = Tokens::default();
-        for kind in KINDS {
-            let name = kind.member().expect("these three are what endpoints give");
+        for (kind, name) in TokenKind::GIVEN {
             match member(answer, name)?.map(|place| place.value) {
                 Some(Found::Text(token)) => tokens.set(kind, Arc::new(Secret::new(token.into_bytes()))),
                 Some(Found::Other) => return Err(AnswerError::Odd(name)),
@@ -106,8 +102,8 @@ impl Answer {
     /// The answer for the agent.
     pub fn with_stand_ins(&self, login: &Login, minter: &Minter) -> Vec<u8> {
         let mut told = self.told.clone();
-        for kind in KINDS {
-            if let (Some(name), Some(token)) = (kind.member(), self.tokens.get(kind)) {
+        for (kind, name) in TokenKind::GIVEN {
+            if let Some(token) = self.tokens.get(kind) {
                 let stand_in = minter.stand_in(login, kind, token);
                 told.insert(name.to_owned(), stand_in.as_str().into());
             }
@@ -118,14 +114,10 @@ impl Answer {
 
 /// Judges an answer that says that there are no tokens: none may be in it, wherever and in whatever form.
 pub fn is_an_error(answer: &[u8]) -> Result<(), AnswerError> {
-    let names = KINDS.iter().filter_map(|kind| kind.member());
-    let holds = |name: &str| {
-        let name = name.as_bytes();
-        answer.windows(name.len()).any(|window| window.eq_ignore_ascii_case(name))
-    };
+    let holds = |text: &str| answer.windows(text.len()).any(|window| window.eq_ignore_ascii_case(text.as_bytes()));
     // An error speaks of a token, in a text; as a member's name it stands in quotes.
     let quoted = |name: &str| holds(&format!("\"{name}\"")) || holds(&format!("{name}="));
-    if names.into_iter().any(quoted) { Err(AnswerError::TokensInError) } else { Ok(()) }
+    if TokenKind::GIVEN.iter().any(|(_, name)| quoted(name)) { Err(AnswerError::TokensInError) } else { Ok(()) }
 }
 
 fn member(answer: &[u8], name: &str) -> Result<Option<Place>, BodyError> {

@@ -170,8 +170,7 @@ impl Found {
 
     /// Takes these for what is lent; the credentials that change for the session.
     fn hold(&mut self, tokens: Tokens, minter: &Minter) -> Vec<Credential> {
-        let same = |kind| self.held.share(&tokens, kind);
-        let changed = ![TokenKind::Access, TokenKind::Refresh, TokenKind::Identity].into_iter().all(same);
+        let changed = !TokenKind::GIVEN.iter().all(|(kind, _)| self.held.share(&tokens, *kind));
         let lent = if changed { minter.credentials(self.spec, &tokens) } else { Vec::new() };
         self.held = tokens;
         lent
