@@ -14,6 +14,7 @@ use standin_vault::login::store::{self, Store};
 use standin_vault::login::{Minter, Tokens};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
+use zeroize::Zeroizing;
 
 /// The keeper of a session.
 pub(crate) struct Keeper {
@@ -65,7 +66,7 @@ impl TokenKeeper for Keeper {
         let Asked::Refresh(stand_in) = asked else {
             return Ok(Begun { lent: Vec::new(), next: Next::Ask(exchange(None)) });
         };
-        let newest = read(spec, &store)?;
+        let (_, newest) = read(spec, &store)?;
         let Some(refresh) = newest.get(TokenKind::Refresh).cloned() else { return Err(gone(spec)) };
         let lent = locked(login).hold(newest.clone(), &self.minter);
         let now = SystemTime::now();
@@ -107,9 +108,7 @@ impl Exchange {
         shown: &Secret,
     ) -> Result<(Vec<Credential>, Vec<u8>), KeeperError> {
         let (spec, now) = (found.spec, SystemTime::now());
-        let file = found.store().read().map_err(|error| fault(spec, &error))?;
-        let file = file.ok_or_else(|| gone(spec))?;
-        let there = form::tokens(&spec.form, &file).map_err(|error| fault(spec, &error))?;
+        let (file, there) = read(spec, found.store())?;
         if there.get(TokenKind::Refresh).is_none_or(|token| token.expose() != shown.expose()) {
             // Somebody logged in anew meanwhile, without waiting for a turn. That login is the newer one.
             let told = Answer::of(spec, &there, now).with_stand_ins(spec, &self.minter);
@@ -177,9 +176,11 @@ impl Found {
     }
 }
 
-fn read(spec: &Login, store: &Store) -> Result<Tokens, KeeperError> {
+/// What is in the file, and the tokens in that.
+fn read(spec: &Login, store: &Store) -> Result<(Zeroizing<Vec<u8>>, Tokens), KeeperError> {
     let file = store.read().map_err(|error| fault(spec, &error))?.ok_or_else(|| gone(spec))?;
-    form::tokens(&spec.form, &file).map_err(|error| fault(spec, &error))
+    let tokens = form::tokens(&spec.form, &file).map_err(|error| fault(spec, &error))?;
+    Ok((file, tokens))
 }
 
 fn locked(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
