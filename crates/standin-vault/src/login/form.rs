@@ -87,7 +87,7 @@ pub fn updated(
         let text = body::Kind::Json.written(new.expose()).ok_or(BodyError::Charset)?;
         edits.push((place.range, text));
     }
-    let mut note = |at: &Option<JsonPointer>, value: Option<Value>| -> Result<(), FormError> {
+    let mut note = |at: Option<&JsonPointer>, value: Option<Value>| -> Result<(), FormError> {
         if let (Some(at), Some(value)) = (at, value)
             && let Some(place) = body::find_in_json(file, at)?
         {
@@ -95,13 +95,13 @@ pub fn updated(
         }
         Ok(())
     };
-    note(&form.expires, answer.expires(now).map(milliseconds).map(Value::from))?;
-    note(&form.refreshed, OffsetDateTime::from(now).format(&Rfc3339).ok().map(Value::from))?;
-    note(&form.scopes, answer.scopes().map(Value::from))?;
+    note(form.expires.as_ref(), answer.expires(now).map(milliseconds).map(Value::from))?;
+    note(form.refreshed.as_ref(), OffsetDateTime::from(now).format(&Rfc3339).ok().map(Value::from))?;
+    note(form.scopes.as_ref(), answer.scopes().map(Value::from))?;
     if let Some((at, claim)) = &form.account
         && body::find_in_json(file, at)?.is_some_and(|place| place.value == Found::Nothing)
     {
-        note(&Some(at.clone()), account(answer, claim))?;
+        note(Some(at), account(answer, claim))?;
     }
     Ok(Zeroizing::new(body::splice(file, edits)))
 }
