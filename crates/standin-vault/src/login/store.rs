@@ -181,6 +181,8 @@ fn patiently(
         if Instant::now() >= until {
             return Err(StoreError::Held { path: path.to_owned() });
         }
+        // Nothing tells when the client's lock goes, which is a directory, and the kernel waits for ours without a deadline:
+        // both are looked at again.
         std::thread::sleep(PAUSE);
     }
 }
