@@ -4,14 +4,18 @@
 //! * [`key`]: the host's key from which stand-ins are derived;
 //! * [`mint`]: a value with the shape of a credential and none of its content;
 //! * [`login`]: tokens that a client keeps in a file and exchanges;
+//! * [`read_bounded`]: reads what holds secrets;
 //! * [`SessionVault`]: the table of one session.
 //!
 //! It knows no HTTP and no policy.
 
+mod bounded;
 pub mod key;
 pub mod login;
 pub mod mint;
 pub mod source;
+
+pub use bounded::read_bounded;
 
 use standin_model::CredentialName;
 use standin_secret::{Secret, StandIn};

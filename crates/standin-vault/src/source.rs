@@ -1,14 +1,13 @@
 //! Sources of real credentials: an environment variable, a file, the output of a command.
 
+use crate::read_bounded;
 use standin_model::limits::{MAX_SECRET_BYTES, SOURCE_DEADLINE};
 use standin_secret::{Secret, SecretSource, SourceError};
 use standin_secretfiles::{MAX_FILE_BYTES, format_for_selector, select};
 use std::fs::File;
-use std::io::{self, Read};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use zeroize::{Zeroize, Zeroizing};
 
 /// A variable of the caller's environment. The value is handed in: only the binary reads the environment.
 pub struct EnvSource {
@@ -53,7 +52,7 @@ impl SecretSource for EnvSource {
 
     fn fetch(&self) -> Result<Secret, SourceError> {
         let value = self.value.as_ref().ok_or_else(|| SourceError::EnvMissing(self.name.clone()))?;
-        trimmed(value.expose().to_vec(), || self.describe())
+        trimmed(value.expose(), || self.describe())
     }
 }
 
@@ -65,14 +64,17 @@ impl SecretSource for FileSource {
 
     fn fetch(&self) -> Result<Secret, SourceError> {
         let fault = |source| SourceError::File { path: self.path.clone(), source };
-        let file = File::open(&self.path).map_err(fault)?;
-        let Some(name) = &self.name else {
-            return trimmed(bounded(file, MAX_SECRET_BYTES).map_err(fault)?, || self.describe());
+        let read = |most| {
+            let file = File::open(&self.path)?;
+            read_bounded(&file, file.metadata()?.len(), most)
         };
-        let text = Zeroizing::new(bounded(file, MAX_FILE_BYTES).map_err(fault)?);
+        let Some(name) = &self.name else {
+            return trimmed(&read(MAX_SECRET_BYTES).map_err(fault)?, || self.describe());
+        };
+        let text = read(MAX_FILE_BYTES).map_err(fault)?;
         let value = select(format_for_selector(&self.path), &text, name);
         let value = value.ok_or_else(|| SourceError::NoValue { path: self.path.clone(), name: name.clone() })?;
-        trimmed(value.to_vec(), || self.describe())
+        trimmed(&value, || self.describe())
     }
 }
 
@@ -97,7 +99,7 @@ impl SecretSource for CommandSource {
         let stdout = child.stdout.take().expect("stdout was piped");
         let (sender, output) = mpsc::channel();
         // The reader ends with the pipe; if the deadline passes first, nobody listens to it any more.
-        std::thread::spawn(move || drop(sender.send(bounded(stdout, MAX_SECRET_BYTES))));
+        std::thread::spawn(move || drop(sender.send(read_bounded(stdout, 0, MAX_SECRET_BYTES))));
         let Ok(output) = output.recv_timeout(SOURCE_DEADLINE) else {
             child.kill().and_then(|()| child.wait()).map_err(spawn)?;
             return Err(SourceError::Deadline { program, seconds: SOURCE_DEADLINE.as_secs() });
@@ -106,28 +108,19 @@ impl SecretSource for CommandSource {
         if !status.success() {
             return Err(SourceError::Command { program, status });
         }
-        trimmed(output.map_err(spawn)?, || self.describe())
+        trimmed(&output.map_err(spawn)?, || self.describe())
     }
 }
 
-/// Reads one byte more than there may be, so that too much can be told from just enough.
-fn bounded(source: impl Read, most: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(4096);
-    source.take(most as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn trimmed(mut bytes: Vec<u8>, describe: impl Fn() -> String) -> Result<Secret, SourceError> {
+fn trimmed(bytes: &[u8], describe: impl Fn() -> String) -> Result<Secret, SourceError> {
     if bytes.len() > MAX_SECRET_BYTES {
-        bytes.zeroize();
         return Err(SourceError::TooLarge(describe()));
     }
-    let text = bytes.trim_ascii().to_vec();
-    bytes.zeroize();
+    let text = bytes.trim_ascii();
     if text.is_empty() {
         return Err(SourceError::Empty(describe()));
     }
-    Ok(Secret::new(text))
+    Ok(Secret::new(text.to_vec()))
 }
 
 #[cfg(test)]

@@ -4,16 +4,17 @@
 //! the second is taken for a thief, and the login is ended. So there are two locks: ours, a file, for sessions of ours; and
 //! the client's own, a directory that it makes, for the client on the host.
 
+use crate::read_bounded;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 use zeroize::Zeroizing;
 
 /// Largest file that is read, in bytes. Clients' files have a few thousand.
-const MAX_FILE: u64 = 1024 * 1024;
+const MAX_FILE: usize = 1024 * 1024;
 /// How long a turn is waited for. An exchange takes a second or two, and its own deadline is shorter.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often it is looked whether the turn has come.
@@ -126,11 +127,9 @@ pub fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(fault(path, source)),
     };
-    // Room at once: a buffer that grows leaves its former places behind, and they are not overwritten.
-    let size = file.metadata().map_or(0, |found| found.len().min(MAX_FILE));
-    let mut contents = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1));
-    file.take(MAX_FILE + 1).read_to_end(&mut contents).map_err(|source| fault(path, source))?;
-    if contents.len() as u64 > MAX_FILE {
+    let contents = file.metadata().and_then(|found| read_bounded(&file, found.len(), MAX_FILE));
+    let contents = contents.map_err(|source| fault(path, source))?;
+    if contents.len() > MAX_FILE {
         return Err(StoreError::TooLarge { path: path.to_owned() });
     }
     Ok(Some(contents))

@@ -13,9 +13,9 @@ use named::Sources;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use standin_sandbox::{HIDDEN_NOTE, Identity, MaskedFile};
 use standin_secretfiles::{Entry, Format, Found, MAX_FILE_BYTES, find, rewrite};
+use standin_vault::read_bounded;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, Metadata};
-use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -28,6 +28,7 @@ const MAX_MASKS: usize = 2_000;
 const MAX_CANDIDATES: usize = 10_000;
 /// How far below the directories of tools is looked: what lies beside `bin`.
 const TOOLS_DEPTH: usize = 1;
+
 /// What is done with them.
 #[derive(Default)]
 pub(super) struct SecretFiles {
@@ -174,9 +175,8 @@ fn read(path: &Path) -> Contents {
 
 fn text_of(file: &File, metadata: &Metadata) -> Contents {
     let mode = metadata.mode() & 0o777;
-    let mut text = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES + 1));
-    match file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut text) {
-        Ok(length) if length <= MAX_FILE_BYTES => Contents::Text(text, mode, identity(metadata)),
+    match read_bounded(file, metadata.len(), MAX_FILE_BYTES) {
+        Ok(text) if text.len() <= MAX_FILE_BYTES => Contents::Text(text, mode, identity(metadata)),
         _ => Contents::Unreadable(mode),
     }
 }
