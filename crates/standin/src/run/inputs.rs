@@ -4,6 +4,7 @@ use crate::cli::RunArguments;
 use crate::exit::{self, Failure};
 use standin_config::{Config, Publish};
 use standin_sandbox::MAX_LOCAL_PORTS;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -24,6 +25,8 @@ pub(crate) struct Inputs {
     pub(crate) pass: Vec<String>,
     pub(crate) read_only: Vec<PathBuf>,
     pub(crate) writable: Vec<PathBuf>,
+    /// Where tools are, once they were looked for: what is searched for secrets is what is shown.
+    pub(super) tools: OnceCell<Vec<PathBuf>>,
     /// Ports that are brought to the host's loopback.
     pub(crate) publish: Vec<Publish>,
     /// Files that hold secrets and are shown as they are, or directories above them.
@@ -101,6 +104,7 @@ impl Inputs {
             pass: arguments.env.clone(),
             read_only,
             writable,
+            tools: OnceCell::new(),
             publish: arguments.publish.clone(),
             shown,
             hidden,
@@ -118,6 +122,11 @@ impl Inputs {
     pub(crate) fn value(&self, name: &str) -> Option<Vec<u8>> {
         use std::os::unix::ffi::OsStrExt;
         self.environment.get(OsStr::new(name)).map(|value| value.as_bytes().to_vec())
+    }
+
+    /// What the sandbox is shown because somebody asked for it: the workspace, and what was named.
+    pub(crate) fn asked_for(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.workspace].into_iter().chain(&self.read_only).chain(&self.writable)
     }
 
     /// The command for people.

@@ -58,11 +58,9 @@ pub(super) fn wanted(inputs: &Inputs) -> Result<Vec<&'static Service>, Failure> 
 /// The real files must not be seen, and what is shown instead of them must not be written over them: neither lies in what
 /// the sandbox is shown of the host, where tools lie among it.
 pub(super) fn keep_out_of_sight(inputs: &Inputs) -> Result<(), Failure> {
-    let tools = view::tools(inputs);
-    let asked_for = inputs.read_only.iter().chain(&inputs.writable).chain([&inputs.workspace]).chain(&tools);
     // A home within the system is hidden all the same; one that was asked for is not.
     let in_home = |path: &Path| path.starts_with(&inputs.real_home);
-    let asked_for = asked_for.map(|path| (path.as_path(), false));
+    let asked_for = inputs.asked_for().chain(view::tools(inputs)).map(|path| (path.as_path(), false));
     let shown: Vec<_> = asked_for.chain(SYSTEM.iter().map(|path| (Path::new(path), true))).collect();
     for login in Catalogue::builtin().services().iter().filter_map(|service| service.login.as_ref()) {
         let directory = inputs.home.join(&login.directory);

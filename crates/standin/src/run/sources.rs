@@ -29,8 +29,7 @@ fn stays_in_sight(inputs: &Inputs, path: &Path) -> io::Result<()> {
         return Ok(());
     }
     let real = path.canonicalize()?;
-    let shown = [&inputs.workspace].into_iter().chain(&inputs.writable).chain(&inputs.read_only);
-    if shown.into_iter().any(|shown| real.starts_with(shown)) && real.is_file() {
+    if inputs.asked_for().any(|shown| real.starts_with(shown)) && real.is_file() {
         return Ok(());
     }
     Err(io::Error::other("it lies in what the sandbox may write, and is a link that leads out of there, or no file"))

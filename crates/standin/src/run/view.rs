@@ -47,7 +47,7 @@ pub(super) fn spec(
     command[0] = inputs.program.clone().into();
     let mut files = vec![InlineFile { path: OWN_CERTIFICATE.into(), contents: trust.own_certificate }];
     files.extend(lent.login_files.iter().cloned());
-    let mut read_only = tools(inputs);
+    let mut read_only = tools(inputs).to_vec();
     read_only.extend(inputs.read_only.iter().cloned());
     Ok(Spec {
         command,
@@ -62,7 +62,7 @@ pub(super) fn spec(
         overlays: vec![Overlay { directory: trust::DIRECTORY.into(), files: trust.overlay }],
         masks: lent.files.masks.clone(),
         emptied: lent.files.emptied.clone(),
-        watched: [&inputs.workspace].into_iter().chain(&inputs.read_only).chain(&inputs.writable).cloned().collect(),
+        watched: inputs.asked_for().cloned().collect(),
         unmasked: inputs.shown.clone(),
         harmless: lent.files.harmless.clone(),
         pinned: lent.files.pinned.clone(),
@@ -82,7 +82,11 @@ pub(crate) fn host_trust() -> Result<HostTrust, Failure> {
 }
 
 /// Where the tools on the PATH live, outside of the system: narrow enough to leave credentials beside them out.
-pub(super) fn tools(inputs: &Inputs) -> Vec<PathBuf> {
+pub(super) fn tools(inputs: &Inputs) -> &[PathBuf] {
+    inputs.tools.get_or_init(|| find_tools(inputs))
+}
+
+fn find_tools(inputs: &Inputs) -> Vec<PathBuf> {
     let path = inputs.variable("PATH").unwrap_or_default();
     // Without links and `..` first: what lies beside a directory is told from where it really is.
     let mut found: Vec<PathBuf> = std::env::split_paths(path)

@@ -51,10 +51,8 @@ pub(super) fn gather(
     inputs: &Inputs,
     mut stand_in: impl FnMut(&Path, &Entry) -> Result<String, Failure>,
 ) -> Result<SecretFiles, Failure> {
-    let tools = view::tools(inputs);
-    let whole = [&inputs.workspace].into_iter().chain(&inputs.read_only).chain(&inputs.writable);
-    let mut roots: Vec<_> = whole.map(|path| Root::whole(path)).collect();
-    roots.extend(tools.iter().map(|path| Root { path, depth: TOOLS_DEPTH }));
+    let mut roots: Vec<_> = inputs.asked_for().map(|path| Root::whole(path)).collect();
+    roots.extend(view::tools(inputs).iter().map(|path| Root { path, depth: TOOLS_DEPTH }));
     let Candidates { files: mut candidates, closed, pinned } = walk::secret_files(&roots);
     let sources = Sources::within(inputs, &roots);
     for (path, format) in sources.formats() {
