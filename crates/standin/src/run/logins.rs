@@ -58,21 +58,20 @@ pub(super) fn wanted(inputs: &Inputs) -> Result<Vec<&'static Service>, Failure> 
 /// The real files must not be seen, and what is shown instead of them must not be written over them: neither lies in what
 /// the sandbox is shown of the host, where tools lie among it.
 pub(super) fn keep_out_of_sight(inputs: &Inputs) -> Result<(), Failure> {
-    // A home within the system is hidden all the same; one that was asked for is not.
-    let in_home = |path: &Path| path.starts_with(&inputs.real_home);
     let asked_for = inputs.asked_for().chain(view::tools(inputs)).map(|path| (path.as_path(), false));
     let shown: Vec<_> = asked_for.chain(SYSTEM.iter().map(|path| (Path::new(path), true))).collect();
-    for login in Catalogue::builtin().services().iter().filter_map(|service| service.login.as_ref()) {
+    for service in Catalogue::builtin().services() {
+        let Some(login) = &service.login else { continue };
         let directory = inputs.home.join(&login.directory);
         for path in [file_of(inputs, login), directory.join(&login.file)] {
             let Ok(real) = path.canonicalize() else { continue }; // what is not there is not seen
             let holds = |shown: &Path| real.starts_with(shown) || path.starts_with(shown);
-            let hidden = |shown: &Path| in_home(&real) && inputs.real_home.starts_with(shown);
+            // A home within the system is hidden all the same; one that was asked for is not.
+            let hidden = |shown: &Path| real.starts_with(&inputs.real_home) && inputs.real_home.starts_with(shown);
             let seen = |(shown, is_system): &&(&Path, bool)| holds(shown) && !(*is_system && hidden(shown));
             if let Some((holder, _)) = shown.iter().find(seen) {
                 let (holder, path, client) = (holder.display(), path.display(), &login.client);
-                let agent = Catalogue::builtin().service(&login.id).and_then(|service| service.agents.first());
-                let agent = agent.map_or(login.id.as_str(), String::as_str);
+                let agent = service.agents.first().unwrap_or(&service.id);
                 return Err(Failure::new(format!(
                     "{holder} holds {path}, {client}'s login, which the sandbox must not see"
                 ))
