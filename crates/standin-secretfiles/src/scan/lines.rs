@@ -10,7 +10,7 @@ use std::ops::Range;
 use zeroize::Zeroizing;
 
 /// A line without its end, and where it begins.
-fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+pub(super) fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut at = 0;
     text.split_inclusive('\n').map(move |line| {
         let start = at;
@@ -26,7 +26,8 @@ fn uncommented<'a>(line: &'a str, marks: &[char]) -> (&'a str, bool) {
     (bare, bare.len() != rest.len() && rest.starts_with(marks))
 }
 
-fn offset(line: &str, rest: &str) -> usize {
+/// Where `rest`, which ends a line, begins in it.
+pub(super) fn offset(line: &str, rest: &str) -> usize {
     line.len() - rest.len()
 }
 
@@ -105,7 +106,7 @@ fn unquoted(value: &str) -> usize {
 }
 
 /// How far the closing quote is.
-fn closing(text: &str, quote: char) -> Option<usize> {
+pub(super) fn closing(text: &str, quote: char) -> Option<usize> {
     let mut escaped = false;
     text.char_indices().find_map(|(at, c)| {
         if escaped {

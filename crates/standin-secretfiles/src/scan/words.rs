@@ -1,5 +1,6 @@
 //! Formats in which a credential has a fixed place: netrc, URLs, PostgreSQL's, a file that is one.
 
+use super::lines::{closing, lines, offset};
 use super::plain;
 use crate::Entry;
 use crate::writing::Writing;
@@ -38,17 +39,11 @@ fn words(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
     let mut at = 0;
     std::iter::from_fn(move || {
         let rest = &text[at..];
-        let start = at + rest.len() - rest.trim_start().len();
+        let start = at + offset(rest, rest.trim_start());
         let word = &text[start..];
         let first = word.chars().next()?;
         let length = if first == '"' {
-            let mut escaped = false;
-            let end = word[1..].find(|c| {
-                let ends = c == '"' && !escaped;
-                escaped = c == '\\' && !escaped;
-                ends
-            });
-            end.map_or(word.len(), |end| end + 2)
+            closing(&word[1..], first).map_or(word.len(), |end| end + 2)
         } else {
             word.find(char::is_whitespace).unwrap_or(word.len())
         };
@@ -64,11 +59,9 @@ fn unquoted(text: &str, range: Range<usize>) -> Range<usize> {
 
 /// A URL a line, called by its host; the judge finds the password in it.
 pub(super) fn urls(text: &str) -> Vec<Entry> {
-    let mut at = 0;
     let mut all = Vec::new();
-    for line in text.split_inclusive('\n') {
-        let start = at + line.len() - line.trim_start().len();
-        at += line.len();
+    for (at, line) in lines(text) {
+        let start = at + offset(line, line.trim_start());
         let url = line.trim();
         let Some((_, rest)) = url.split_once("://") else { continue };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -80,12 +73,8 @@ pub(super) fn urls(text: &str) -> Vec<Entry> {
 
 /// `host:port:database:user:password`, called by its host; a backslash escapes.
 pub(super) fn pgpass(text: &str) -> Vec<Entry> {
-    let mut at = 0;
     let mut all = Vec::new();
-    for line in text.split_inclusive('\n') {
-        let start = at;
-        at += line.len();
-        let line = line.trim_end_matches(['\n', '\r']);
+    for (start, line) in lines(text) {
         let mut escaped = false;
         let colons = line.match_indices(|c| {
             let is_colon = c == ':' && !escaped;
@@ -102,7 +91,7 @@ pub(super) fn pgpass(text: &str) -> Vec<Entry> {
 
 /// The whole file.
 pub(super) fn whole(text: &str) -> Vec<Entry> {
-    let start = text.len() - text.trim_start().len();
+    let start = offset(text, text.trim_start());
     let length = text.trim().len();
     vec![Entry { certain: true, ..plain("value".to_owned(), text, start..start + length) }]
 }
