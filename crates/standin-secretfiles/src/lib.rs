@@ -15,6 +15,8 @@ pub use names::{format_for_selector, format_of, is_passed_over, may_hold_secrets
 pub use url::Part;
 pub use writing::Writing;
 
+use memchr::memmem;
+use std::collections::HashSet;
 use std::ops::Range;
 use zeroize::Zeroizing;
 
@@ -25,7 +27,7 @@ pub const MAX_SECRETS: usize = 256;
 /// A mark of how a value is written, not a part of it.
 const SCHEME: &[u8] = b"base64:";
 /// From this length on a secret is looked for in the rest of its file, too; shorter ones are in other words.
-const MIN_REPEATED: usize = 8;
+pub const MIN_REPEATED: usize = 8;
 
 /// How a file is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +96,10 @@ pub fn find(format: Format, text: &[u8]) -> Found {
     };
     let mut secrets: Vec<Entry> = entries.into_iter().flat_map(|entry| judged(entry, text)).collect();
     sweep(text, &mut secrets);
+    // Before each of them is looked for in the whole file.
+    if secrets.len() > MAX_SECRETS {
+        return Found::NotUnderstood;
+    }
     repeated(text, &mut secrets);
     secrets.sort_by_key(|secret| secret.range.start);
     let apart = secrets.windows(2).all(|pair| pair[0].range.end <= pair[1].range.start);
@@ -139,7 +145,7 @@ pub fn rewrite(text: &[u8], secrets: &[Entry], mut instead: impl FnMut(&Entry) -
 
 /// Whether a text holds a private key in PEM (RFC 7468 and its relatives).
 pub fn holds_private_key(text: &[u8]) -> bool {
-    contains(text, b"PRIVATE KEY-----") || text.starts_with(b"PuTTY-User-Key-File-")
+    memmem::find(text, b"PRIVATE KEY-----").is_some() || text.starts_with(b"PuTTY-User-Key-File-")
 }
 
 /// The secret parts of an entry: the whole of it, or what is secret in a URL.
@@ -173,14 +179,18 @@ fn judged(mut entry: Entry, text: &[u8]) -> Vec<Entry> {
     }
 }
 
-/// Credentials that show by their vendor's mark, wherever they stand: in comments, in keys.
+/// Credentials that show by their vendor's mark, wherever they stand: in comments, in keys. With too many there is no need to go
+/// on.
 fn sweep(text: &[u8], secrets: &mut Vec<Entry>) {
     let mut at = 0;
     for word in text.split(|byte| !shape::in_token(*byte)) {
+        if secrets.len() > MAX_SECRETS {
+            return;
+        }
         let range = at..at + word.len();
         at = range.end + 1;
         let marked = std::str::from_utf8(word).is_ok_and(shape::is_marked);
-        if marked && secrets.iter().all(|known| known.range.end <= range.start || range.end <= known.range.start) {
+        if marked && !secrets.iter().any(|known| overlap(&known.range, &range)) {
             let value = Zeroizing::new(word.to_vec());
             let name = format!("byte {}", range.start);
             secrets.push(Entry { name, range, value, writing: Writing::Plain, host: None, certain: false });
@@ -188,26 +198,35 @@ fn sweep(text: &[u8], secrets: &mut Vec<Entry>) {
     }
 }
 
-/// The same secrets in other places of the file.
+/// The same secrets in other places of the file. With too many there is no need to go on.
 fn repeated(text: &[u8], secrets: &mut Vec<Entry>) {
     let mut more: Vec<Entry> = Vec::new();
-    for secret in secrets.iter().filter(|secret| secret.value.len() >= MIN_REPEATED) {
-        for at in positions(text, &secret.value) {
-            let range = at..at + secret.value.len();
-            let taken = |known: &Entry| known.range.start < range.end && range.start < known.range.end;
-            if !secrets.iter().any(taken) && !more.iter().any(taken) && more.len() <= MAX_SECRETS {
-                let (name, host, value) = (secret.name.clone(), secret.host.clone(), secret.value.clone());
-                more.push(Entry { name, range, value, writing: Writing::Plain, host, certain: false });
-            }
+    let mut sought = HashSet::new();
+    let sought = secrets.iter().filter(|it| it.value.len() >= MIN_REPEATED && sought.insert(it.value.as_slice()));
+    let places = sought.flat_map(|secret| {
+        let starts = memmem::find_iter(text, secret.value.as_slice());
+        starts.map(move |start| (secret, start..start + secret.value.len()))
+    });
+    for (secret, range) in places {
+        if more.len() > MAX_SECRETS {
+            break;
+        }
+        if !secrets.iter().chain(&more).any(|known| overlap(&known.range, &range)) {
+            let (name, host, value) = (secret.name.clone(), secret.host.clone(), secret.value.clone());
+            more.push(Entry { name, range, value, writing: Writing::Plain, host, certain: false });
         }
     }
     secrets.append(&mut more);
 }
 
+fn overlap(one: &Range<usize>, other: &Range<usize>) -> bool {
+    one.start < other.end && other.start < one.end
+}
+
 /// Whether what is left of a file still holds a private key, or a part of one: what no entry covers as a whole.
 fn hides_more(text: &[u8], secrets: &[Entry]) -> bool {
     let whole = |secret: &Entry| {
-        let count = |mark: &[u8]| positions(&text[secret.range.clone()], mark).count();
+        let count = |mark: &[u8]| memmem::find_iter(&text[secret.range.clone()], mark).count();
         count(b"-----BEGIN") == count(b"-----END")
     };
     if !secrets.iter().all(whole) {
@@ -216,19 +235,6 @@ fn hides_more(text: &[u8], secrets: &[Entry]) -> bool {
     let starts = std::iter::once(0).chain(secrets.iter().map(|secret| secret.range.end));
     let ends = secrets.iter().map(|secret| secret.range.start).chain([text.len()]);
     starts.zip(ends).any(|(start, end)| holds_private_key(&text[start..end]))
-}
-
-fn positions<'a>(text: &'a [u8], wanted: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let found = text.get(at..)?.windows(wanted.len()).position(|window| window == wanted)? + at;
-        at = found + wanted.len();
-        Some(found)
-    })
-}
-
-fn contains(text: &[u8], wanted: &[u8]) -> bool {
-    positions(text, wanted).next().is_some()
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Each format, and what holds in all of them.
 
+mod invariants;
+
 use super::*;
+use invariants::FORMATS;
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -218,19 +221,6 @@ fn what_is_written_is_read() {
     }
 }
 
-const FORMATS: &[Format] = &[
-    Format::Dotenv,
-    Format::Ini,
-    Format::Npmrc,
-    Format::Toml,
-    Format::Netrc,
-    Format::Json,
-    Format::Yaml,
-    Format::Urls,
-    Format::Pgpass,
-    Format::Whole,
-];
-
 /// Pieces that files are made of, so that something is found in most.
 fn text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
@@ -254,35 +244,14 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// What is not a secret stays, byte for byte; what is one is gone.
     #[test]
     fn only_secrets_change(text in text(), which in 0..FORMATS.len()) {
-        if let Found::Secrets(secrets) = find(FORMATS[which], text.as_bytes()) {
-            let mut kept = Vec::new();
-            let mut at = 0;
-            for secret in &secrets {
-                kept.push(&text.as_bytes()[at..secret.range.start]);
-                at = secret.range.end;
-            }
-            kept.push(&text.as_bytes()[at..]);
-            let written = rewrite(text.as_bytes(), &secrets, |_| String::new());
-            let empty: Vec<usize> = secrets.iter().map(|secret| secret.writing.write("").len()).collect();
-            prop_assert_eq!(written.len(), kept.iter().map(|part| part.len()).sum::<usize>() + empty.iter().sum::<usize>());
-            for secret in secrets.iter().filter(|secret| secret.value.len() >= MIN_REPEATED) {
-                prop_assert!(kept.iter().all(|part| !contains(part, &secret.value)), "{}", secret.name);
-            }
-        }
+        invariants::hold(FORMATS[which], text.as_bytes());
     }
 
-    /// Whatever a file holds, its places lie in it, between characters.
     #[test]
     fn anything_is_read(text in "(?s)([=:'\"{}\\[\\]#\\\\@/ \n]|[a-zé]{1,3}|token|://){0,40}", which in 0..FORMATS.len()) {
-        for entry in entries(FORMATS[which], text.as_bytes()).into_iter().flatten() {
-            prop_assert!(text.get(entry.range.clone()).is_some(), "{:?} in {}", entry.range, text);
-        }
-        if let Found::Secrets(secrets) = find(FORMATS[which], text.as_bytes()) {
-            prop_assert!(secrets.windows(2).all(|pair| pair[0].range.end <= pair[1].range.start));
-        }
+        invariants::hold(FORMATS[which], text.as_bytes());
     }
 
     /// What stands in a file is read as it was written, and so is what takes its place, whatever characters are in it.
