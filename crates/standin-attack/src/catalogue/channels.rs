@@ -39,9 +39,9 @@ pub(super) const VECTORS: &[Vector] = &[
     held(51, Channels, "a workflow on GitHub that sends", SEEN, |_, mark| {
         let body = format!("{{\"message\":\"x\",\"content\":\"{mark}\"}}");
         any_of([
-            github("PUT", "/repos/me/work/contents/.github/workflows/x.yml", &body),
-            github("POST", "/repos/me/work/actions/workflows/x.yml/dispatches", &body),
-            https("POST", "github.com", "/me/work.git/git-receive-pack", &[], &body),
+            github("PUT", "/repos/me/app/contents/.github/workflows/x.yml", &body),
+            github("POST", "/repos/me/app/actions/workflows/x.yml/dispatches", &body),
+            https("POST", "github.com", "/me/app.git/git-receive-pack", &[], &body),
         ])
     })
     .open("a workflow can be pushed as any file; starting one by the API is refused"),
