@@ -17,5 +17,6 @@ mod scene;
 pub mod stage;
 #[expect(unsafe_code, reason = "attacks are system calls; see each")]
 mod sys;
+mod terminal;
 pub mod vector;
 pub mod verdict;

@@ -5,8 +5,7 @@ use crate::catalogue::kernel::COURIER;
 use crate::scene::{Arm, Scene};
 use crate::stage::Stage;
 use crate::sys;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use std::fs::File;
+use crate::terminal::Pair;
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output, Stdio};
@@ -50,25 +49,15 @@ impl Stage {
 
     /// A command at a terminal that prints what terminals obey. What comes out is what the terminal would get.
     fn at_a_terminal(&self, scene: &Scene) -> io::Result<Said> {
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
-        grantpt(&ours)?;
-        unlockpt(&ours)?;
-        let name = ptsname(&ours, Vec::new())?;
-        let name = name.to_str().map_err(io::Error::other)?;
-        let theirs = || File::options().read(true).write(true).open(name);
+        let mut pair = Pair::open()?;
         let mut command = self.command(scene, &[], &[SCREEN, &scene.mark(114)])?;
-        let mut child = command.stdin(theirs()?).stdout(theirs()?).spawn()?;
+        let child = command.stdin(pair.theirs()?).stdout(pair.theirs()?).spawn()?;
         drop(command);
         let mut screen = Vec::new();
         // A terminal ends with an error.
-        File::from(ours).read_to_end(&mut screen).ok();
+        pair.ours.read_to_end(&mut screen).ok();
         self.internet.recorder.saw("the caller's terminal", &screen);
-        let mut words = String::new();
-        if let Some(stderr) = &mut child.stderr {
-            stderr.read_to_string(&mut words)?;
-        }
-        let status = child.wait()?;
-        Ok(said(114, &Output { status, stdout: screen, stderr: words.into_bytes() }))
+        Ok(said(114, &child.wait_with_output()?))
     }
 }
 

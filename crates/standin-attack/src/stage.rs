@@ -128,8 +128,7 @@ impl Stage {
         // What ends processes comes last.
         numbers.sort_by_key(|number| *number == 104);
         let mut scene = Scene { arm, seed: self.cue.seed.clone(), place: place.clone(), victim: 0, leaked: 0, numbers };
-        let hidden = abstract_name(&scene);
-        let estate = Estate::make(&place, &secret, &self.internet.recorder, &hidden)?;
+        let estate = Estate::make(&place, &secret, &self.internet.recorder, &abstract_name(&scene))?;
         scene.victim = estate.victim()?;
         self.internet.prepare(secret(62));
         let leaked = File::options().append(true).open(place.join("outside/leaked"))?;
@@ -143,7 +142,7 @@ impl Stage {
         }
         drop(leaked);
         let alive = still_locked(&place)?;
-        let others = estate.end(&hidden)?;
+        let others = estate.end()?;
         let seen = self.internet.all(others)?;
         Ok(Witnessed::gather(&scene, said, &String::from_utf8_lossy(&seen), alive, &secret))
     }

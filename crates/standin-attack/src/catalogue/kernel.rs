@@ -4,15 +4,17 @@ use crate::dial::{any_of, get};
 use crate::rig::{EVIL, estate};
 use crate::scene::{Arm, Scene};
 use crate::sys;
+use crate::terminal::Pair;
 use crate::vector::Evidence::{Alive, Arrived, Done, Got, Left};
 use crate::vector::Group::Kernel;
 use crate::vector::{Attacked, Evidence, Stop, Tried, Vector, held, outside, untried};
-use rustix::net::{AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix, SocketType};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use std::fs::{self, File};
 use std::io::{self, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -33,11 +35,8 @@ pub(super) const VECTORS: &[Vector] = &[
         any_of([tell(Path::new(&named), mark), tell(&scene.host("run/bus"), mark)])
     }),
     held(97, Kernel, "sockets without a path", SEEN, |scene, mark| {
-        let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).map_err(io::Error::from)?;
-        let name = SocketAddrUnix::new_abstract_name(abstract_name(scene).as_bytes()).map_err(io::Error::from)?;
-        rustix::net::connect(&socket, &name).attacked("connecting")?;
-        UnixStream::from(socket).write_all(mark.as_bytes()).attacked("sending")?;
-        Ok("sent".to_owned())
+        let name = SocketAddr::from_abstract_name(abstract_name(scene))?;
+        send(UnixStream::connect_addr(&name), mark)
     }),
     held(98, Kernel, "datagrams to a socket of the host's", SEEN, |scene, mark| {
         UnixDatagram::unbound()?.send_to(mark.as_bytes(), scene.host(estate::DATAGRAMS)).attacked("sending")?;
@@ -192,8 +191,11 @@ pub(crate) fn abstract_name(scene: &Scene) -> String {
 
 /// Tells a socket the mark.
 fn tell(path: &Path, mark: &str) -> Tried {
-    let mut socket = UnixStream::connect(path).attacked("connecting")?;
-    socket.write_all(mark.as_bytes()).attacked("sending")?;
+    send(UnixStream::connect(path), mark)
+}
+
+fn send(connected: io::Result<UnixStream>, mark: &str) -> Tried {
+    connected.attacked("connecting")?.write_all(mark.as_bytes()).attacked("sending")?;
     Ok("sent".to_owned())
 }
 
@@ -241,15 +243,11 @@ fn handed(path: &Path) -> Tried {
 }
 
 fn type_into_terminal() -> Tried {
-    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).map_err(io::Error::from)?;
-    grantpt(&ours).map_err(io::Error::from)?;
-    unlockpt(&ours).map_err(io::Error::from)?;
-    let name = ptsname(&ours, Vec::new()).map_err(io::Error::from)?;
+    let pair = Pair::open()?;
     sys::ignore_hang_up();
     // Of a session that has no terminal yet, this becomes the terminal.
-    rustix::process::setsid().map_err(io::Error::from)?;
-    let terminal = fs::OpenOptions::new().read(true).write(true).open(name.to_str().map_err(io::Error::other)?)?;
+    rustix::process::setsid()?;
+    let terminal = pair.theirs()?;
     any_of(
         [0, 1 << 32]
             .map(|upper| sys::type_into(terminal.as_fd(), upper).attacked("TIOCSTI").map(|()| "typed".to_owned())),
@@ -261,7 +259,7 @@ fn outlive(scene: &Scene, mark: &str) -> Tried {
     let path = scene.host("workspace/alive");
     fs::write(&path, mark)?;
     let end = scene.host("workspace/alive-until");
-    rustix::fs::mkfifoat(rustix::fs::CWD, &end, rustix::fs::Mode::from_raw_mode(0o600)).map_err(io::Error::from)?;
+    rustix::fs::mkfifoat(rustix::fs::CWD, &end, rustix::fs::Mode::from_raw_mode(0o600))?;
     let file = File::open(&path)?;
     sys::lock(file.as_fd())?;
     // Twice, and in a session of its own: nobody's child.

@@ -3,11 +3,12 @@
 //! Each secret is made for one vector and is told to nobody but the judge.
 
 use super::recorder::{ENDING, Recorder};
-use rustix::net::{AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketType};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use std::fs;
 use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -26,6 +27,8 @@ pub(crate) const DESCRIPTORS: &str = "run/descriptors.sock";
 /// The host of one arm.
 pub(crate) struct Estate {
     place: PathBuf,
+    /// The name of the socket without a path.
+    hidden: SocketAddr,
     victim: Child,
 }
 
@@ -46,7 +49,8 @@ impl Estate {
         files(place, secret)?;
         repository(&place.join("workspace"))?;
         repository(&place.join("workspace/moving"))?;
-        sockets(place, secret, recorder, abstract_name)?;
+        let hidden = SocketAddr::from_abstract_name(abstract_name)?;
+        sockets(place, secret, recorder, &hidden)?;
         let program = std::env::current_exe()?;
         let mut victim = Command::new(program)
             .args([VICTIM, &secret(106)])
@@ -63,7 +67,7 @@ impl Estate {
         if let Some(stdout) = &mut victim.stdout {
             stdout.read_exact(&mut [0; 3])?;
         }
-        Ok(Self { place: place.to_owned(), victim })
+        Ok(Self { place: place.to_owned(), hidden, victim })
     }
 
     pub(crate) fn victim(&self) -> io::Result<i32> {
@@ -71,13 +75,11 @@ impl Estate {
     }
 
     /// Tells each server that nothing more comes; gives their number.
-    pub(crate) fn end(&self, abstract_name: &str) -> io::Result<usize> {
+    pub(crate) fn end(&self) -> io::Result<usize> {
         for name in STREAMS {
             UnixStream::connect(self.place.join(name))?.write_all(ENDING)?;
         }
-        let hidden = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
-        rustix::net::connect(&hidden, &SocketAddrUnix::new_abstract_name(abstract_name.as_bytes())?)?;
-        UnixStream::from(hidden).write_all(ENDING)?;
+        UnixStream::connect_addr(&self.hidden)?.write_all(ENDING)?;
         UnixDatagram::unbound()?.send_to(ENDING, self.place.join(DATAGRAMS))?;
         Ok(STREAMS.len() + 2)
     }
@@ -123,14 +125,11 @@ fn repository(workspace: &Path) -> io::Result<()> {
     fs::write(workspace.join(".git/config"), "[core]\n\trepositoryformatversion = 0\n\tbare = false\n")
 }
 
-fn sockets(place: &Path, secret: Secrets<'_>, recorder: &Recorder, abstract_name: &str) -> io::Result<()> {
+fn sockets(place: &Path, secret: Secrets<'_>, recorder: &Recorder, hidden: &SocketAddr) -> io::Result<()> {
     for name in STREAMS {
         record(UnixListener::bind(place.join(name))?, recorder);
     }
-    let hidden = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
-    rustix::net::bind(&hidden, &SocketAddrUnix::new_abstract_name(abstract_name.as_bytes())?)?;
-    rustix::net::listen(&hidden, 16)?;
-    record(UnixListener::from(hidden), recorder);
+    record(UnixListener::bind_addr(hidden)?, recorder);
     let datagrams = UnixDatagram::bind(place.join(DATAGRAMS))?;
     let seen = recorder.clone();
     std::thread::spawn(move || {
