@@ -48,6 +48,9 @@ pub type Attempt = fn(&Scene, &str) -> Tried;
 /// What an attempt says of itself.
 pub type Tried = Result<String, Stop>;
 
+/// A server of the rig's got the mark, behind whatever.
+pub(crate) const SEEN: Evidence = Evidence::Arrived("");
+
 /// What shows that an attempt worked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
@@ -105,7 +108,8 @@ pub enum Stop {
     Untried(String),
 }
 
-/// Marks what an attack consists of: an error there is a refusal. Anywhere else (`?` alone) it says that nothing was tried.
+/// Marks what an attack consists of: an error there is a refusal. Anywhere else (`?` alone) it says that nothing was
+/// tried.
 pub(crate) trait Attacked<T> {
     /// This call is the attack.
     fn attacked(self, what: &str) -> Result<T, Stop>;

@@ -5,7 +5,7 @@ use crate::catalogue;
 use crate::forms;
 use crate::scene::Scene;
 use crate::stage::Report;
-use crate::vector::{Condition, Evidence, Trial, Vector};
+use crate::vector::{Condition, Evidence, SEEN, Trial, Vector};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -58,9 +58,9 @@ impl Witnessed {
     ) -> Self {
         let mut all = Self::default();
         for Said { number, end, text } in said {
-            let evidence = match catalogue::all().find(|vector| vector.number == number).and_then(Vector::evidence) {
+            let evidence = match catalogue::numbered(number).and_then(Vector::evidence) {
                 Some(evidence) => evidence,
-                None if number == MARKER => Evidence::Arrived(""),
+                None if number == MARKER => SEEN,
                 None => continue,
             };
             let mark = scene.mark(number);

