@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use standin_ca::SessionCa;
 use standin_policy::catalogue::Catalogue;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -80,8 +80,8 @@ pub fn hidden_role(mut arguments: impl Iterator<Item = String>) -> Option<i32> {
     }
 }
 
-/// Plays the stage in `directory`; `enter` leaves the host's network for a private one, where this hosts file holds. Call it
-/// while there is one thread.
+/// Plays the stage in `directory`; `enter` leaves the host's network for a private one, where this hosts file holds.
+/// Call it while there is one thread.
 pub fn play(directory: &Path, enter: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), StageError> {
     let cue: Cue = serde_json::from_reader(io::stdin()).map_err(|error| StageError::Report(error.into()))?;
     let hosts = directory.join("hosts");
@@ -150,27 +150,16 @@ impl Stage {
     /// Runs the agent and gives what it says.
     fn agent(&self, scene: &Scene) -> io::Result<Vec<Said>> {
         let scene_text = serde_json::to_string(scene)?;
-        let mut command = self.command(scene, &[], &[agent::ARGUMENT, &scene_text])?;
-        let mut child = command.stdout(Stdio::piped()).spawn()?;
-        let mut text = String::new();
-        if let Some(stdout) = &mut child.stdout {
-            stdout.read_to_string(&mut text)?;
-        }
-        let output = child.wait_with_output()?;
-        if !output.status.success() {
-            let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(io::Error::other(format!("it ended with {}: {words}", output.status)));
-        }
-        text.lines().map(|line| serde_json::from_str(line).map_err(io::Error::from)).collect()
+        let printed = printed(self.command(scene, &[], &[agent::ARGUMENT, &scene_text])?)?;
+        Ok(serde_json::Deserializer::from_slice(&printed).into_iter().collect::<Result<_, _>>()?)
     }
 
     /// Forgets the copy, which holds directories of the kernel's that nobody can read.
     fn discard(&self, scene: &Scene) -> io::Result<()> {
         let mut command = Command::new(std::env::current_exe()?);
         self.surround(&mut command, scene);
-        let output = command.arg("discard").output()?;
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        if output.status.success() { Ok(()) } else { Err(io::Error::other(words)) }
+        command.arg("discard");
+        printed(command).map(drop)
     }
 
     /// This program in another part: as it is, or in the sandbox; behind `before`.
@@ -230,6 +219,16 @@ impl Cue {
     pub fn secret_of(&self, number: u16) -> String {
         format!("secret{number:03}{}", self.secret)
     }
+}
+
+/// What a program prints; what it complains of, if it fails.
+fn printed(mut command: Command) -> io::Result<Vec<u8>> {
+    let output = command.output()?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(io::Error::other(format!("it ended with {}: {words}", output.status)))
 }
 
 /// Whether a process that the agent left still holds its lock; it is let go.
