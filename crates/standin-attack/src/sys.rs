@@ -103,9 +103,14 @@ pub(crate) fn memory_file() -> io::Result<OwnedFd> {
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn pid_by_i386() -> i32 {
     let result: i32;
-    // SAFETY: i386's getpid takes nothing and changes nothing but its result; the registers that the entry spoils are named.
+    // SAFETY: i386's getpid takes nothing and changes nothing but its result; the registers that the entry spoils are
+    // named.
     unsafe {
-        std::arch::asm!("int 0x80", inlateout("eax") 20 => result, out("r8") _, out("r9") _, out("r10") _, out("r11") _);
+        std::arch::asm!(
+            "int 0x80",
+            inlateout("eax") 20 => result,
+            out("r8") _, out("r9") _, out("r10") _, out("r11") _,
+        );
     }
     result
 }

@@ -1,7 +1,8 @@
 //! A proxy without care: HTTP and SOCKS5, with the mistakes that real ones were found to make.
 //!
-//! It knows an allowed name when it sees one anywhere in the target, refuses two spellings of what it must not reach, cuts
-//! names as C does, follows redirects, and has a page for its administrator. Attacks on a proxy are shown to work on it.
+//! It knows an allowed name when it sees one anywhere in the target, refuses two spellings of what it must not reach,
+//! cuts names as C does, follows redirects, and has a page for its administrator. Attacks on a proxy are shown to work
+//! on it.
 
 use super::recorder::ENDING;
 use super::servers::{Shared, field, read_head};

@@ -38,7 +38,8 @@ impl Recorder {
         Serving(self.clone())
     }
 
-    /// Waits until this many servers had their ending and nothing is served any more; gives what was seen, and forgets it.
+    /// Waits until this many servers had their ending and nothing is served any more; gives what was seen, and forgets
+    /// it.
     pub(crate) fn all(&self, servers: usize) -> Vec<u8> {
         let state = self.state();
         let waiting = |state: &mut State| state.endings < servers || state.open > 0;

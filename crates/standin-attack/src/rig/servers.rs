@@ -65,8 +65,8 @@ impl Internet {
         *self.shared.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
     }
 
-    /// Waits until everything that was sent before is seen, and gives it. Whoever sent it must have ended, and `others` is
-    /// how many endings the rig's other servers have been sent.
+    /// Waits until everything that was sent before is seen, and gives it. Whoever sent it must have ended, and `others`
+    /// is how many endings the rig's other servers have been sent.
     pub(crate) fn all(&self, others: usize) -> io::Result<Vec<u8>> {
         for address in &self.addresses {
             TcpStream::connect(address)?.write_all(ENDING)?;
@@ -214,7 +214,8 @@ impl Shared {
         let close = field(head, "connection").unwrap_or("keep-alive");
         if let Some(mark) = path.split_once("/redirect/").map(|(_, mark)| mark) {
             return format!(
-                "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/latest/{mark}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+                "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/latest/{mark}\r\n\
+                 content-length: 0\r\nconnection: close\r\n\r\n"
             );
         }
         if path.starts_with("/upgrade") {
