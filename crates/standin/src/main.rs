@@ -8,6 +8,8 @@ mod demo;
 mod doctor;
 mod exit;
 mod log;
+mod ourselves;
+mod random;
 mod run;
 mod scratch;
 mod workspace;

@@ -10,12 +10,12 @@ mod stage;
 
 use crate::exit::{self, Failure};
 use crate::log::print_record;
+use crate::random;
 use crate::scratch::Scratch;
 use standin_audit::AuditReader;
 use std::ffi::OsStr;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::process::Command;
 
 const STAGE: &str = "__demo-stage";
 const AGENT: &str = "__demo-agent";
@@ -45,7 +45,7 @@ pub(crate) fn demo() -> Result<i32, Failure> {
     let directory = Scratch::new("demo")?;
     let workspace = directory.path().join("workspace");
     std::fs::create_dir(&workspace).map_err(|e| Failure::because("cannot make the demonstration's workspace", &e))?;
-    let secret = secret()?;
+    let secret = format!("sk-{}0123456789", random::letters::<20>()?);
     let out = &mut io::stdout();
     let colour = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
     title(out, colour, "An agent runs in a sandbox. It is to use an API, and must not learn the API's key.")?;
@@ -118,22 +118,4 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 fn title(out: &mut impl Write, colour: bool, text: &str) -> Result<(), Failure> {
     let line = if colour { format!("\n\u{1b}[1m{text}\u{1b}[0m") } else { format!("\n{text}") };
     writeln!(out, "{line}").map_err(Failure::output)
-}
-
-/// A key that nobody has seen before.
-fn secret() -> Result<String, Failure> {
-    let mut random = [0u8; 20];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut file| file.read_exact(&mut random))
-        .map_err(|error| Failure::because("the system gives no random bytes", &error))?;
-    let letters: String = random.iter().map(|b| char::from(b'a' + b % 26)).collect();
-    Ok(format!("sk-{letters}0123456789"))
-}
-
-/// This program, in another role.
-fn ourselves(role: &str) -> Result<Command, Failure> {
-    let program = std::env::current_exe().map_err(|e| Failure::because("cannot find Standin's own program", &e))?;
-    let mut command = Command::new(program);
-    command.arg(role);
-    Ok(command)
 }

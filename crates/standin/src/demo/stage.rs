@@ -1,8 +1,9 @@
 //! The stage: a private network with an origin in it, and `standin run`, as anybody would run it.
 
 use super::origin::{self, Seen};
-use super::{AGENT, API, Finding, OTHER, STAGE, agent, ourselves};
+use super::{AGENT, API, Finding, OTHER, STAGE, agent};
 use crate::exit::{self, Failure};
+use crate::ourselves;
 use standin_ca::SessionCa;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,7 @@ pub(super) fn start(directory: &Path, secret: &str) -> Result<Report, Failure> {
     }
     let hosts_file = directory.join("hosts");
     std::fs::write(&hosts_file, hosts).map_err(|e| Failure::because("cannot write the demonstration's hosts", &e))?;
-    let output = ourselves(STAGE)?
+    let output = ourselves::playing(STAGE)?
         .arg(directory)
         .env("STANDIN_DEMO_SECRET", secret)
         .stdin(Stdio::null())
@@ -75,10 +76,9 @@ pub(super) fn play() -> Result<i32, Failure> {
     let origin = Arc::new(origin::Origin::new(ca, secret.clone()));
     let runtime = tokio::runtime::Runtime::new().map_err(fault("cannot start the origin"))?;
     runtime.block_on(origin::start(&origin)).map_err(fault("cannot start the origin"))?;
-    let program = std::env::current_exe().map_err(fault("cannot find Standin's own program"))?;
-    let mut child = ourselves("run")?
+    let mut child = ourselves::playing("run")?
         .args(["--secret", &format!("DEMO_TOKEN=env:DEMO_TOKEN@{API}"), "--allow", OTHER, "--"])
-        .arg(program)
+        .arg(ourselves::program()?)
         .arg(AGENT)
         .current_dir(directory.join("workspace"))
         .env_clear()

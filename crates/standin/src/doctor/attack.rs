@@ -2,13 +2,14 @@
 
 use crate::exit::{self, Failure};
 use crate::scratch::Scratch;
+use crate::{ourselves, random};
 use standin_attack::stage::{self, Cue, Report};
 use standin_attack::verdict::{Judged, Verdict, judge};
 use standin_sandbox::private_network;
 use std::ffi::OsStr;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// The part that this process plays, if it was started for one.
 pub(super) fn hidden_role(first: Option<&OsStr>) -> Option<fn() -> Result<i32, Failure>> {
@@ -31,7 +32,7 @@ fn play() -> Result<i32, Failure> {
 /// Tries everything; the exit code says whether anything is open.
 pub(super) fn attack(json: bool) -> Result<i32, Failure> {
     let scratch = Scratch::new("attack")?;
-    let cue = Cue { seed: letters()?, secret: letters()? };
+    let cue = Cue { seed: random::letters::<16>()?, secret: random::letters::<16>()? };
     let report = perform(&scratch, &cue)?;
     let judged = judge(&report);
     let out = &mut io::stdout().lock();
@@ -48,8 +49,7 @@ pub(super) fn attack(json: bool) -> Result<i32, Failure> {
 
 fn perform(scratch: &Scratch, cue: &Cue) -> Result<Report, Failure> {
     let cannot = |error: io::Error| Failure::because("cannot start the attack", &error);
-    let mut stage = Command::new(std::env::current_exe().map_err(cannot)?)
-        .arg(stage::ARGUMENT)
+    let mut stage = ourselves::playing(stage::ARGUMENT)?
         .arg(scratch.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -90,13 +90,4 @@ fn write_json(out: &mut impl Write, row: &Judged) -> io::Result<()> {
         "with_cow": row.copied.map(Verdict::as_str),
     });
     writeln!(out, "{json}")
-}
-
-/// Letters that nobody has seen before.
-fn letters() -> Result<String, Failure> {
-    let mut random = [0u8; 16];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut file| file.read_exact(&mut random))
-        .map_err(|error| Failure::because("the system gives no random bytes", &error))?;
-    Ok(random.iter().map(|byte| char::from(b'a' + byte % 26)).collect())
 }

@@ -1,6 +1,7 @@
 //! A whole sandbox, started as `run` starts one, in which nothing is done.
 
 use crate::exit::{self, Failure};
+use crate::ourselves;
 use crate::scratch::Scratch;
 use standin_sandbox::host::{Found, Lack};
 use standin_sandbox::plan::{self, HostFacts, SYSTEM};
@@ -20,8 +21,9 @@ pub(crate) fn hidden_role(first: Option<&OsStr>) -> Option<fn() -> Result<i32, F
 /// Starts it and waits for its end.
 pub(super) fn whole() -> Found {
     let lack = |why: String, mend: Option<String>| Lack { why, mend };
-    let scratch = Scratch::new("doctor").map_err(|failure| lack(failure.message().to_owned(), None))?;
-    let program = std::env::current_exe().map_err(|error| lack(error.to_string(), None))?;
+    let failed = |failure: Failure| lack(failure.message().to_owned(), None);
+    let scratch = Scratch::new("doctor").map_err(failed)?;
+    let program = ourselves::program().map_err(failed)?;
     let plan = plan::plan(spec(&program, scratch.path()), &HostFacts::read());
     let started = begin(&Ground::new(LocalPorts::default(), None), &program)
         .and_then(|begun| begun.launch(&plan))

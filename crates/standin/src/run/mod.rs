@@ -20,6 +20,7 @@ mod view;
 
 use crate::cli::RunArguments;
 use crate::exit::{self, Failure};
+use crate::{ourselves, random};
 use inputs::Inputs;
 use standin_audit::{AuditLog, SessionStart, SessionSummary};
 use standin_ca::SessionCa;
@@ -27,8 +28,6 @@ use standin_model::SessionId;
 use standin_net::Upstreams;
 use standin_proxy::{Session, SessionParts, TokenKeeper};
 use standin_sandbox::{Begun, LaunchError, Terminal, plan};
-use std::io::Read;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -40,7 +39,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     let inputs = Inputs::gather(arguments)?;
     // Its namespaces and its network are made while the rest is put together here.
     let ground = view::ground(&inputs)?;
-    let begun = standin_sandbox::begin(&ground, &own_program()?).map_err(|error| cannot_launch(&error))?;
+    let begun = standin_sandbox::begin(&ground, &ourselves::program()?).map_err(|error| cannot_launch(&error))?;
     let id = session_id()?;
     let mut lent = credentials::gather(&inputs)?;
     for line in &lent.notes {
@@ -128,19 +127,10 @@ fn cannot_launch(error: &LaunchError) -> Failure {
     }
 }
 
-/// Our own program, by a name that works in the namespaces too.
-fn own_program() -> Result<PathBuf, Failure> {
-    std::env::current_exe().map_err(|error| Failure::because("cannot find Standin's own program", &error))
-}
-
 /// Sortable by time, and unlike any other.
 fn session_id() -> Result<SessionId, Failure> {
-    let mut random = [0u8; 3];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut file| file.read_exact(&mut random))
-        .map_err(|error| Failure::because("the system gives no random bytes", &error))?;
+    let [a, b, c] = random::bytes()?;
     let now = time::OffsetDateTime::now_utc();
-    let [a, b, c] = random;
     Ok(SessionId::new(format!(
         "{}{:02}{:02}-{:02}{:02}{:02}-{a:02x}{b:02x}{c:02x}",
         now.year(),
