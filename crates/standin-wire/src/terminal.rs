@@ -1,11 +1,12 @@
 //! What a command shows on the caller's terminal, less what would do more than show.
 //!
-//! A terminal is a program of the host that obeys what it is sent: it puts text on the clipboard, prints, opens files, and answers
-//! questions by typing the answer. [`Filter`] lets text and the sequences of [`judge`]'s lists through and nothing else. A
-//! sequence goes out as a whole, in its 7-bit form, after it was read to its end by the strictest grammar there is; a terminal that
-//! reads sloppier than we do never sees the beginning of one that we read otherwise.
+//! A terminal is a program of the host that obeys what it is sent: it puts text on the clipboard, prints, opens files,
+//! and answers questions by typing the answer. [`Filter`] lets text and the sequences of [`judge`]'s lists through and
+//! nothing else. A sequence goes out as a whole, in its 7-bit form, after it was read to its end by the strictest
+//! grammar there is; a terminal that reads sloppier than we do never sees the beginning of one that we read otherwise.
 //!
-//! The terminal is taken for one that reads UTF-8. In one that is set to an 8-bit character set, bytes of a character are controls.
+//! The terminal is taken for one that reads UTF-8. In one that is set to an 8-bit character set, bytes of a character
+//! are controls.
 
 mod judge;
 mod left;
@@ -104,10 +105,7 @@ impl Filter {
         {
             out.push(byte);
         }
-        if matches!(self.state, State::Picture | State::PictureEnd) {
-            end_picture(out);
-        }
-        self.state = State::Ground;
+        self.abandon(out);
         std::mem::take(&mut self.left).undo(out);
     }
 
@@ -120,12 +118,12 @@ impl Filter {
                 self.sequence.extend([ESCAPE, b'\\']);
                 self.end_text(out);
             }
-            (state, Unit::Control(control)) => {
-                self.abandon(state, out);
+            (_, Unit::Control(control)) => {
+                self.abandon(out);
                 self.begin();
                 self.unit(Unit::Ascii(control - SEVEN_BIT), out);
             }
-            (state, Unit::Ascii(CANCEL | SUBSTITUTE)) => self.abandon(state, out),
+            (_, Unit::Ascii(CANCEL | SUBSTITUTE)) => self.abandon(out),
             (State::Escape | State::Control, Unit::Ascii(ESCAPE)) => self.begin(),
             (State::Escape | State::Control, Unit::Part(byte)) => {
                 self.state = State::Ground;
@@ -146,13 +144,13 @@ impl Filter {
             (State::Picture, Unit::Ascii(ESCAPE)) => self.state = State::PictureEnd,
             (State::Picture, Unit::Ascii(byte @ (b'\r' | b'\n' | b' '..=b'~'))) => out.push(byte),
             // Whatever else follows an `ESC` in a text begins anew; what a picture cannot hold ends it.
-            (state @ (State::TextEnd | State::PictureEnd), unit) => {
-                self.abandon(state, out);
+            (State::TextEnd | State::PictureEnd, unit) => {
+                self.abandon(out);
                 self.begin();
                 self.unit(unit, out);
             }
             (State::Picture, unit) => {
-                self.abandon(State::Picture, out);
+                self.abandon(out);
                 self.unit(unit, out);
             }
         }
@@ -167,9 +165,9 @@ impl Filter {
     }
 
     /// Drops what was begun.
-    fn abandon(&mut self, state: State, out: &mut Vec<u8>) {
-        if matches!(state, State::Picture | State::PictureEnd) {
-            end_picture(out);
+    fn abandon(&mut self, out: &mut Vec<u8>) {
+        if matches!(self.state, State::Picture | State::PictureEnd) {
+            out.extend([ESCAPE, b'\\']);
         }
         self.state = State::Ground;
     }
@@ -231,22 +229,17 @@ impl Filter {
     }
 
     fn end_text(&mut self, out: &mut Vec<u8>) {
-        if matches!(self.state, State::Picture | State::PictureEnd) {
-            end_picture(out);
-        } else if !self.spoiled && judge::text(&self.sequence[1..], &self.features) {
+        let is_text = matches!(self.state, State::Text | State::TextEnd);
+        if is_text && !self.spoiled && judge::text(&self.sequence[1..], &self.features) {
             self.send(out);
         }
-        self.state = State::Ground;
+        self.abandon(out);
     }
 
     fn send(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.sequence);
         self.left.note(&self.sequence[1..]);
     }
-}
-
-fn end_picture(out: &mut Vec<u8>) {
-    out.extend([ESCAPE, b'\\']);
 }
 
 /// How many bytes from here on are text for certain; none if the first one is to be looked at.

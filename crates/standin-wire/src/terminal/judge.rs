@@ -1,9 +1,10 @@
-//! Which sequences a terminal may be sent: lists of what programs need and what does no harm. What is in none is dropped.
+//! Which sequences a terminal may be sent: lists of what programs need and what does no harm. What is in none is
+//! dropped.
 //!
-//! Among them are questions, for programs that draw on the whole screen ask a terminal what it can do and wait for the answer. An
-//! answer is typed, into the command and, if that has ended meanwhile, into the caller's shell. So they may be asked whose
-//! answer holds numbers and what the terminal's maker chose, and nothing that a program can have put there before (a title, an
-//! invalid request that is repeated, the clipboard):
+//! Among them are questions, for programs that draw on the whole screen ask a terminal what it can do and wait for the
+//! answer. An answer is typed, into the command and, if that has ended meanwhile, into the caller's shell. So they may be
+//! asked whose answer holds numbers and what the terminal's maker chose, and nothing that a program can have put there
+//! before (a title, an invalid request that is repeated, the clipboard):
 //!
 //! | question | answer |
 //! |---|---|
@@ -17,8 +18,8 @@
 
 use standin_model::TerminalFeature;
 
-/// Modes of `CSI ? N h` and `l`. Not among them: VT52 and Tektronix, in which sequences are others; printing; logging to a file; raising
-/// the window; keeping selections.
+/// Modes of `CSI ? N h` and `l`. Not among them: VT52 and Tektronix, in which sequences are others; printing; logging to a
+/// file; raising the window; keeping selections.
 const MODES: &[u32] = &[
     1, 3, 4, 5, 6, 7, 8, 9, 12, 25, 45, 47, 66, 69, 80, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 1034,
     1036, 1039, 1047, 1048, 1049, 1070, 2004, 2026, 2027, 2031, 2048, 8452,
@@ -80,8 +81,8 @@ pub(super) fn text(sequence: &[u8], features: &[TerminalFeature]) -> bool {
     match content.split_first() {
         Some((b']', command)) => operating_system(command, features),
         Some((b'k', _)) => features.contains(&TerminalFeature::Title),
-        // Device control strings, but for pictures: what they set or ask for, and what tmux passes on to the terminal outside of
-        // it. Application program commands: kitty's pictures, which may lie in files of the host.
+        // Device control strings, but for pictures: what they set or ask for, and what tmux passes on to the terminal
+        // outside of it. Application program commands: kitty's pictures, which may lie in files of the host.
         _ => false,
     }
 }
@@ -89,7 +90,7 @@ pub(super) fn text(sequence: &[u8], features: &[TerminalFeature]) -> bool {
 /// Whether a text of this beginning, after `ESC`, is a picture in sixels.
 pub(super) fn begins_picture(sequence: &[u8]) -> bool {
     let parameters = sequence.strip_prefix(b"P").and_then(|rest| rest.strip_suffix(b"q"));
-    parameters.is_some_and(|parameters| parameters.iter().all(|byte| byte.is_ascii_digit() || *byte == b';'))
+    parameters.is_some_and(are_numeric)
 }
 
 fn operating_system(command: &[u8], features: &[TerminalFeature]) -> bool {
@@ -99,10 +100,10 @@ fn operating_system(command: &[u8], features: &[TerminalFeature]) -> bool {
         b"0" | b"1" | b"2" => is_let(TerminalFeature::Title),
         b"4" => matches!(cut(rest), Some((number, b"?")) if is_numeric(number)) || colour(rest, &is_let),
         b"10" | b"11" | b"12" => rest == b"?" || colour(rest, &is_let),
-        b"104" | b"110" | b"111" | b"112" => rest.iter().all(|byte| byte.is_ascii_digit() || *byte == b';'),
+        b"104" | b"110" | b"111" | b"112" => are_numeric(rest),
         b"8" => link(rest),
         // Progress, in a taskbar. For ConEmu other numbers are commands, up to running a program.
-        b"9" if rest.starts_with(b"4;") => rest.iter().all(|byte| byte.is_ascii_digit() || *byte == b';'),
+        b"9" if rest.starts_with(b"4;") => are_numeric(rest),
         b"9" => is_let(TerminalFeature::Notifications) && !rest.first().is_some_and(u8::is_ascii_digit),
         b"777" => is_let(TerminalFeature::Notifications) && rest.starts_with(b"notify;"),
         b"52" => is_let(TerminalFeature::Clipboard) && cut(rest).is_some_and(|(_, data)| is_base64(data)),
@@ -114,7 +115,8 @@ fn colour(rest: &[u8], is_let: &dyn Fn(TerminalFeature) -> bool) -> bool {
     is_let(TerminalFeature::Palette) && rest.iter().all(u8::is_ascii_graphic)
 }
 
-/// `PARAMETERS;URI`: the end of a link, or the beginning of one to the web. Other schemes start other programs, with what they say.
+/// `PARAMETERS;URI`: the end of a link, or the beginning of one to the web. Other schemes start other programs, with what
+/// they say.
 fn link(rest: &[u8]) -> bool {
     let Some((_, uri)) = cut(rest) else { return false };
     let web = |scheme: &[u8]| uri.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme));
@@ -129,6 +131,11 @@ fn cut(text: &[u8]) -> Option<(&[u8], &[u8])> {
 
 fn is_numeric(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(u8::is_ascii_digit)
+}
+
+/// Numbers between semicolons, or nothing.
+fn are_numeric(text: &[u8]) -> bool {
+    text.iter().all(|byte| byte.is_ascii_digit() || *byte == b';')
 }
 
 fn is_base64(text: &[u8]) -> bool {
