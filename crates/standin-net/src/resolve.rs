@@ -173,7 +173,7 @@ async fn look_up(resolver: &dyn Resolver, authority: &Authority) -> Result<Vec<S
     let name = match host {
         Host::Ip(address) => return Ok(vec![SocketAddr::new(*address, *port)]),
         // Nobody is asked what this name means (RFC 6761 §6.3).
-        Host::Name(name) if name.as_str() == LOCALHOST => {
+        Host::Name(_) if is_local(host) => {
             let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
             return Ok(loopback.map(|address| SocketAddr::new(address, *port)).to_vec());
         }
