@@ -69,10 +69,7 @@ pub fn parse_secret(text: &str) -> Result<Credential, FlagError> {
 
 fn rule(label: String, text: &str) -> Result<RequestRule, FlagError> {
     let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !text.ends_with(']') => {
-            let number = port.parse().ok().filter(|port| *port != 0);
-            (host, Ports::new(vec![number.ok_or_else(|| FlagError::Port(port.to_owned()))?]))
-        }
+        Some((host, port)) if !text.ends_with(']') => (host, Ports::new(vec![parse_reach(port)?])),
         _ => (text, Ports::default()),
     };
     let pattern = HostPattern::parse(host).map_err(|source| FlagError::Host { host: host.to_owned(), source })?;
@@ -101,6 +98,7 @@ mod tests {
         }
         assert_eq!(parse_publish("3000:127.0.0.1:3000"), Err(FlagError::Port("127.0.0.1:3000".into())));
         assert_eq!(parse_allow("a.example:0"), Err(FlagError::Port("0".into())));
+        assert_eq!(parse_allow("a.example:+80"), Err(FlagError::Port("+80".into())));
         let secret = parse_secret("TOKEN=cmd:pass show me@work@a.example,b.example").unwrap();
         assert_eq!(secret.source, Some(Source::Command("pass show me@work".into())));
         assert_eq!(secret.grants.len(), 2);
