@@ -1,7 +1,7 @@
 //! Ports of the command's on the host's loopback: who connects there is connected to the server inside.
 //!
-//! It is the host that connects, so nothing leaves the sandbox that was not asked for from outside, and no policy is asked. What came is on
-//! record at the end.
+//! It is the host that connects, so nothing leaves the sandbox that was not asked for from outside, and no policy is
+//! asked. What came is on record at the end.
 
 use crate::exit::{self, Failure};
 use rustix::net::AddressFamily;
@@ -154,6 +154,8 @@ async fn take(listener: TcpListener, port: Arc<Port>, door: Arc<Door>, room: Arc
             Ok((client, _)) => client,
             Err(error) => {
                 tracing::warn!(%error, "a connection to a published port could not be taken");
+                // Where descriptors or memory have run out it would fail again at once, and nothing tells when some are
+                // free: whoever holds them may be another process.
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }

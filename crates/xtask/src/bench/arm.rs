@@ -160,11 +160,11 @@ addons = [Swap()]
     let proxy = Owned(command.spawn()?);
     let own = home.join("mitmproxy-ca-cert.pem");
     let since = Instant::now();
-    // It says nothing when it is ready, so its port is asked.
     while std::net::TcpStream::connect(MITMPROXY).is_err() || !own.exists() {
         if since.elapsed() > PATIENCE {
             return Err("mitmproxy did not start".into());
         }
+        // It says nothing when it is ready, and no event tells of a port that somebody else begins to listen on.
         std::thread::sleep(Duration::from_millis(50));
     }
     let mut load = ourselves("__load")?;
