@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -50,8 +50,13 @@ impl Caller {
 
     /// `standin run -- COMMAND…`
     pub fn standin(&self, command: &[&str]) -> Command {
+        self.run(&[], command)
+    }
+
+    /// `standin run FLAGS… -- COMMAND…`
+    pub fn run(&self, flags: &[&str], command: &[&str]) -> Command {
         let mut standin = self.program(binary("standin"));
-        standin.args(["run", "--"]).args(command);
+        standin.arg("run").args(flags).arg("--").args(command);
         standin
     }
 
@@ -80,6 +85,12 @@ impl Caller {
     pub fn at_terminal(&self, size: (u16, u16), command: &[&str]) -> Screen {
         Screen::start(self, size, command, |_| {})
     }
+}
+
+/// What a program printed, which must have ended well.
+pub fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// A process that is ended with the test, also when it fails.
@@ -218,8 +229,19 @@ pub struct Screen {
 impl Screen {
     /// `adjust` may send some of standin's output elsewhere.
     pub fn start(caller: &Caller, size: (u16, u16), command: &[&str], adjust: impl Fn(&mut Command)) -> Self {
+        Self::run(caller, size, &[], command, adjust)
+    }
+
+    /// `standin run FLAGS… -- COMMAND…`
+    pub fn run(
+        caller: &Caller,
+        size: (u16, u16),
+        flags: &[&str],
+        command: &[&str],
+        adjust: impl Fn(&mut Command),
+    ) -> Self {
         let standin = binary("standin");
-        let run = [&[standin.to_str().unwrap(), "run", "--"], command].concat();
+        let run = [&[standin.to_str().unwrap(), "run"], flags, &["--"], command].concat();
         Self::of(caller, size, &run, adjust)
     }
 

@@ -1,7 +1,7 @@
 //! `standin doctor`: what it says of a host that has everything, and of hosts that lack something.
 
 use crate::direct::Caller;
-use crate::refusal::WITHOUT;
+use crate::refusal::{without, without_namespaces};
 use serde_json::Value;
 use standin_e2e::binary;
 use std::process::Command;
@@ -20,7 +20,8 @@ fn needed(rows: &[Value]) -> String {
     needed.map(line).collect()
 }
 
-const ALL: &str = "kernel: ok\nnamespaces: ok\nnetwork: ok\nlandlock: ok\nsystem calls: ok\ntrust store: ok\nrecords: ok\nstart: ok\n";
+const ALL: &str = "kernel: ok\nnamespaces: ok\nnetwork: ok\nlandlock: ok\nsystem calls: ok\ntrust store: ok\nrecords: ok\n\
+                   start: ok\n";
 
 #[test]
 fn a_host_that_runs_sandboxes_has_every_layer() {
@@ -40,10 +41,7 @@ fn a_host_that_runs_sandboxes_has_every_layer() {
 #[test]
 fn what_is_missing_is_told_with_its_mend_and_nothing_below_it_is_tried() {
     let caller = Caller::new();
-    let mut command = caller.program("unshare");
-    let script = "echo 0 >/proc/sys/user/max_user_namespaces || exit 99; exec \"$0\" \"$@\"";
-    command.args(["--user", "--map-root-user", "sh", "-c", script]).arg(binary("standin"));
-    let (code, rows) = examined(command);
+    let (code, rows) = examined(without_namespaces(&caller, "user"));
     let expected = ALL
         .replace("namespaces: ok", "namespaces: missing")
         .replace("network: ok", "network: untried")
@@ -56,18 +54,13 @@ fn what_is_missing_is_told_with_its_mend_and_nothing_below_it_is_tried() {
 #[test]
 fn each_layer_is_tried_by_itself() {
     // A call and the error that it ends with, when an argument has a value; which layer that is.
-    for (call, errno, argument, value, layer) in [
-        (41, 93, 2, 12, "network"),       // netlink to nftables
-        (444, 95, -1, 0, "landlock"),     // landlock_create_ruleset
-        (317, 22, -1, 0, "system calls"), // seccomp
+    for (call, errno, when, layer) in [
+        (41, 93, (2, 12), "network"),       // netlink to nftables
+        (444, 95, (-1, 0), "landlock"),     // landlock_create_ruleset
+        (317, 22, (-1, 0), "system calls"), // seccomp
     ] {
         let caller = Caller::new();
-        let mut command = caller.program("/usr/bin/python3");
-        command.args(["-c", WITHOUT]).args([call, errno, argument, value].map(|number: i32| number.to_string()));
-        let (code, rows) = examined({
-            command.arg(binary("standin"));
-            command
-        });
+        let (code, rows) = examined(without(&caller, call, errno, when));
         let lacking = format!("{layer}: missing");
         let expected = ALL.replace(&format!("{layer}: ok"), &lacking).replace("start: ok", "start: untried");
         assert_eq!((code, needed(&rows)), (Some(1), expected), "{layer}");

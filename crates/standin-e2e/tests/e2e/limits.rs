@@ -1,17 +1,10 @@
 //! What a command may use of the machine: private directories, processes, memory.
 
-use crate::direct::Caller;
-use standin_e2e::binary;
+use crate::direct::{Caller, stdout};
 use std::process::Output;
 
 fn run(caller: &Caller, flags: &[&str], script: &str) -> Output {
-    let mut standin = caller.program(binary("standin"));
-    standin.arg("run").args(flags).args(["--", "/usr/bin/python3", "-c", script]).output().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    caller.run(flags, &["/usr/bin/python3", "-c", script]).output().unwrap()
 }
 
 /// Writes this many MiB to each of these directories, and says what it could.

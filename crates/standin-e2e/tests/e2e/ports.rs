@@ -1,29 +1,41 @@
 //! Ports of loopback, from the host to the command and from the command to the host.
 
-use crate::direct::{Caller, Running, Text, wait_for_all};
-use standin_e2e::binary;
+use crate::direct::{Caller, Running, Text, stdout, wait_for_all};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
 
-/// A server that speaks first, then sends back what it is sent, up to the end.
-fn echo() -> (u16, std::thread::JoinHandle<()>) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let serving = std::thread::spawn(move || {
-        for socket in listener.incoming() {
-            let mut socket = socket.unwrap();
-            socket.write_all(b"hello\n").unwrap();
-            let mut text = Vec::new();
-            // A client that resets has said enough.
-            socket.read_to_end(&mut text).ok();
-            socket.write_all(&text).ok();
-            if text == b"end" {
-                return;
+/// A server of the host's that speaks first, then sends back what it is sent, up to the end.
+struct Echo {
+    port: u16,
+    serving: JoinHandle<()>,
+}
+
+impl Echo {
+    fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serving = std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                let mut socket = socket.unwrap();
+                socket.write_all(b"hello\n").unwrap();
+                let mut text = Vec::new();
+                // A client that resets has said enough.
+                socket.read_to_end(&mut text).ok();
+                socket.write_all(&text).ok();
+                if text == b"end" {
+                    return;
+                }
             }
-        }
-    });
-    (port, serving)
+        });
+        Self { port, serving }
+    }
+
+    fn end(self) {
+        TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap().write_all(b"end").unwrap();
+        self.serving.join().unwrap();
+    }
 }
 
 /// Connects to the port of each address, says its name, and prints what comes.
@@ -37,33 +49,26 @@ for name in sys.argv[2:]:
     except OSError as error:
         print(name, error.strerror)";
 
-fn run(caller: &Caller, flags: &[&str], command: &[&str]) -> Command {
-    let mut standin = caller.program(binary("standin"));
-    standin.arg("run").args(flags).arg("--").args(command);
-    standin
-}
-
-fn stdout(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+fn printed(command: &mut Command) -> String {
+    stdout(&command.output().unwrap())
 }
 
 #[test]
 fn a_port_of_the_host_is_reached_by_those_who_may() {
     let caller = Caller::new();
-    let (port, serving) = echo();
+    let echo = Echo::start();
+    let port = echo.port;
     let number = port.to_string();
     let dial = ["/usr/bin/python3", "-c", DIAL, &number, "localhost", "127.0.0.1", "::1"];
     // Outside it answers; inside there is nothing.
-    let outside = stdout(caller.program(dial[0]).args(&dial[1..5]));
+    let outside = printed(caller.program(dial[0]).args(&dial[1..5]));
     assert_eq!(outside, "localhost b'hello\\nlocalhost'\n");
     let refused = "Connection refused";
     let expected = format!("localhost {refused}\n127.0.0.1 {refused}\n::1 {refused}\n");
-    assert_eq!(stdout(&mut run(&caller, &[], &dial)), expected);
+    assert_eq!(printed(&mut caller.run(&[], &dial)), expected);
 
     // A proxy that the host sits behind leads elsewhere.
-    let reached = stdout(run(&caller, &["--reach", &number], &dial).env("ALL_PROXY", "http://127.0.0.1:9"));
+    let reached = printed(caller.run(&["--reach", &number], &dial).env("ALL_PROXY", "http://127.0.0.1:9"));
     assert_eq!(reached, "localhost b'hello\\nlocalhost'\n127.0.0.1 b'hello\\n127.0.0.1'\n::1 b'hello\\n::1'\n");
     let records = caller.records();
     assert_eq!(records.len(), 3, "{records:?}");
@@ -84,14 +89,14 @@ fn a_port_of_the_host_is_reached_by_those_who_may() {
     }
     assert_eq!(records[0]["port"], port);
 
-    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap().write_all(b"end").unwrap();
-    serving.join().unwrap();
+    echo.end();
 }
 
 #[test]
 fn no_other_port_and_no_other_way_is_reached() {
     let caller = Caller::new();
-    let (port, serving) = echo();
+    let echo = Echo::start();
+    let port = echo.port;
     let unused = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let other = unused.local_addr().unwrap().port();
     let file = caller.path("config.toml");
@@ -117,36 +122,32 @@ except OSError as error:
     print(error.strerror)"
     );
     let flags = ["--config", file.to_str().unwrap()];
-    let printed = stdout(&mut run(&caller, &flags, &["/usr/bin/python3", "-c", &tried]));
-    assert_eq!(printed, "HTTP/1.1 403 Forbidden\nHTTP/1.1 403 Forbidden\nConnection refused\nAddress already in use\n");
-    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap().write_all(b"end").unwrap();
-    serving.join().unwrap();
+    let said = printed(&mut caller.run(&flags, &["/usr/bin/python3", "-c", &tried]));
+    assert_eq!(said, "HTTP/1.1 403 Forbidden\nHTTP/1.1 403 Forbidden\nConnection refused\nAddress already in use\n");
+    echo.end();
 }
 
 #[test]
 fn what_fails_or_is_over_a_cap_is_reset_and_on_record() {
     let caller = Caller::new();
-    let unused = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = unused.local_addr().unwrap().port().to_string();
-    drop(unused);
+    let port = free_port().to_string();
     let dial = ["/usr/bin/python3", "-c", DIAL, &port, "127.0.0.1"];
     let reset = "127.0.0.1 Connection reset by peer\n";
-    assert_eq!(stdout(&mut run(&caller, &["--reach", &port], &dial)), reset);
+    assert_eq!(printed(&mut caller.run(&["--reach", &port], &dial)), reset);
     assert_eq!(caller.records()[0]["outcome"], "upstream_failed");
 
-    let (port, serving) = echo();
+    let echo = Echo::start();
+    let port = echo.port.to_string();
     let file = caller.path("config.toml");
     std::fs::write(&file, format!("[caps]\nbytes_out = 8\n[[reach]]\nport = {port}\n")).unwrap();
-    let port = port.to_string();
     let dial = ["/usr/bin/python3", "-c", DIAL, &port, "127.0.0.1"];
-    assert_eq!(stdout(&mut run(&caller, &["--config", file.to_str().unwrap()], &dial)), reset);
+    assert_eq!(printed(&mut caller.run(&["--config", file.to_str().unwrap()], &dial)), reset);
     let record = &caller.records()[0];
     assert_eq!(
         (&record["verdict"], &record["reason"], &record["bytes_out"]),
         (&"deny".into(), &"cap.bytes_out".into(), &0.into())
     );
-    TcpStream::connect((Ipv4Addr::LOCALHOST, port.parse().unwrap())).unwrap().write_all(b"end").unwrap();
-    serving.join().unwrap();
+    echo.end();
 }
 
 /// Answers each connection at this address and port with what it is sent.
@@ -180,7 +181,7 @@ fn a_published_port_is_the_commands() {
         let published = format!("3000:{port}");
         let serve = ["/usr/bin/python3", "-c", SERVE, inside, "3000"];
         let start = |flags: &[&str]| {
-            let mut standin = Running::start(run(&caller, flags, &serve).stdout(Stdio::piped()).stderr(Stdio::null()));
+            let mut standin = Running::start(caller.run(flags, &serve).stdout(Stdio::piped()).stderr(Stdio::null()));
             Text::from(standin.stdout()).until("ready");
             standin
         };
@@ -225,7 +226,8 @@ fn who_is_not_answered_inside_is_reset() {
     let port = free_port();
     let (reader, writer) = std::io::pipe().unwrap();
     let mut standin = Running::start(
-        run(&caller, &["--publish", &format!("3000:{port}")], &["sh", "-c", "echo ready; read line"])
+        caller
+            .run(&["--publish", &format!("3000:{port}")], &["sh", "-c", "echo ready; read line"])
             .stdin(reader)
             .stdout(Stdio::piped()),
     );
@@ -247,7 +249,7 @@ fn a_port_that_cannot_be_had_is_said_before_anything_runs() {
         (vec!["--publish=3000:1".to_owned(), "--publish=3000:2".to_owned()], "port 3000 is published twice"),
     ] {
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-        let output = run(&caller, &flags, &["touch", "ran"]).output().unwrap();
+        let output = caller.run(&flags, &["touch", "ran"]).output().unwrap();
         assert_eq!(output.status.code(), Some(125));
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(said.contains(expected), "{said}");

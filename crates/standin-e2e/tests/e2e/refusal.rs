@@ -4,9 +4,9 @@ use crate::direct::Caller;
 use standin_e2e::binary;
 use std::process::Command;
 
-/// Runs a program that finds one system call refused: `NUMBER ERRNO ARGUMENT VALUE PROGRAM…`; the refusal may depend on the
-/// third argument of the call (which tells netlink's protocols apart). A seccomp filter survives `exec`.
-pub const WITHOUT: &str = "import ctypes, os, struct, sys
+/// Runs a program that finds one system call refused: `NUMBER ERRNO ARGUMENT VALUE PROGRAM…`; the refusal may depend on
+/// an argument of the call (which tells netlink's protocols apart). A seccomp filter survives `exec`.
+const WITHOUT: &str = "import ctypes, os, struct, sys
 number, errno, argument, value = map(int, sys.argv[1:5])
 LOAD, EQUAL, GIVE, ALLOW, REFUSE = 0x20, 0x15, 0x06, 0x7fff0000, 0x00050000
 program = [(LOAD, 0, 0, 0), (EQUAL, 0, 3, number), (LOAD, 0, 0, 16 + 8 * argument), (EQUAL, 0, 1, value), (GIVE, 0, 0, REFUSE | errno),
@@ -20,6 +20,25 @@ libc = ctypes.CDLL(None, use_errno=True)
 assert libc.prctl(38, 1, 0, 0, 0) == 0
 assert libc.prctl(22, 2, filter, 0, 0) == 0, os.strerror(ctypes.get_errno())
 os.execv(sys.argv[5], sys.argv[5:])";
+
+/// Standin where this system call ends with this error, if one of its arguments has this value; of none, always.
+pub fn without(caller: &Caller, call: i32, errno: i32, (argument, value): (i32, i32)) -> Command {
+    let mut command = caller.program("/usr/bin/python3");
+    command.args(["-c", WITHOUT]);
+    command.args([call, errno, argument, value].map(|number| number.to_string())).arg(binary("standin"));
+    command
+}
+
+/// Standin where none of these kinds of namespaces can be made. In a user namespace of one's own these limits are one's
+/// own, too.
+pub fn without_namespaces(caller: &Caller, kinds: &str) -> Command {
+    let script = format!(
+        "for kind in {kinds}; do echo 0 >/proc/sys/user/max_${{kind}}_namespaces || exit 99; done; exec \"$0\" \"$@\""
+    );
+    let mut command = caller.program("unshare");
+    command.args(["--user", "--map-root-user", "sh", "-c", &script]).arg(binary("standin"));
+    command
+}
 
 /// What standin says when it runs by this command; the sandboxed command must not have run.
 fn refused(caller: &Caller, mut command: Command) -> String {
@@ -87,28 +106,19 @@ fn missing_system_calls_are_named_with_their_mend() {
         (317, 22, anything, "restrict the command's system calls with seccomp", "Invalid argument (os error 22)", None),
     ] {
         let caller = Caller::new();
-        let mut command = caller.program("/usr/bin/python3");
-        command.args(["-c", WITHOUT]);
-        command.args([call, errno, when.0, when.1].map(|number: i32| number.to_string())).arg(binary("standin"));
-        assert_eq!(refused(&caller, command), said(what, system, mend), "call {call}");
+        assert_eq!(refused(&caller, without(&caller, call, errno, when)), said(what, system, mend), "call {call}");
     }
 }
 
 #[test]
 fn namespaces_of_which_none_are_allowed_are_named() {
-    // In a user namespace of one's own these limits are one's own, too.
     for (kinds, mend) in [
         ("user", "sudo sysctl -w user.max_user_namespaces=10000"),
         ("net", "sudo sysctl -w user.max_net_namespaces=10000"),
         ("pid cgroup", "sudo sysctl -w user.max_pid_namespaces=10000 user.max_cgroup_namespaces=10000"),
     ] {
         let caller = Caller::new();
-        let script = format!(
-            "for kind in {kinds}; do echo 0 >/proc/sys/user/max_${{kind}}_namespaces || exit 99; done; exec \"$0\" \"$@\""
-        );
-        let mut command = caller.program("unshare");
-        command.args(["--user", "--map-root-user", "sh", "-c", &script]).arg(binary("standin"));
         let said = said(NAMESPACES, "No space left on device (os error 28)", Some(mend));
-        assert_eq!(refused(&caller, command), said, "{kinds}");
+        assert_eq!(refused(&caller, without_namespaces(&caller, kinds)), said, "{kinds}");
     }
 }

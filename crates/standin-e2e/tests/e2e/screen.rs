@@ -11,11 +11,6 @@ const STEER: &str =
 /// What of it is text.
 const SHOWN: &str = "abcde\r\n";
 
-/// `standin run` with these flags, as words for [`Screen::of`].
-fn run<'a>(standin: &'a str, flags: &[&'a str], command: &[&'a str]) -> Vec<&'a str> {
-    [&[standin, "run"], flags, &["--"], command].concat()
-}
-
 #[test]
 fn a_command_only_shows() {
     let caller = Caller::new();
@@ -43,17 +38,15 @@ fn programs_that_draw_get_what_they_need() {
 #[test]
 fn what_the_user_allows_passes() {
     let caller = Caller::new();
-    let standin = binary("standin").into_os_string().into_string().unwrap();
     let command = ["sh", "-c", r"printf '\033]52;c;YQ==\007\033]52;c;?\007\033]2;title\007.\n'"];
-    let mut screen = Screen::of(&caller, (24, 80), &run(&standin, &["--terminal", "clipboard"], &command), |_| {});
+    let mut screen = Screen::run(&caller, (24, 80), &["--terminal", "clipboard"], &command, |_| {});
     assert_eq!(screen.text.until("standin: "), "\x1b]52;c;YQ==\x07.\r\n");
     // In the configuration, too.
     let file = caller.path("config.toml");
     std::fs::write(&file, "[terminal]\nallow = [\"title\"]\n").unwrap();
-    let mut screen =
-        Screen::of(&caller, (24, 80), &run(&standin, &["--config", file.to_str().unwrap()], &command), |_| {});
+    let mut screen = Screen::run(&caller, (24, 80), &["--config", file.to_str().unwrap()], &command, |_| {});
     assert_eq!(screen.text.until("standin: "), "\x1b]2;title\x07.\r\n");
-    let output = caller.program(&standin).args(["run", "--terminal", "clip", "--", "true"]).output().unwrap();
+    let output = caller.run(&["--terminal", "clip"], &["true"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("clipboard, title, notifications and palette"), "{said}");
@@ -61,8 +54,8 @@ fn what_the_user_allows_passes() {
 
 /// `standin run` in a shell that sends its input or output elsewhere, as it may say around `"$@"`.
 fn redirected(caller: &Caller, shell: &str, script: &str, adjust: impl Fn(&mut Command)) -> Screen {
-    let standin = binary("standin").into_os_string().into_string().unwrap();
-    let command = [&["sh", "-c", shell, "sh"], run(&standin, &[], &["sh", "-c", script]).as_slice()].concat();
+    let standin = binary("standin");
+    let command = ["sh", "-c", shell, "sh", standin.to_str().unwrap(), "run", "--", "sh", "-c", script];
     Screen::of(caller, (31, 97), &command, adjust)
 }
 
@@ -139,12 +132,10 @@ fn real_secrets_are_not_shown() {
     let secret = "tok-Canary-screen-0123456789abcdef";
     std::fs::write(caller.path("workspace/notes"), format!("before {secret} after\n")).unwrap();
     std::fs::write(caller.path("secret"), secret).unwrap();
-    let standin = binary("standin").into_os_string().into_string().unwrap();
     let flag = format!("TOKEN=file:{}@api.example.com", caller.path("secret").display());
     // Whole, with a sequence in its midst that is dropped, and in another encoding.
     let script = r"cat notes; printf 'tok-Canary-\033]52;c;YQ==\007screen-0123456789abcdef\n'; base64 -w0 notes; echo; echo $TOKEN; echo end";
-    let command = run(&standin, &["--secret", &flag], &["sh", "-c", script]);
-    let mut screen = Screen::of(&caller, (24, 200), &command, |_| {});
+    let mut screen = Screen::run(&caller, (24, 200), &["--secret", &flag], &["sh", "-c", script], |_| {});
     let shown = screen.text.until("end\r\n");
     let lines: Vec<_> = shown.lines().collect();
     let [whole, cut, encoded, stand_in] = lines[..] else { panic!("{lines:?}") };

@@ -44,7 +44,7 @@ fn every_way_out_is_contained_or_known_to_be_open() {
 
 /// The numbers of what a session says is open.
 fn told(caller: &Caller, arguments: &[&str]) -> Vec<u64> {
-    let status = caller.program(binary("standin")).arg("run").args(arguments).args(["--", "true"]).output().unwrap();
+    let status = caller.run(arguments, &["true"]).output().unwrap();
     assert!(status.status.success(), "{status:?}");
     let session = caller.log().remove(0);
     assert_eq!(session["kind"], "session");
