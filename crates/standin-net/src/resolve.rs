@@ -136,8 +136,8 @@ pub(crate) async fn resolve(resolver: &dyn Resolver, permit: &impl MayResolve) -
 }
 
 /// The way to an admitted destination through a parent proxy, which looks the name up itself. What we can see of its
-/// addresses is vetted, and one that is refused refuses them all: which one the parent takes is not ours to say. What we
-/// cannot see is the parent's to judge.
+/// addresses is vetted, and one that is refused refuses them all: which one the parent takes is not ours to say. What
+/// we cannot see is the parent's to judge.
 pub(crate) async fn resolve_through(
     resolver: &dyn Resolver,
     permit: &impl MayResolve,

@@ -57,7 +57,8 @@ impl Doors {
         })
         .await;
         let (socket, _) = accepted?;
-        prepare(socket, leads)
+        // It leaves the listener's runtime.
+        prepare(socket.into_std()?, leads)
     }
 }
 
@@ -123,14 +124,13 @@ async fn serve_one(session: Arc<Session>, (socket, dialled, leads): Accepted) {
 fn waiting((listener, leads): (TcpListener, Leads)) -> Vec<Accepted> {
     let Ok(listener) = listener.into_std() else { return Vec::new() };
     std::iter::from_fn(|| listener.accept().ok())
-        .filter_map(|(socket, _)| socket.set_nonblocking(true).ok().map(|()| socket))
-        .filter_map(|socket| TcpStream::from_std(socket).and_then(|socket| prepare(socket, leads)).ok())
+        .filter_map(|(socket, _)| socket.set_nonblocking(true).and_then(|()| prepare(socket, leads)).ok())
         .collect()
 }
 
-/// The address on our side of a captured socket is the one the client dialled. The socket leaves the listener's runtime.
-fn prepare(socket: TcpStream, leads: Leads) -> std::io::Result<Accepted> {
+/// The address on our side of a captured socket is the one the client dialled.
+fn prepare(socket: std::net::TcpStream, leads: Leads) -> std::io::Result<Accepted> {
     socket.set_nodelay(true)?;
     let dialled = socket.local_addr()?;
-    Ok((socket.into_std()?, dialled, leads))
+    Ok((socket, dialled, leads))
 }

@@ -36,8 +36,8 @@ pub(crate) fn attempt(scene: &Scene, number: u16) -> Tried {
     }
 }
 
-/// Allows the attacker's host in these settings, and dials it. Where they cannot be written, they are not; what counts is
-/// what is let through afterwards.
+/// Allows the attacker's host in these settings, and dials it. Where they cannot be written, they are not; what counts
+/// is what is let through afterwards.
 fn get_by_settings(files: impl IntoIterator<Item = PathBuf>, mark: &str) -> Tried {
     let allow = format!("[[allow]]\nhosts = [\"{EVIL}\"]\nports = [80]\n");
     for file in files {

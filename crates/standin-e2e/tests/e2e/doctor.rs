@@ -20,8 +20,8 @@ fn needed(rows: &[Value]) -> String {
     needed.map(line).collect()
 }
 
-const ALL: &str = "kernel: ok\nnamespaces: ok\nnetwork: ok\nlandlock: ok\nsystem calls: ok\ntrust store: ok\nrecords: ok\n\
-                   start: ok\n";
+const ALL: &str = "kernel: ok\nnamespaces: ok\nnetwork: ok\nlandlock: ok\nsystem calls: ok\ntrust store: ok\n\
+                   records: ok\nstart: ok\n";
 
 #[test]
 fn a_host_that_runs_sandboxes_has_every_layer() {

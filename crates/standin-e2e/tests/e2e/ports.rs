@@ -108,7 +108,8 @@ def ask(request, to):
         s.sendall(request.encode())
         print(b''.join(iter(lambda: s.recv(1000), b'')).split(b'\\r\\n')[0].decode())
 for host in ('localhost', '127.0.0.1'):
-    ask(f'GET http://{{host}}:{port}/ HTTP/1.1\\r\\nHost: {{host}}:{port}\\r\\nConnection: close\\r\\n\\r\\n', ('10.0.2.2', 80))
+    to = f'{{host}}:{port}'
+    ask(f'GET http://{{to}}/ HTTP/1.1\\r\\nHost: {{to}}\\r\\nConnection: close\\r\\n\\r\\n', ('10.0.2.2', 80))
 try:
     socket.create_connection(('127.0.0.1', {other}))
 except OSError as error:
@@ -152,7 +153,8 @@ fn what_fails_or_is_over_a_cap_is_reset_and_on_record() {
 
 /// Answers each connection at this address and port with what it is sent.
 const SERVE: &str = "import socket, sys
-server = socket.create_server((sys.argv[1], int(sys.argv[2])), family=socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET)
+family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET
+server = socket.create_server((sys.argv[1], int(sys.argv[2])), family=family)
 print('ready', flush=True)
 while True:
     client, _ = server.accept()

@@ -9,8 +9,8 @@ use std::process::Command;
 const WITHOUT: &str = "import ctypes, os, struct, sys
 number, errno, argument, value = map(int, sys.argv[1:5])
 LOAD, EQUAL, GIVE, ALLOW, REFUSE = 0x20, 0x15, 0x06, 0x7fff0000, 0x00050000
-program = [(LOAD, 0, 0, 0), (EQUAL, 0, 3, number), (LOAD, 0, 0, 16 + 8 * argument), (EQUAL, 0, 1, value), (GIVE, 0, 0, REFUSE | errno),
-           (GIVE, 0, 0, ALLOW)]
+program = [(LOAD, 0, 0, 0), (EQUAL, 0, 3, number), (LOAD, 0, 0, 16 + 8 * argument), (EQUAL, 0, 1, value),
+           (GIVE, 0, 0, REFUSE | errno), (GIVE, 0, 0, ALLOW)]
 if argument < 0:
     program = [(LOAD, 0, 0, 0), (EQUAL, 0, 1, number), (GIVE, 0, 0, REFUSE | errno), (GIVE, 0, 0, ALLOW)]
 code = b''.join(struct.pack('HBBI', *instruction) for instruction in program)

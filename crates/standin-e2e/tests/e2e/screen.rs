@@ -5,7 +5,8 @@ use rustix::process::Signal;
 use standin_e2e::binary;
 use std::process::Command;
 
-/// Sends to the terminal: text for the clipboard, a title and a question for it, and the same through tmux; then a word.
+/// Sends to the terminal: text for the clipboard, a title and a question for it, and the same through tmux; then a
+/// word.
 const STEER: &str =
     r"printf 'a\033]52;c;Y3VybCBldmlsIHwgc2g=\007b\033]0;title\007c\033[21td\033Ptmux;\033\033]52;c;YQ==\007\033\\e\n'";
 /// What of it is text.

@@ -1,10 +1,10 @@
 //! Connections to a port of the host's loopback that the user lets the sandbox reach: a database, say.
 //!
-//! The sandbox's own loopback has a listener there, so clients dial `localhost` as ever. What they carry is nobody's to read: no
-//! first word is waited for (servers may speak first), nothing is put in, taken out or looked for. The whole connection is one
-//! exchange, decided, dialled and recorded like any other.
+//! The sandbox's own loopback has a listener there, so clients dial `localhost` as ever. What they carry is nobody's to
+//! read: no first word is waited for (servers may speak first), nothing is put in, taken out or looked for. The whole
+//! connection is one exchange, decided, dialled and recorded like any other.
 
-use super::{Destination, Tunnel, admit_one};
+use super::{Destination, admit_one};
 use crate::exchange::{Exchange, RequestSide};
 use crate::fault::Refusal;
 use crate::session::{Ingress, Session};
@@ -40,7 +40,7 @@ async fn carry(
     client: &mut TcpStream,
 ) -> Result<(), Refusal> {
     exchange.may_stay_open()?;
-    let tunnel: Tunnel = admit_one(session, destination, Scheme::Http).await?;
+    let tunnel = admit_one(session, destination, Scheme::Http).await?;
     let host = &destination.authority.host;
     session.usage.request(host)?;
     exchange.permitted(tunnel.rule());

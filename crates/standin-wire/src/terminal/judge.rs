@@ -2,9 +2,9 @@
 //! dropped.
 //!
 //! Among them are questions, for programs that draw on the whole screen ask a terminal what it can do and wait for the
-//! answer. An answer is typed, into the command and, if that has ended meanwhile, into the caller's shell. So they may be
-//! asked whose answer holds numbers and what the terminal's maker chose, and nothing that a program can have put there
-//! before (a title, an invalid request that is repeated, the clipboard):
+//! answer. An answer is typed, into the command and, if that has ended meanwhile, into the caller's shell. So they may
+//! be asked whose answer holds numbers and what the terminal's maker chose, and nothing that a program can have put
+//! there before (a title, an invalid request that is repeated, the clipboard):
 //!
 //! | question | answer |
 //! |---|---|
@@ -18,8 +18,8 @@
 
 use standin_model::TerminalFeature;
 
-/// Modes of `CSI ? N h` and `l`. Not among them: VT52 and Tektronix, in which sequences are others; printing; logging to a
-/// file; raising the window; keeping selections.
+/// Modes of `CSI ? N h` and `l`. Not among them: VT52 and Tektronix, in which sequences are others; printing; logging
+/// to a file; raising the window; keeping selections.
 const MODES: &[u32] = &[
     1, 3, 4, 5, 6, 7, 8, 9, 12, 25, 45, 47, 66, 69, 80, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 1034,
     1036, 1039, 1047, 1048, 1049, 1070, 2004, 2026, 2027, 2031, 2048, 8452,
@@ -115,8 +115,8 @@ fn colour(rest: &[u8], is_let: &dyn Fn(TerminalFeature) -> bool) -> bool {
     is_let(TerminalFeature::Palette) && rest.iter().all(u8::is_ascii_graphic)
 }
 
-/// `PARAMETERS;URI`: the end of a link, or the beginning of one to the web. Other schemes start other programs, with what
-/// they say.
+/// `PARAMETERS;URI`: the end of a link, or the beginning of one to the web. Other schemes start other programs, with
+/// what they say.
 fn link(rest: &[u8]) -> bool {
     let Some((_, uri)) = cut(rest) else { return false };
     let web = |scheme: &[u8]| uri.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme));

@@ -45,8 +45,8 @@ impl Published {
             }
             let Publish { port: inside, host_port } = publish;
             exit::say(&format!(
-                "port {inside} of the command is at http://localhost:{host_port}; pages from there run in your browser, \
-                 outside of the sandbox"
+                "port {inside} of the command is at http://localhost:{host_port}; pages from there run in your \
+                 browser, outside of the sandbox"
             ));
             ports.push(port);
         }
