@@ -108,11 +108,7 @@ fn start_broker(control: BorrowedFd<'_>) -> Result<(i32, OwnedFd), StepError> {
         Fork::Child => {
             drop(sender);
             let run = || {
-                sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).at(Step::Broker)?;
-                // Who ended before that line sent no signal.
-                if rustix::process::getppid() != Some(outside) {
-                    return Ok(());
-                }
+                supervise::end_with(outside).at(Step::Broker)?;
                 confine::keep_for_broker()?;
                 let ready =
                     broker::prepare(broker::Preparation { proc, command: listener, reports }).at(Step::Broker)?;

@@ -21,10 +21,18 @@ pub(crate) struct Netlink(OwnedFd);
 pub(crate) struct Message(Vec<u8>);
 
 impl Netlink {
-    /// Opens a socket for a protocol of `NETLINK_*`.
-    pub(crate) fn open(protocol: u32) -> io::Result<Self> {
-        // rustix has no protocol zero, which is the routing protocol and the default.
-        let protocol = std::num::NonZeroU32::new(protocol).map(net::Protocol::from_raw);
+    /// For links, addresses and routes (`NETLINK_ROUTE`).
+    pub(crate) fn routes() -> io::Result<Self> {
+        // The protocol zero, which is the default.
+        Self::open(None)
+    }
+
+    /// For nftables (`NETLINK_NETFILTER`).
+    pub(crate) fn netfilter() -> io::Result<Self> {
+        Self::open(Some(net::netlink::NETFILTER))
+    }
+
+    fn open(protocol: Option<net::Protocol>) -> io::Result<Self> {
         let socket = net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
         Ok(Self(socket))
     }

@@ -29,7 +29,6 @@ const LOOPBACK: u32 = 1;
 const CAPTURE_PORT: u16 = 15_001;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
-const NETLINK_ROUTE: u32 = 0;
 const MAIN_TABLE: u8 = 254;
 const UNICAST: u8 = 1;
 
@@ -58,7 +57,7 @@ pub(crate) struct GatewaySockets {
 /// Sets up both namespaces. The caller is in a fresh namespace, which becomes the gateway; it leaves in the sandbox's.
 /// On its loopback these ports are taken.
 pub(crate) fn set_up(local: &[u16]) -> Result<GatewaySockets, StepError> {
-    let gateway = Netlink::open(NETLINK_ROUTE).at(Step::GatewayNetwork)?;
+    let gateway = Netlink::routes().at(Step::GatewayNetwork)?;
     let gateway_namespace = fs::File::open("/proc/self/ns/net").at(Step::GatewayNetwork)?;
     set_answers().at(Step::GatewayNetwork)?;
     make_everything_local(&gateway).at(Step::GatewayNetwork)?;
@@ -145,7 +144,7 @@ fn gateway_sockets() -> io::Result<GatewaySockets> {
 /// One cable between the two, with addresses, neighbours and the sandbox's default routes. There is no subnet: an address
 /// beside the two would be a neighbour that nobody captures; so it goes through the gateway like any other.
 fn connect(gateway: &Netlink, gateway_namespace: &OwnedFd) -> io::Result<()> {
-    let sandbox = Netlink::open(NETLINK_ROUTE)?;
+    let sandbox = Netlink::routes()?;
     let namespace = u32::try_from(gateway_namespace.as_raw_fd()).map_err(|_| io::ErrorKind::InvalidInput)?;
     sandbox.request(&[link_up(LOOPBACK), cable(namespace)])?;
     let end = |v4: Ipv4Addr, v6: Ipv6Addr, other_mac: [u8; 6], other_v4: Ipv4Addr, other_v6: Ipv6Addr| {

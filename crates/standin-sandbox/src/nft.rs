@@ -5,7 +5,6 @@
 use crate::netlink::{ACK, CREATE, Message, Netlink, attribute, nested};
 use std::io;
 
-const NETLINK_NETFILTER: u32 = 12;
 const NFTABLES: u16 = 10;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
@@ -29,7 +28,7 @@ pub(crate) fn capture_tcp(port: u16) -> io::Result<()> {
     let hook = &hook[4..];
     let family = [INET, 0, 0, 0];
     let batch = [0, 0, 0, u8::try_from(NFTABLES).expect("ten")];
-    Netlink::open(NETLINK_NETFILTER)?.request(&[
+    Netlink::netfilter()?.request(&[
         Message::new(BATCH_BEGIN, 0, &batch),
         Message::new(NEW_TABLE, CREATE | ACK, &family).with_text(1, TABLE),
         Message::new(NEW_CHAIN, CREATE | ACK, &family)

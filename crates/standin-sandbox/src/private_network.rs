@@ -2,24 +2,21 @@
 //!
 //! Every address is local there, names come from a hosts file of ours, and nothing leads to the host's network.
 
+use crate::init::map_identity;
 use crate::netlink::Netlink;
 use crate::network::make_everything_local;
 use crate::sys;
-use std::fs;
+use rustix::process::{getegid, geteuid};
 use std::io;
 use std::path::Path;
-
-const NETLINK_ROUTE: u32 = 0;
 
 /// Leaves the host's network for a private one and lays `hosts` over `/etc/hosts`. Call it first thing in `main`,
 /// while there is one thread. The user stays who it is.
 pub fn enter(hosts: &Path) -> io::Result<()> {
-    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     sys::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWNET)?;
-    fs::write("/proc/self/setgroups", "deny")?;
-    fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
-    fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))?;
-    make_everything_local(&Netlink::open(NETLINK_ROUTE)?)?;
+    map_identity((uid, uid), (gid, gid))?;
+    make_everything_local(&Netlink::routes()?)?;
     sys::mount(c"none", c"/", c"none", libc::MS_REC | libc::MS_PRIVATE, c"")?;
     sys::mount(&sys::c_path(hosts)?, c"/etc/hosts", c"none", libc::MS_BIND, c"")
 }

@@ -2,6 +2,7 @@
 //! the first one inside, which adopts orphans. Both forward signals and pass the exit code on.
 
 use crate::sys;
+use rustix::process::{Pid, getppid};
 use std::io;
 
 /// Signals that are passed on. The rest either cannot be caught or is about ourselves.
@@ -15,6 +16,13 @@ const FORWARDED: &[i32] = &[
     libc::SIGWINCH,
     libc::SIGCONT,
 ];
+
+/// Ends this process when the one ends that forked it, also if it has ended already.
+pub(crate) fn end_with(parent: Pid) -> io::Result<()> {
+    sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong)?;
+    // Who ended before that line sent no signal.
+    if getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+}
 
 /// Waits for `child`, reaping others and forwarding signals to it (or to its group). Gives the code to exit with. Without
 /// `needed`, the child is ended.
