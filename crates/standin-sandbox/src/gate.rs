@@ -112,7 +112,8 @@ mod tests {
         assert_eq!(said(kept), Ok(()));
         assert!(said(|| Ok(())).is_err(), "a network that leads nowhere");
         // One in which every address is local, and nothing is captured.
-        let local = || network::make_everything_local(&crate::netlink::Netlink::routes().at(Step::Gate)?).at(Step::Gate);
+        let local =
+            || network::make_everything_local(&crate::netlink::Netlink::routes().at(Step::Gate)?).at(Step::Gate);
         assert!(said(local).is_err_and(|why| why.contains("does not reach the proxy")));
     }
 

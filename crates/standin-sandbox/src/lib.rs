@@ -34,6 +34,7 @@ mod step;
 mod supervise;
 mod sys;
 pub mod terminal;
+mod trees;
 
 pub use control::MAX_LOCAL_PORTS;
 pub use dns_socket::DnsSocket;

@@ -6,20 +6,16 @@
 
 use crate::plan::{Mask, Plan};
 use crate::step::{At, Step, StepError};
-use crate::sys;
+use crate::trees::{self, NO_DEVICES, NO_PROGRAMS, NO_SETUID, READ_ONLY};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, openat, openat2, unlinkat};
 use rustix::io::Errno;
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsmount, fsopen,
-    move_mount, open_tree,
-};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-/// Read-only, no set-user-ID, no devices, no programs.
-const ATTRIBUTES: u32 = 0x1 | 0x2 | 0x4 | 0x8;
+const ATTRIBUTES: MountAttrFlags = READ_ONLY.union(NO_SETUID).union(NO_DEVICES).union(NO_PROGRAMS);
 /// Where masks lie for the moment in which they are mounted, in the new root.
 const ASIDE: &str = ".mask";
 
@@ -38,7 +34,7 @@ pub(crate) fn put_on(plan: &Plan, stage: &Path) -> Result<(), StepError> {
         empty(root.as_fd(), directory).at_thing(Step::Masks, directory.display())?;
     }
     for mask in &plan.masks {
-        let contents = plan.blobs.get(mask.blob).map(Vec::as_slice).unwrap_or_default();
+        let contents = plan.blob(mask.blob).at(Step::Masks)?;
         put(root.as_fd(), mask, contents).at_thing(Step::Masks, mask.path.display())?;
     }
     Ok(())
@@ -51,23 +47,14 @@ fn put(root: BorrowedFd<'_>, mask: &Mask, contents: &[u8]) -> io::Result<()> {
     let file = openat(root, ASIDE, flags, Mode::RUSR)?;
     rustix::fs::fchmod(&file, Mode::from_raw_mode(mask.mode & 0o777))?;
     File::from(file).write_all(contents)?;
-    let tree = open_tree(root, ASIDE, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
-    sys::mount_setattr(tree.as_fd(), ATTRIBUTES.into())?;
-    cover(target.as_fd(), tree.as_fd())?;
+    trees::attach_over(trees::copy_of_file(root, ASIDE, ATTRIBUTES)?, target)?;
     // It has no name of its own any more; until it is mounted it needs one.
     Ok(unlinkat(root, ASIDE, AtFlags::empty())?)
 }
 
 /// Hides a file that is held, once the sandbox runs. `root` is the sandbox's.
 pub(crate) fn hide(root: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<()> {
-    let tree = open_tree(root, HIDDEN, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
-    sys::mount_setattr(tree.as_fd(), ATTRIBUTES.into())?;
-    Ok(cover(target, tree.as_fd())?)
-}
-
-fn cover(target: BorrowedFd<'_>, mask: BorrowedFd<'_>) -> Result<(), Errno> {
-    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    move_mount(mask, c"", target, c"", flags)
+    trees::attach_over(trees::copy_of_file(root, HIDDEN, ATTRIBUTES)?, target)
 }
 
 /// Nothing over a directory: an empty one that takes nothing.
@@ -75,8 +62,7 @@ fn empty(root: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     let target = target(root, path, OFlags::PATH | OFlags::DIRECTORY)?;
     let memory = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_create(memory.as_fd())?;
-    let tree = fsmount(memory.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::from_bits_retain(ATTRIBUTES))?;
-    Ok(cover(target.as_fd(), tree.as_fd())?)
+    trees::attach_over(fsmount(memory.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, ATTRIBUTES)?, target)
 }
 
 /// What lies at a path of the view. No link is followed: the path is without them, or was when it was found.

@@ -6,8 +6,9 @@ use crate::masks;
 use crate::plan::{Plan, Show};
 use crate::step::{At, Step, StepError};
 use crate::sys;
+use crate::trees::{self, NO_DEVICES, NO_PROGRAMS, NO_SETUID, READ_ONLY};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
-use rustix::mount::{OpenTreeFlags, open_tree};
+use rustix::mount::MountAttrFlags;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,10 +17,6 @@ use std::path::{Path, PathBuf};
 
 /// Where the new root is put together; it hides the host's directory of that name from this process only.
 const STAGE: &str = "/tmp";
-const READ_ONLY: u64 = 0x1;
-const NO_SETUID: u64 = 0x2;
-const NO_DEVICES: u64 = 0x4;
-const NO_PROGRAMS: u64 = 0x8;
 
 /// Device nodes that programs need.
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom", "tty"];
@@ -82,7 +79,7 @@ pub(crate) fn enter(plan: &Plan) -> Result<(), StepError> {
     // The old root is stacked on the new one for a moment, then detached: no directory for it is needed.
     std::env::set_current_dir(STAGE).at(Step::Mounts)?;
     sys::pivot_root_here().at(Step::Mounts)?;
-    sys::unmount(c".").at(Step::Mounts)?;
+    trees::detach(Path::new(".")).at(Step::Mounts)?;
     // Last, because everything above made directories in it.
     let flags = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV;
     sys::mount(c"none", c"/", c"none", flags, c"").at(Step::Mounts)
@@ -92,9 +89,8 @@ fn take_sources(plan: &Plan) -> Result<Vec<Taken>, StepError> {
     let tree = |path: &Path, writable: bool| {
         let found = without_links(path)?;
         let is_directory = FileType::from_raw_mode(fstat(&found)?.st_mode).is_dir();
-        let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-        let tree = open_tree(&found, c"", clone | OpenTreeFlags::AT_RECURSIVE | OpenTreeFlags::AT_EMPTY_PATH)?;
-        let read_only = if writable { 0 } else { READ_ONLY };
+        let tree = trees::copy_of(&found)?;
+        let read_only = if writable { MountAttrFlags::empty() } else { READ_ONLY };
         sys::mount_setattr(tree.as_fd(), read_only | NO_SETUID | NO_DEVICES)?;
         Ok::<_, io::Error>(Taken::Tree(tree, is_directory))
     };
@@ -117,7 +113,7 @@ pub(crate) fn without_links(path: &Path) -> io::Result<OwnedFd> {
 
 fn take_devices() -> Result<Vec<OwnedFd>, StepError> {
     let take = |name: &&str| {
-        let tree = sys::open_tree(&sys::c_path(&Path::new("/dev").join(name))?)?;
+        let tree = trees::copy(&Path::new("/dev").join(name))?;
         sys::mount_setattr(tree.as_fd(), NO_SETUID | NO_PROGRAMS)?;
         Ok::<_, io::Error>(tree)
     };
@@ -142,12 +138,12 @@ impl Private {
         let directory = self.0.join(number.to_string());
         fs::create_dir(&directory)?;
         fs::set_permissions(&directory, fs::Permissions::from_mode(mode))?;
-        sys::move_mount(sys::open_tree(&sys::c_path(&directory)?)?.as_fd(), &sys::c_path(target)?)
+        trees::attach(&trees::copy(&directory)?, target)
     }
 
     /// It is seen no more but by what is shown of it.
     fn hide(self) -> io::Result<()> {
-        sys::unmount(&sys::c_path(&self.0)?)?;
+        trees::detach(&self.0)?;
         fs::remove_dir(self.0)
     }
 }
@@ -168,7 +164,7 @@ fn put(show: &Show, plan: &Plan, private: &Private, taken: &mut impl Iterator<It
                 return Err(io::ErrorKind::InvalidInput.into());
             };
             let target = if is_directory { directory(path)? } else { file(path)? };
-            sys::move_mount(tree.as_fd(), &sys::c_path(&target)?)
+            trees::attach(&tree, &target)
         }
         Show::Layered { path, .. } => {
             let Some(Taken::Layers(layers)) = taken.next() else { return Err(io::ErrorKind::InvalidInput.into()) };
@@ -179,7 +175,7 @@ fn put(show: &Show, plan: &Plan, private: &Private, taken: &mut impl Iterator<It
         Show::File { path, .. } if plan.is_hosts(path) => {
             Err(io::Error::other("it lies in what is shown of the host, where nothing is put over it"))
         }
-        Show::File { path, blob } => fs::write(file(path)?, blob_of(plan, *blob)?),
+        Show::File { path, blob } => fs::write(file(path)?, plan.blob(*blob)?),
         Show::Overlay { directory: over, files } => overlay(over, files, plan),
     }
 }
@@ -193,7 +189,7 @@ fn overlay(over: &Path, files: &[(PathBuf, usize)], plan: &Plan) -> io::Result<(
         if let Some(parent) = at.parent() {
             fs::create_dir_all(parent)?;
         }
-        fs::write(at, blob_of(plan, *blob)?)?;
+        fs::write(at, plan.blob(*blob)?)?;
     }
     let target = directory(over)?;
     let options = format!("lowerdir={}:{}", ours.display(), over.display());
@@ -211,7 +207,7 @@ fn make_devices(devices: Vec<OwnedFd>, private: &Private) -> io::Result<()> {
     sys::mount(c"standin", &sys::c_path(&dev)?, c"tmpfs", libc::MS_NOSUID, c"mode=0755,size=1m")?;
     for (name, tree) in DEVICES.iter().zip(devices) {
         fs::write(dev.join(name), "")?;
-        sys::move_mount(tree.as_fd(), &sys::c_path(&dev.join(name))?)?;
+        trees::attach(&tree, &dev.join(name))?;
     }
     for (name, target) in DEVICE_LINKS {
         symlink(target, dev.join(name))?;
@@ -233,11 +229,11 @@ fn make_proc() -> Result<(), StepError> {
         if !target.exists() {
             return Ok(());
         }
-        let tree = sys::open_tree(&sys::c_path(source)?)?;
+        let tree = trees::copy(source)?;
         if read_only {
             sys::mount_setattr(tree.as_fd(), READ_ONLY | NO_SETUID | NO_DEVICES)?;
         }
-        sys::move_mount(tree.as_fd(), &sys::c_path(&target)?)
+        trees::attach(&tree, &target)
     };
     for name in PROC_READ_ONLY {
         harden(name, &proc.join(name), true).at_thing(Step::Proc, format!("/proc/{name}"))?;
@@ -265,10 +261,6 @@ fn file(path: &Path) -> io::Result<PathBuf> {
     let staged = staged(path);
     fs::OpenOptions::new().create(true).append(true).open(&staged)?;
     Ok(staged)
-}
-
-fn blob_of(plan: &Plan, number: usize) -> io::Result<&[u8]> {
-    plan.blobs.get(number).map(Vec::as_slice).ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
 fn describe(show: &Show) -> String {

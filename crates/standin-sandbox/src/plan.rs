@@ -136,6 +136,11 @@ impl Plan {
         parcel::pack(std::iter::once(&json).chain(&self.blobs))
     }
 
+    /// The contents with that number.
+    pub(crate) fn blob(&self, number: usize) -> io::Result<&[u8]> {
+        self.blobs.get(number).map(Vec::as_slice).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+    }
+
     /// As it was packed.
     pub(crate) fn unpack(parcel: OwnedFd) -> io::Result<Self> {
         let mut parts = parcel::unpack(parcel)?.into_iter();

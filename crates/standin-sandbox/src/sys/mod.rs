@@ -2,6 +2,7 @@
 
 pub(crate) mod notify;
 
+use rustix::mount::MountAttrFlags;
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -109,21 +110,10 @@ pub(crate) fn adopt(fd: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-/// A copy of a mount, recursively, that is attached nowhere yet.
-pub(crate) fn open_tree(path: &CStr) -> io::Result<OwnedFd> {
-    const OPEN_TREE_CLONE: libc::c_uint = 1;
-    const OPEN_TREE_CLOEXEC: libc::c_uint = libc::O_CLOEXEC as libc::c_uint;
-    let flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | libc::AT_RECURSIVE as libc::c_uint;
-    // SAFETY: the path is a C string that outlives the call.
-    let fd = check_long(unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) })?;
-    let fd = RawFd::try_from(fd).map_err(|_| io::ErrorKind::InvalidData)?;
-    // SAFETY: the kernel has just made this descriptor for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// Sets mount attributes (`MOUNT_ATTR_*`) on a detached tree, recursively.
-pub(crate) fn mount_setattr(tree: BorrowedFd<'_>, set: u64) -> io::Result<()> {
-    let attributes = libc::mount_attr { attr_set: set, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
+/// Sets mount attributes on a detached tree, recursively.
+pub(crate) fn mount_setattr(tree: BorrowedFd<'_>, set: MountAttrFlags) -> io::Result<()> {
+    let attributes =
+        libc::mount_attr { attr_set: set.bits().into(), attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
     let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
     // SAFETY: the empty path and the structure outlive the call, and the size is the structure's.
     check_long(unsafe {
@@ -134,23 +124,6 @@ pub(crate) fn mount_setattr(tree: BorrowedFd<'_>, set: u64) -> io::Result<()> {
             flags,
             &raw const attributes,
             size_of_val(&attributes),
-        )
-    })
-    .map(drop)
-}
-
-/// Attaches a detached tree.
-pub(crate) fn move_mount(tree: BorrowedFd<'_>, target: &CStr) -> io::Result<()> {
-    const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 4;
-    // SAFETY: both paths are C strings that outlive the call.
-    check_long(unsafe {
-        libc::syscall(
-            libc::SYS_move_mount,
-            tree.as_raw_fd(),
-            c"".as_ptr(),
-            libc::AT_FDCWD,
-            target.as_ptr(),
-            MOVE_MOUNT_F_EMPTY_PATH,
         )
     })
     .map(drop)
@@ -167,12 +140,6 @@ pub(crate) fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: libc::c_ul
 pub(crate) fn pivot_root_here() -> io::Result<()> {
     // SAFETY: both paths are C strings that outlive the call.
     check_long(unsafe { libc::syscall(libc::SYS_pivot_root, c".".as_ptr(), c".".as_ptr()) }).map(drop)
-}
-
-/// Detaches what is mounted there.
-pub(crate) fn unmount(path: &CStr) -> io::Result<()> {
-    // SAFETY: the path is a C string that outlives the call.
-    check(unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) }).map(drop)
 }
 
 /// The version of Landlock in this kernel.
