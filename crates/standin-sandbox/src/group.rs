@@ -36,11 +36,8 @@ pub struct Toll {
 impl Group {
     /// Makes a group with these limits; nothing where the host lets us make none.
     pub fn make(limits: &Limits) -> Option<Self> {
-        let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-        let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-        let (own, top) = place(&groups, &mounts)?;
-        let parent = own.ancestors().take_while(|at| at.starts_with(&top)).find(|at| is_ours(at))?;
-        remove_forgotten(parent);
+        let parent = parent()?;
+        remove_forgotten(&parent);
         let directory = parent.join(format!("{PREFIX}{}", std::process::id()));
         fs::create_dir(&directory).ok()?;
         let group = Self { directory, ended: false };
@@ -112,7 +109,17 @@ impl Drop for Group {
     }
 }
 
+/// The group in which we may make one.
+pub(crate) fn parent() -> Option<PathBuf> {
+    let (own, top) = own()?;
+    own.ancestors().take_while(|at| at.starts_with(&top)).find(|at| is_ours(at)).map(Path::to_owned)
+}
+
 /// Our own group's directory, and that of the topmost group that is mounted.
+pub(crate) fn own() -> Option<(PathBuf, PathBuf)> {
+    place(&fs::read_to_string("/proc/self/cgroup").ok()?, &fs::read_to_string("/proc/self/mountinfo").ok()?)
+}
+
 fn place(groups: &str, mounts: &str) -> Option<(PathBuf, PathBuf)> {
     let own = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
     let (root, top) = mounts.lines().find_map(|line| {
@@ -182,9 +189,7 @@ mod tests {
     /// With the kernel's own groups, though this host may give out no controller: a process begins in one, and is ended with it.
     #[test]
     fn a_process_begins_in_a_group_and_ends_with_it() {
-        let own = fs::read_to_string("/proc/self/cgroup").unwrap();
-        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-        let made = place(&own, &mounts).map(|(own, _)| own.join(format!("{PREFIX}{}", std::process::id())));
+        let made = own().map(|(own, _)| own.join(format!("{PREFIX}{}", std::process::id())));
         let Some(directory) = made.filter(|directory| fs::create_dir(directory).is_ok()) else {
             eprintln!("not tried: this user may make no control group (v2) on this host");
             return;

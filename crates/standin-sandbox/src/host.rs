@@ -7,14 +7,13 @@ use crate::layered::{self, Layers};
 use crate::plan::Layer;
 use crate::step::{At, Step, StepError};
 use crate::sys::{self, Fork};
-use crate::{network, probe};
-use rustix::fs::{Access, access};
+use crate::{group, network, probe};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions, getegid, geteuid, waitpid};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What a layer gives, in words, or what it lacks.
 pub type Found = Result<String, Lack>;
@@ -98,10 +97,13 @@ pub fn copies(state: &Path) -> Found {
     found
 }
 
-/// A cgroup of version 2 that this user may divide.
+/// A cgroup of version 2 that this user may divide: the one in which `run` makes its own.
 pub fn limits() -> Found {
+    if let Some(parent) = group::parent() {
+        return Ok(format!("{} may be divided", parent.display()));
+    }
     let lacking = |why: String, mend: &str| Lack { why, mend: Some(mend.to_owned()) };
-    let group = own_group().ok_or_else(|| {
+    let (group, _) = group::own().ok_or_else(|| {
         lacking(
             "no cgroup of version 2".to_owned(),
             "boot with systemd.unified_cgroup_hierarchy=1 on the kernel's command line",
@@ -117,21 +119,8 @@ pub fn limits() -> Found {
             run_in_one_of_its_own,
         ));
     }
-    match access(&group, Access::WRITE_OK) {
-        Ok(()) => Ok(format!("{} may be divided", group.display())),
-        Err(error) => Err(lacking(format!("{}: {error}", group.display()), run_in_one_of_its_own)),
-    }
-}
-
-/// The directory of the cgroup that this process is in, under version 2's root.
-fn own_group() -> Option<PathBuf> {
-    let text = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let path = text.lines().find_map(|line| line.strip_prefix("0::"))?.trim_start_matches('/').to_owned();
-    let root = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
-        .map(PathBuf::from)
-        .into_iter()
-        .find(|root| root.join("cgroup.controllers").exists())?;
-    Some(root.join(path))
+    let why = "neither it nor one above it gives controllers out and lets this user make one below";
+    Err(lacking(format!("{}: {why}", group.display()), run_in_one_of_its_own))
 }
 
 /// The namespaces of a sandbox, and this user in them.
@@ -152,7 +141,7 @@ pub(crate) fn in_child(attempt: impl FnOnce() -> Result<(), StepError>) -> Resul
     match sys::fork().map_err(lost)? {
         Fork::Child => {
             drop(reader);
-            let text = attempt().map_or_else(|error| serialised(&error), |()| vec![DONE]);
+            let text = attempt().map_or_else(|error| error.to_bytes(), |()| Vec::from(DONE));
             // Who does not hear it takes the silence for a failure.
             let code = writer.write_all(&text).map_or(1, |()| 0);
             std::process::exit(code)
@@ -162,33 +151,21 @@ pub(crate) fn in_child(attempt: impl FnOnce() -> Result<(), StepError>) -> Resul
             let mut text = Vec::new();
             reader.read_to_end(&mut text).map_err(lost)?;
             waitpid(Pid::from_raw(child), WaitOptions::empty()).map_err(|error| lost(error.into()))?;
-            match text.as_slice() {
-                [DONE] => Ok(()),
-                [FAILED, step, a, b, c, d, detail @ ..] => {
-                    Err(refusal(*step, i32::from_le_bytes([*a, *b, *c, *d]), detail))
-                }
-                _ => Err(lost(io::ErrorKind::UnexpectedEof.into())),
+            if text == DONE {
+                return Ok(());
             }
+            Err(StepError::from_bytes(&text).map_or_else(|| lost(io::ErrorKind::UnexpectedEof.into()), |e| lack(&e)))
         }
     }
 }
 
-const DONE: u8 = 0;
-const FAILED: u8 = 1;
-
-fn serialised(error: &StepError) -> Vec<u8> {
-    let number = error.source.raw_os_error().unwrap_or(0).to_le_bytes();
-    [&[FAILED, error.step.code()][..], &number, error.source.to_string().as_bytes()].concat()
-}
-
-fn refusal(step: u8, number: i32, detail: &[u8]) -> Lack {
-    let Some(step) = Step::from_code(step) else { return Lack { why: "cannot try it".to_owned(), mend: None } };
-    let why = format!("cannot {}: {}", step.what(), String::from_utf8_lossy(detail));
-    Lack { why, mend: probe::mend(step, number, &probe::ThisHost) }
-}
+/// What a child says that has done it. A failure is longer.
+const DONE: &[u8] = b"done";
 
 fn lack(error: &StepError) -> Lack {
-    refusal(error.step.code(), error.source.raw_os_error().unwrap_or(0), error.source.to_string().as_bytes())
+    let thing = if error.what.is_empty() { String::new() } else { format!("{}: ", error.what) };
+    let mend = probe::mend(error.step, error.source.raw_os_error().unwrap_or(0), &probe::ThisHost);
+    Lack { why: format!("cannot {}: {thing}{}", error.step.what(), error.source), mend }
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use crate::plan::{Plan, Terminal};
 use crate::step::{At, Step, StepError};
 use crate::sys::{self, Fork};
 use crate::{confine, door, gate, limits, mounts, network, supervise, terminal};
-use rustix::net::SendFlags;
 use std::ffi::CString;
 use std::fs;
 use std::io;
@@ -246,15 +245,8 @@ pub(crate) fn map_identity(uid: (u32, u32), gid: (u32, u32)) -> io::Result<()> {
     fs::write("/proc/self/gid_map", format!("{} {} 1", gid.0, gid.1))
 }
 
-/// Tells the launcher what failed: the step, the system's number, the thing.
+/// Tells the launcher what failed.
 fn report(control: BorrowedFd<'_>, error: &StepError) {
-    let number = error.source.raw_os_error().unwrap_or(0).to_le_bytes();
-    let detail = match (error.source.raw_os_error(), error.what.as_str()) {
-        (Some(_), what) => what.to_owned(),
-        (None, "") => error.source.to_string(),
-        (None, what) => format!("{what}: {}", error.source),
-    };
-    let message = [&[FAILED, error.step.code()][..], &number, detail.as_bytes()].concat();
     // If nobody listens any more, the exit code still tells that the start failed.
-    rustix::net::send(control, &message, SendFlags::NOSIGNAL).ok();
+    send(control, &[&[FAILED][..], &error.to_bytes()].concat(), &[]).ok();
 }

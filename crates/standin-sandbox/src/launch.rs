@@ -10,7 +10,7 @@ use crate::network;
 use crate::plan::Plan;
 use crate::probe;
 use crate::reports::Reports;
-use crate::step::Step;
+use crate::step::{Step, StepError};
 use crate::sys;
 use crate::terminal;
 use std::io;
@@ -119,7 +119,7 @@ pub fn begin(ground: &Ground, program: &Path) -> Result<Begun, LaunchError> {
     unsafe { command.pre_exec(hand_over) };
     let child = command.spawn().map_err(|error| match error.raw_os_error() {
         // Of what the closure calls only this is not in every kernel.
-        Some(libc::ENOSYS) => failure(Step::Descriptors.code(), libc::ENOSYS, &[]),
+        Some(libc::ENOSYS) => failure(StepError::new(Step::Descriptors, error)),
         _ => LaunchError::Spawn(error),
     })?;
     Ok(Begun { starting: Starting { child, control: ours }, reports, has_door: ground.ports.publish })
@@ -140,7 +140,7 @@ impl Begun {
                     // The process outside is the parent of all there is, and nothing was run yet.
                     starting.child.kill().map_err(LaunchError::Lost)?;
                     starting.reap();
-                    return Err(failure(Step::Gate.code(), 0, error.to_string().as_bytes()));
+                    return Err(failure(StepError::new(Step::Gate, error)));
                 }
                 Ok(Prepared { starting, reports, sockets })
             }
@@ -215,9 +215,9 @@ impl Starting {
         let (message, descriptors) = control::receive(&self.control).map_err(LaunchError::Lost)?;
         match message.as_slice() {
             [] => Ok(None),
-            [FAILED, step, a, b, c, d, detail @ ..] => {
+            [FAILED, told @ ..] => {
                 self.reap();
-                Err(failure(*step, i32::from_le_bytes([*a, *b, *c, *d]), detail))
+                Err(StepError::from_bytes(told).map_or(LaunchError::Lost(io::ErrorKind::InvalidData.into()), failure))
             }
             [kind, ..] => Ok(Some((*kind, descriptors))),
         }
@@ -236,18 +236,8 @@ impl Starting {
     }
 }
 
-fn failure(step: u8, number: i32, detail: &[u8]) -> LaunchError {
-    let detail = String::from_utf8_lossy(detail).into_owned();
-    // Without a number of the system's the words are the error.
-    let (detail, source) = match number {
-        0 => (String::new(), io::Error::other(detail)),
-        number => (detail, io::Error::from_raw_os_error(number)),
-    };
-    let step = Step::from_code(step);
-    LaunchError::Step {
-        what: step.map_or("start the sandbox", Step::what),
-        detail,
-        mend: step.and_then(|step| probe::mend(step, number, &probe::ThisHost)),
-        source,
-    }
+fn failure(error: StepError) -> LaunchError {
+    let StepError { step, what, source } = error;
+    let mend = probe::mend(step, source.raw_os_error().unwrap_or(0), &probe::ThisHost);
+    LaunchError::Step { what: step.what(), detail: what, mend, source }
 }

@@ -62,13 +62,11 @@ impl Step {
         }
     }
 
-    /// For the wire between the sandbox's first process and ours.
-    pub(crate) fn code(self) -> u8 {
+    fn code(self) -> u8 {
         Self::ALL.iter().position(|step| *step == self).map_or(u8::MAX, |at| u8::try_from(at).unwrap_or(u8::MAX))
     }
 
-    /// The inverse of [`Step::code`].
-    pub(crate) fn from_code(code: u8) -> Option<Self> {
+    fn from_code(code: u8) -> Option<Self> {
         Self::ALL.get(usize::from(code)).copied()
     }
 
@@ -94,6 +92,35 @@ impl Step {
     ];
 }
 
+impl StepError {
+    /// A failure of a step that is about no thing.
+    pub(crate) fn new(step: Step, source: io::Error) -> Self {
+        Self { step, what: String::new(), source }
+    }
+
+    /// For the wire between two of our processes: the step, the system's number, and what else there is to say.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let number = self.source.raw_os_error();
+        // Without a number of the system's the words are the error.
+        let words = match (number, self.what.as_str()) {
+            (Some(_), what) => what.to_owned(),
+            (None, "") => self.source.to_string(),
+            (None, what) => format!("{what}: {}", self.source),
+        };
+        [&[self.step.code()][..], &number.unwrap_or(0).to_le_bytes(), words.as_bytes()].concat()
+    }
+
+    /// The inverse of [`StepError::to_bytes`].
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let [code, a, b, c, d, words @ ..] = bytes else { return None };
+        let (step, words) = (Step::from_code(*code)?, String::from_utf8_lossy(words).into_owned());
+        Some(match i32::from_le_bytes([*a, *b, *c, *d]) {
+            0 => Self::new(step, io::Error::other(words)),
+            number => Self { step, what: words, source: io::Error::from_raw_os_error(number) },
+        })
+    }
+}
+
 /// Says which step a system call belongs to.
 pub(crate) trait At<T> {
     /// Names the step.
@@ -104,10 +131,30 @@ pub(crate) trait At<T> {
 
 impl<T, E: Into<io::Error>> At<T> for Result<T, E> {
     fn at(self, step: Step) -> Result<T, StepError> {
-        self.map_err(|source| StepError { step, what: String::new(), source: source.into() })
+        self.map_err(|source| StepError::new(step, source.into()))
     }
 
     fn at_thing(self, step: Step, thing: impl std::fmt::Display) -> Result<T, StepError> {
         self.map_err(|source| StepError { step, what: thing.to_string(), source: source.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_as_it_is() {
+        let told = |error: StepError| {
+            let StepError { step, what, source } = StepError::from_bytes(&error.to_bytes()).unwrap();
+            (step, what, source.raw_os_error(), source.to_string())
+        };
+        let number = io::Error::from_raw_os_error(libc::ENOENT);
+        let expected = (Step::Mounts, "/a".to_owned(), Some(libc::ENOENT), number.to_string());
+        assert_eq!(told(StepError { step: Step::Mounts, what: "/a".into(), source: number }), expected);
+        let words = |what: &str| StepError { step: Step::Exec, what: what.into(), source: io::Error::other("why") };
+        assert_eq!(told(words("")), (Step::Exec, String::new(), None, "why".to_owned()));
+        assert_eq!(told(words("/a")), (Step::Exec, String::new(), None, "/a: why".to_owned()));
+        assert!(StepError::from_bytes(&[u8::MAX, 0, 0, 0, 0]).is_none() && StepError::from_bytes(&[0]).is_none());
     }
 }
