@@ -13,6 +13,16 @@ pub const MAX_PUBLISHED: usize = 512;
 /// Long enough for a client that opens connections ahead of need.
 pub const HEAD_DEADLINE: Duration = Duration::from_secs(60);
 
+/// Most bytes of a refused client that are read away so that it hears the answer: a connection that is closed, or a stream
+/// that is reset, under what its client still sends can take the answer along. Covers what nobody sends without waiting.
+pub const UNREAD_BYTES: u64 = 1024 * 1024;
+
+/// Time without a byte after which nothing is under way any more.
+pub const UNREAD_IDLE: Duration = Duration::from_secs(1);
+
+/// Time for all of it, and for a handshake before it.
+pub const UNREAD_DEADLINE: Duration = Duration::from_secs(10);
+
 /// Bytes looked at to tell TLS from HTTP.
 pub const SNIFF_BYTES: usize = 16;
 

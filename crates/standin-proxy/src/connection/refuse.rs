@@ -12,15 +12,10 @@ use crate::io::{Sniffed, Stream};
 use crate::respond;
 use crate::session::Session;
 use standin_model::Denial;
+use standin_model::limits::{UNREAD_BYTES, UNREAD_DEADLINE};
 use std::io;
-use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::StartHandshake;
-
-/// How long a refused client may take over its handshake and over reading the reason.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Most bytes of a refused client that are read away so that it sees the reason instead of a reset.
-const DRAIN_BYTES: u64 = 1024 * 1024;
 
 /// Refuses a client that has said its first words.
 pub(super) async fn connection<S: Stream>(
@@ -42,7 +37,7 @@ pub(super) async fn connection<S: Stream>(
             Face::Opaque(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     };
-    match tokio::time::timeout(PATIENCE, told).await {
+    match tokio::time::timeout(UNREAD_DEADLINE, told).await {
         Ok(Ok(())) => exchange.answered_with(status),
         Ok(Err(error)) => tracing::debug!(%error, "a refused client did not hear why"),
         Err(_) => tracing::debug!("a refused client took too long to hear why"),
@@ -100,5 +95,5 @@ async fn tell_in_tls<S: Stream>(
 
 /// Reads on until the client hangs up: closing with unread bytes would reset the connection under the reason.
 async fn drain<S: Stream>(io: Sniffed<S>) -> io::Result<()> {
-    tokio::io::copy(&mut io.take(DRAIN_BYTES), &mut tokio::io::sink()).await.map(|_| ())
+    tokio::io::copy(&mut io.take(UNREAD_BYTES), &mut tokio::io::sink()).await.map(|_| ())
 }

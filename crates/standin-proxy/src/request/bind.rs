@@ -1,6 +1,7 @@
 //! The request belongs to its tunnel, and can be read in one way only.
 
 use super::fields;
+use super::unread::Unread;
 use super::upload::RequestBody;
 use super::websocket::Asked;
 use crate::connection::Tunnel;
@@ -51,7 +52,12 @@ pub(super) struct BoundRequest {
 }
 
 /// Binds a request to its tunnel.
-pub(super) fn bind(tunnel: &Tunnel, mut request: Request<Incoming>) -> Result<BoundRequest, Denial> {
+pub(super) fn bind(tunnel: &Tunnel, request: Request<Incoming>) -> Result<BoundRequest, Denial> {
+    let mut request = {
+        let (head, body) = request.into_parts();
+        let body = Unread::new(&head, body);
+        Request::from_parts(head, body)
+    };
     authority_agrees(tunnel, &request)?;
     framing_is_unambiguous(&request)?;
     values_are_bare(request.headers())?;
@@ -68,7 +74,7 @@ pub(super) fn bind(tunnel: &Tunnel, mut request: Request<Incoming>) -> Result<Bo
 }
 
 /// `Host`, `:authority` and the tunnel's destination are one (RFC 9110 §7.4: otherwise 421).
-fn authority_agrees(tunnel: &Tunnel, request: &Request<Incoming>) -> Result<(), Denial> {
+fn authority_agrees(tunnel: &Tunnel, request: &Request<Unread>) -> Result<(), Denial> {
     let destination = &tunnel.destination.authority;
     let default_port = Some(tunnel.scheme.default_port());
     let mismatch = || {
@@ -95,7 +101,7 @@ fn authority_agrees(tunnel: &Tunnel, request: &Request<Incoming>) -> Result<(), 
 }
 
 /// One length, told in one way (RFC 9112 §6.3, RFC 9113 §8.2.2). hyper has refused the rest.
-fn framing_is_unambiguous(request: &Request<Incoming>) -> Result<(), Denial> {
+fn framing_is_unambiguous(request: &Request<Unread>) -> Result<(), Denial> {
     let headers = request.headers();
     let lengths = headers.get_all(header::CONTENT_LENGTH).iter().count();
     let chunked = headers.contains_key(header::TRANSFER_ENCODING);

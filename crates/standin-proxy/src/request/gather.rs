@@ -5,6 +5,7 @@
 
 use super::authorize::Permit;
 use super::bind::BoundRequest;
+use super::unread::Unread;
 use super::upload::RequestBody;
 use crate::connection::Tunnel;
 use crate::fault::Refusal;
@@ -13,7 +14,6 @@ use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap};
 use http_body::Body;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use standin_model::limits::MAX_BODY_INJECTION;
 use standin_model::{Denial, DenyReason, Slot};
 use standin_wire::body::Kind;
@@ -54,7 +54,7 @@ pub(super) fn slots<'a>(tunnel: &'a Tunnel, permit: &'a Permit) -> impl Iterator
 }
 
 /// What kind of body this is, if it has a slot and is not empty.
-fn kind(tunnel: &Tunnel, permit: &Permit, headers: &HeaderMap, body: &Incoming) -> Result<Option<Kind>, Denial> {
+fn kind(tunnel: &Tunnel, permit: &Permit, headers: &HeaderMap, body: &Unread) -> Result<Option<Kind>, Denial> {
     if body.is_end_stream() || slots(tunnel, permit).next().is_none() {
         return Ok(None);
     }
@@ -83,7 +83,7 @@ fn kind(tunnel: &Tunnel, permit: &Permit, headers: &HeaderMap, body: &Incoming) 
     }
 }
 
-async fn whole(session: &Session, kind: Kind, mut body: Incoming) -> Result<Whole, Refusal> {
+async fn whole(session: &Session, kind: Kind, mut body: Unread) -> Result<Whole, Refusal> {
     let announced = body.size_hint().lower();
     if announced > MAX_BODY_INJECTION as u64 {
         return Err(too_large().into()); // before the client is told to go on (RFC 9110 §10.1.1)

@@ -24,6 +24,7 @@ mod readable;
 mod reply;
 mod scrub;
 mod tokens;
+mod unread;
 mod upload;
 mod upstream;
 mod websocket;

@@ -2,12 +2,12 @@
 
 use super::gather::Whole;
 use super::inject::TrailerRule;
+use super::unread::Unread;
 use crate::exchange::RequestSide;
 use crate::fault::{self, Refusal};
 use crate::usage::Spending;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use standin_model::Denial;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// What a request's body is when it goes out.
 pub(super) enum RequestBody {
     /// It passes while it comes.
-    Streaming(Incoming),
+    Streaming(Unread),
     /// It is here.
     Whole(Whole),
 }

@@ -210,7 +210,7 @@ async fn an_early_answer_ends_the_stream() {
         origin.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").await;
         assert_eq!(collect(answered.await.unwrap().unwrap().into_body()).await.unwrap().0, "no");
         origin.until_gone().await;
-        while upload.send_data("more".into()).await.is_ok() {} // the client learns that nobody reads it
+        while upload.send_data(vec![b'x'; 1 << 14].into()).await.is_ok() {} // the client learns that nobody reads it
         let answered = asker.ask(get("/y"));
         let mut origin = world.origin.accept_requests(V::H1).await;
         origin.recv().await.unwrap().answer(Response::new(full("ok")));

@@ -31,7 +31,7 @@ pub(crate) struct Asked {
 impl Asked {
     /// What the request asks for, if it asks for a WebSocket. One in HTTP/2 turns into the `GET` that it would be in
     /// HTTP/1.1: for policy the two are one.
-    pub(crate) fn find(request: &mut Request<Incoming>) -> Result<Option<Self>, Denial> {
+    pub(crate) fn find<B>(request: &mut Request<B>) -> Result<Option<Self>, Denial> {
         let key = match (request.version(), request.method()) {
             (Version::HTTP_11, &Method::GET) if upgrades(request.headers()) => None,
             (Version::HTTP_2, &Method::CONNECT) => match request.extensions().get::<Protocol>() {

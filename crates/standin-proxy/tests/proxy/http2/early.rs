@@ -1,8 +1,9 @@
 //! Answers that come before their request has ended: what was not read must not be missing for other streams (§5.2.1).
 
-use crate::rig::{API, Setup, V, World, body, collect, full, within};
+use crate::rig::{API, OPEN, Setup, V, World, body, collect, full, within};
 use http::{Request, Response};
 use http_body_util::BodyExt;
+use standin_model::limits::UNREAD_BYTES;
 use standin_model::{Caps, SessionCaps};
 
 /// The bytes of one upload: a stream's whole window.
@@ -82,6 +83,81 @@ async fn what_did_not_leave_is_not_counted() {
                 "h2 PUT /3 413 cap.bytes_out",
             ])
             .await;
+    })
+    .await;
+}
+
+/// A refused client may send the rest of its request, and hears no more than the answer (curl 7.88 took a reset for a failure).
+#[tokio::test]
+async fn what_follows_a_refusal_is_read_away() {
+    within(async {
+        let world = World::new().await;
+        let uri = format!("https://{}/closed", world.authority(OPEN));
+        let post = || Request::post(&uri).body(()).unwrap();
+        let mut client = world.frames(OPEN).await;
+        let (answer, mut upload) = client.send_request(post(), false).unwrap();
+        assert_eq!(whole(answer).await, 403);
+        upload.send_data("what it was about to send".into(), false).unwrap();
+        // What was sent about the first stream comes before the answer in the next.
+        let (next, _) = client.send_request(post(), true).unwrap();
+        assert_eq!(whole(next).await, 403);
+        let reset = std::future::poll_fn(|cx| std::task::Poll::Ready(upload.poll_reset(cx))).await;
+        assert!(reset.is_pending(), "{reset:?}");
+        upload.send_data("and its end".into(), true).unwrap();
+        drop((client, upload));
+        world.finish(&["h2 POST /closed 403 http.request_not_allowed"; 2]).await;
+    })
+    .await;
+}
+
+async fn whole(answer: h2::client::ResponseFuture) -> u16 {
+    let mut answer = answer.await.unwrap();
+    let status = answer.status().as_u16();
+    while let Some(data) = answer.body_mut().data().await {
+        answer.body_mut().flow_control().release_capacity(data.unwrap().len()).unwrap();
+    }
+    status
+}
+
+/// But not for ever.
+#[tokio::test]
+async fn an_endless_request_is_cut_off_after_its_refusal() {
+    within(async {
+        for version in [V::H1, V::H2] {
+            let world = World::new().await;
+            let mut asker = world.asker(OPEN, version).await;
+            let (mut upload, request_body) = body();
+            let answered = asker.ask(Request::post("/closed").body(request_body).unwrap());
+            let mut sent = 0;
+            while upload.send_data(vec![b'x'; 1 << 16].into()).await.is_ok() {
+                sent += 1 << 16;
+            }
+            assert!(sent >= UNREAD_BYTES, "{sent}");
+            // Whether the answer is still heard is up to a client that sends as much.
+            drop((answered.await.unwrap(), asker));
+            world.finish(&[&format!("{} POST /closed 403 http.request_not_allowed", version.name())]).await;
+        }
+    })
+    .await;
+}
+
+/// In HTTP/1.1 the connection goes on.
+#[tokio::test]
+async fn a_refused_upload_keeps_its_connection() {
+    within(async {
+        let world = World::new().await;
+        let host = world.authority(OPEN);
+        let mut client = world.client(OPEN).await;
+        for _ in 0..2 {
+            client.send(format!("POST /closed HTTP/1.1\r\nhost: {host}\r\ncontent-length: 9\r\n\r\n")).await;
+            let head = client.head().await;
+            assert!(head.starts_with("HTTP/1.1 403") && !head.contains("connection: close"), "{head}");
+            let length = head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap().parse().unwrap();
+            client.exactly(length).await;
+            client.send("x".repeat(9)).await;
+        }
+        drop(client);
+        world.finish(&["h1 POST /closed 403 http.request_not_allowed"; 2]).await;
     })
     .await;
 }
