@@ -21,6 +21,8 @@ pub struct Config {
     pub credentials: Vec<Credential>,
     /// What is allowed besides, without a credential.
     pub allow: Vec<RequestRule>,
+    /// Where what is sent is what a model is told, besides the services that are known for it.
+    pub conversations: Vec<RequestRule>,
     /// How much a session may use.
     pub caps: SessionCaps,
     /// The way out of the host.

@@ -31,11 +31,14 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
     }
     let allow = raw.allow.into_iter().enumerate();
     let allow = allow.map(|(n, rule)| file.rule(format!("allow[{}]", n + 1), rule.into_inner()));
+    let conversations = raw.conversation.into_iter().enumerate();
+    let conversations = conversations.map(|(n, rule)| file.rule(format!("conversation[{}]", n + 1), rule.into()));
     let upstream = raw.upstream.map(|upstream| file.upstream(upstream)).transpose()?.unwrap_or_default();
     let raw::Files { show, hide } = raw.files;
     Ok(Config {
         credentials,
         allow: allow.collect::<Result<_, _>>()?,
+        conversations: conversations.collect::<Result<_, _>>()?,
         caps: raw.caps.into(),
         upstream,
         limits: file.limits(&raw.limits)?,

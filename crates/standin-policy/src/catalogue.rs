@@ -62,6 +62,8 @@ pub struct Service {
     pub allow: Vec<RequestRule>,
     /// What is refused at its hosts, whatever allows it.
     pub deny: Vec<RequestRule>,
+    /// Where what is sent is what a model is told. It allows nothing, and holds in every session.
+    pub conversations: Vec<RequestRule>,
     /// A public package registry: its `allow` rules hold in every session.
     pub registry: bool,
     /// How its agent keeps a login.
@@ -127,6 +129,8 @@ struct RawService {
     allow: Vec<RawRule>,
     #[serde(default)]
     deny: Vec<RawRule>,
+    #[serde(default)]
+    conversation: Vec<RawRule>,
     login: Option<RawLogin>,
 }
 
@@ -232,6 +236,7 @@ impl Service {
             login,
             allow: rules("public", raw.allow)?,
             deny: rules("deny", raw.deny)?,
+            conversations: rules("conversation", raw.conversation)?,
             registry: raw.registry,
         })
     }
@@ -285,7 +290,8 @@ mod tests {
     fn every_path_is_a_pattern() {
         for service in Catalogue::builtin().services() {
             let granted = service.grants.iter().map(|grant| &grant.rule);
-            for path in granted.chain(&service.allow).chain(&service.deny).flat_map(|rule| &rule.paths) {
+            let rules = granted.chain(&service.allow).chain(&service.deny).chain(&service.conversations);
+            for path in rules.flat_map(|rule| &rule.paths) {
                 assert_eq!(PathPattern::parse(path.as_str()).as_ref(), Ok(path), "{}", service.id);
             }
         }
@@ -371,6 +377,43 @@ mod tests {
             assert!(login.form.tokens.iter().all(|token| !login.form.shown.contains(&token.at)), "{}", login.id);
             let is_token = |name: &String| TokenKind::GIVEN.iter().any(|(_, member)| member == name);
             assert!(!login.endpoint.passes.iter().any(is_token), "{}", login.id);
+        }
+    }
+
+    /// Models answer at some hosts of these services, and at all of some. What keeps files or code is none of them.
+    #[test]
+    fn conversations_are_where_models_answer() {
+        let told = |host: &str, path: &str| {
+            let host = Host::parse(host).unwrap();
+            let mut rules = Catalogue::builtin().services().iter().flat_map(|service| &service.conversations);
+            rules.any(|rule| rule.admits_request(&host, 443, "POST", path))
+        };
+        for (host, path) in [
+            ("api.anthropic.com", "/v1/messages"),
+            ("api.openai.com", "/v1/responses"),
+            ("eu.api.openai.com", "/v1/responses"),
+            ("chatgpt.com", "/backend-api/codex/responses"),
+            ("generativelanguage.googleapis.com", "/v1beta/models/x:generateContent"),
+            ("cloudcode-pa.googleapis.com", "/v1internal:generateContent"),
+            ("openrouter.ai", "/api/v1/chat/completions"),
+            ("router.huggingface.co", "/v1/chat/completions"),
+            ("api.x.ai", "/v1/chat/completions"),
+            ("api.groq.com", "/openai/v1/chat/completions"),
+            ("api.mistral.ai", "/v1/chat/completions"),
+            ("api.deepseek.com", "/chat/completions"),
+        ] {
+            assert!(told(host, path), "{host}{path}");
+        }
+        for (host, path) in [
+            ("chatgpt.com", "/backend-api/conversation"),
+            ("auth.openai.com", "/oauth/token"),
+            ("platform.claude.com", "/v1/oauth/token"),
+            ("oauth2.googleapis.com", "/token"),
+            ("huggingface.co", "/api/datasets/me/x/commit/main"),
+            ("api.github.com", "/repos/o/r/issues"),
+            ("gitlab.com", "/api/v4/projects"),
+        ] {
+            assert!(!told(host, path), "{host}{path}");
         }
     }
 

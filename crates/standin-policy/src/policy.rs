@@ -89,6 +89,8 @@ pub enum RequestVerdict {
         at_host: Vec<GrantId>,
         /// The login whose tokens are exchanged by this request: its answer holds real ones.
         login: Option<Arc<str>>,
+        /// Whether its body is what a model is told: stand-ins in it are words.
+        conversation: bool,
     },
     /// It may not.
     Deny(Denial),
@@ -109,12 +111,19 @@ enum Effect {
     Reserve,
     /// Neither allowed nor denied, but what is asked there is answered with real tokens of this login.
     Tokens(Arc<str>),
+    /// Neither allowed nor denied, but what is sent there is what a model is told.
+    Conversation,
 }
 
 impl Entry {
     /// Whether it lets anything pass.
     fn admits(&self) -> bool {
-        !matches!(self.effect, Effect::Deny | Effect::Tokens(_))
+        matches!(self.effect, Effect::Allow | Effect::Lend(_) | Effect::Reserve)
+    }
+
+    /// Whether it may stop something.
+    fn stops(&self) -> bool {
+        matches!(self.effect, Effect::Deny | Effect::Tokens(_))
     }
 
     /// Whether it is for the place where tokens are exchanged, and not for the one request that may be made there.
@@ -151,6 +160,12 @@ impl PolicyBuilder {
     /// same place in another spelling, or with another method, is denied.
     pub fn tokens(&mut self, login: &str, rule: RequestRule) {
         self.add(rule, Effect::Tokens(Arc::from(login)));
+    }
+
+    /// Says that the bodies of a rule's requests are what a model is told: text, in which stand-ins are words. It allows none of
+    /// them.
+    pub fn conversation(&mut self, rule: RequestRule) {
+        self.add(rule, Effect::Conversation);
     }
 
     /// Allows the requests of a rule and lends them a credential.
@@ -230,10 +245,10 @@ impl Policy {
             let message = format!("{method} is never sent");
             return RequestVerdict::Deny(Denial::new(DenyReason::MethodRefused, message));
         }
-        let (mut rule, mut grants, mut login) = (None, Vec::new(), None);
+        let (mut rule, mut grants, mut login, mut conversation) = (None, Vec::new(), None, false);
         let mut spellings = None;
         let about: Vec<&Entry> = self.about(host).collect();
-        for entry in about.iter().filter(|entry| !entry.admits()) {
+        for entry in about.iter().filter(|entry| entry.stops()) {
             let spellings = spellings.get_or_insert_with(|| Spellings::of(path));
             let denies = entry.effect == Effect::Deny && entry.rule.denies_request(host, port, method, spellings);
             if denies || entry.evades(facts, spellings) {
@@ -247,6 +262,10 @@ impl Policy {
                     login = Some(Arc::clone(whose));
                     continue;
                 }
+                Effect::Conversation => {
+                    conversation = true;
+                    continue;
+                }
                 Effect::Allow | Effect::Reserve => {}
                 Effect::Lend(grant) => grants.push(*grant),
             }
@@ -258,7 +277,9 @@ impl Policy {
             _ => None,
         });
         match rule {
-            Some(rule) => RequestVerdict::Allow { rule, grants, granted_host, at_host: at_host.collect(), login },
+            Some(rule) => {
+                RequestVerdict::Allow { rule, grants, granted_host, at_host: at_host.collect(), login, conversation }
+            }
             None => RequestVerdict::Deny(self.refuse_request(facts, None)),
         }
     }

@@ -2,14 +2,16 @@
 //!
 //! [`Scrubber`] replaces (secret by stand-in, on the way back); [`Tripwire`] finds (stand-ins, on the way
 //! out). A [`Stream`] passes chunks through without copying unless something is replaced, and holds back
-//! only a tail that may be the beginning of a value: never a byte more.
+//! only a tail that may be the beginning of a value: never a byte more. [`Tripwire::look`] holds back nothing.
 //!
 //! The automaton holds the secrets it looks for; it lives as long as the session and is not overwritten on
 //! drop (the aho-corasick crate gives no access), which SPECIFICATION.md says.
 
 mod automata;
+mod look;
 mod stream;
 
+pub use look::Seam;
 pub use stream::Stream;
 
 use crate::encodings::forms;
@@ -81,21 +83,15 @@ impl Tripwire {
         Self(Table::build(values.map(|value| (value, value))))
     }
 
+    /// Whether there is nothing to look for.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// The number of the first value found.
     pub fn find(&self, text: &[u8]) -> Option<usize> {
         let table = self.0.as_ref()?;
         table.automata.find(text).map(|found| table.owner[found.pattern])
-    }
-
-    /// The numbers of the values found, in the order in which they stand.
-    pub fn find_all<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-        let table = self.0.as_ref().into_iter();
-        table.flat_map(move |table| table.automata.find_iter(text).map(|found| table.owner[found.pattern]))
-    }
-
-    /// How many bytes of a stream must be looked at again with those that follow, so that no value is missed.
-    pub fn overlap(&self) -> usize {
-        self.0.as_ref().map_or(0, |table| table.longest - 1)
     }
 
     /// Whether a field holds a value: in its content, or in its name in any case.

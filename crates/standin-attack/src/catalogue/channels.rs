@@ -72,14 +72,16 @@ pub(super) const VECTORS: &[Vector] = &[
     }),
     held(60, Channels, "a stand-in in another place of a request", SEEN, |_, mark| {
         let key = variable(KEY)?;
+        let reversed: String = key.chars().rev().collect();
         any_of([
             https("POST", API, &format!("/{mark}-body"), &[("content-type", "text/plain")], &key),
+            https("POST", API, &format!("/{mark}-reversed"), &[("content-type", "text/plain")], &reversed),
+            https("POST", OK, &format!("/{mark}-elsewhere"), &[("content-type", "text/plain")], &key),
             https("GET", API, &format!("/{mark}-query?k={key}"), &[], ""),
             https("GET", API, &format!("/{mark}-field"), &[("x-other", &key)], ""),
             https("GET", API, &format!("/{mark}-path/{key}"), &[], ""),
         ])
-    })
-    .open("bodies are not read where no slot lies in them; a stand-in is worth nothing there"),
+    }),
     held(61, Channels, "a stand-in in the clear", SEEN, |_, mark| {
         let text =
             request("GET", API, &format!("/{mark}"), &[("authorization", &format!("Bearer {}", variable(KEY)?))], "");

@@ -9,6 +9,7 @@ use toml::Spanned;
 pub(super) const KEYS: &[&str] = &[
     "credential",
     "allow",
+    "conversation",
     "name",
     "service",
     "source",
@@ -55,6 +56,8 @@ pub(super) struct Document {
     pub(super) credential: Vec<Spanned<Credential>>,
     #[serde(default)]
     pub(super) allow: Vec<Spanned<Rule>>,
+    #[serde(default)]
+    pub(super) conversation: Vec<Conversation>,
     pub(super) upstream: Option<Upstream>,
     #[serde(default)]
     pub(super) caps: SessionCaps,
@@ -168,6 +171,23 @@ pub(super) struct Rule {
     pub(super) methods: Option<Vec<Spanned<String>>>,
     pub(super) paths: Option<Vec<Spanned<String>>>,
     pub(super) addresses: Option<Vec<Spanned<String>>>,
+}
+
+/// Where a model is told something. It allows nothing, so it names no addresses.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Conversation {
+    pub(super) hosts: Spanned<Vec<Spanned<String>>>,
+    pub(super) ports: Option<Vec<u16>>,
+    pub(super) methods: Option<Vec<Spanned<String>>>,
+    pub(super) paths: Option<Vec<Spanned<String>>>,
+}
+
+impl From<Conversation> for Rule {
+    fn from(raw: Conversation) -> Self {
+        let Conversation { hosts, ports, methods, paths } = raw;
+        Self { hosts, ports, methods, paths, addresses: None }
+    }
 }
 
 impl From<SessionCaps> for model::SessionCaps {

@@ -40,6 +40,10 @@ fn the_documented_format() {
             hosts   = ["docs.rs", "*.rust-lang.org"]
             methods = ["GET", "HEAD"]
 
+            [[conversation]]
+            hosts   = ["llm.example.com"]
+            paths   = ["/v1/**"]
+
             [caps]
             bytes_out = 100_000_000
             [caps.each_host]
@@ -84,6 +88,8 @@ fn the_documented_format() {
         ("github", &Some(Source::File("/etc/standin/token".into(), None)))
     );
     assert_eq!(config.allow[0].hosts.len(), 2);
+    assert_eq!(config.conversations[0].label, "conversation[1]");
+    assert_eq!(config.conversations[0].paths.len(), 1);
     let files = Files { show: vec!["tests/fixtures".into()], hide: vec!["notes.txt".into()] };
     assert_eq!(config.files, files);
     assert_eq!((config.caps.session.bytes_out, config.caps.each_host.requests), (Some(100_000_000), Some(5000)));

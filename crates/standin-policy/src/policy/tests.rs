@@ -138,6 +138,34 @@ fn a_reserved_host_is_reachable_and_guarded() {
     assert!(matches!(verdict, RequestVerdict::Allow { grants, granted_host: true, .. } if grants.is_empty()));
 }
 
+/// Where a model is told something: another path, method or port of that host is no such place, nor is it allowed by that.
+#[test]
+fn a_conversation_is_said_and_not_allowed() {
+    let about = || rule("model", &["llm.example"], &["POST"], &["/v1/**"]);
+    let asked = |builder: PolicyBuilder, method, path| {
+        let host = Host::parse("llm.example").unwrap();
+        let facts = RequestFacts { host: &host, port: 443, scheme: Scheme::Https, method, path };
+        match builder.build().request(&facts) {
+            RequestVerdict::Allow { conversation, .. } => Some(conversation),
+            RequestVerdict::Deny(_) => None,
+        }
+    };
+    for (method, path, expected) in [
+        ("POST", "/v1/messages", true),
+        ("PUT", "/v1/messages", false),
+        ("POST", "/v2/messages", false),
+        ("POST", "/V1/messages", false),
+    ] {
+        let mut alone = PolicyBuilder::default();
+        alone.conversation(about());
+        assert_eq!(asked(alone, method, path), None);
+        let mut opened = PolicyBuilder::default();
+        opened.conversation(about());
+        opened.allow(rule("owner", &["llm.example"], &[], &[]));
+        assert_eq!(asked(opened, method, path), Some(expected), "{method} {path}");
+    }
+}
+
 #[test]
 fn nothing_is_allowed_by_nothing() {
     let host = Host::parse("a.example").unwrap();

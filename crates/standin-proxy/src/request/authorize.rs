@@ -14,6 +14,7 @@ pub(super) struct Permit {
     granted_host: bool,
     at_host: Vec<GrantId>,
     login: Option<Arc<str>>,
+    conversation: bool,
     lent: Arc<Lent>,
 }
 
@@ -29,10 +30,10 @@ pub(super) fn request(tunnel: &Tunnel, bound: &BoundRequest) -> Result<Permit, D
         path: &bound.target.path,
     };
     match policy.request(&facts) {
-        RequestVerdict::Allow { rule, grants, granted_host, at_host, login } => {
+        RequestVerdict::Allow { rule, grants, granted_host, at_host, login, conversation } => {
             tunnel.session.usage.request(&authority.host)?;
             let lent = tunnel.session.lent();
-            Ok(Permit { rule, grants, granted_host, at_host, login, lent })
+            Ok(Permit { rule, grants, granted_host, at_host, login, conversation, lent })
         }
         RequestVerdict::Deny(denial) => Err(denial),
     }
@@ -67,6 +68,11 @@ impl Permit {
     /// The login whose real tokens are in the answer.
     pub(super) fn login(&self) -> Option<&Arc<str>> {
         self.login.as_ref()
+    }
+
+    /// Whether its body is what a model is told: stand-ins in it are words.
+    pub(super) fn is_conversation(&self) -> bool {
+        self.conversation
     }
 
     /// Whether any credential is granted at this host: then foreign ones are refused.

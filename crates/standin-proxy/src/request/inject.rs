@@ -2,15 +2,18 @@
 
 mod body;
 mod named;
+mod rest;
+
+pub(super) use rest::{Progress, Rest};
 
 use super::authorize::Permit;
-use super::bind::{self, BoundRequest};
+use super::bind::BoundRequest;
 use super::readable;
 use super::upload::RequestBody;
 use super::websocket::Asked;
 use crate::connection::Tunnel;
 use crate::session::{Lent, Session};
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::{self, PathAndQuery};
 use http::{Request, Uri, Version};
 use named::Named;
@@ -19,6 +22,7 @@ use standin_policy::GrantId;
 use standin_vault::{CredentialIndex, SessionVault};
 use standin_wire::auth;
 use standin_wire::path::Target;
+use standin_wire::scrub::Seam;
 use std::sync::Arc;
 
 /// A request that may go out: every stand-in in it has been exchanged, and no foreign credential is left.
@@ -27,20 +31,11 @@ pub(super) struct Outbound {
     pub(super) upgrade: Option<Asked>,
     /// What the client speaks; the request itself is in the form of HTTP/1.1 until a connection is chosen.
     pub(super) client: Version,
-    /// What may follow the body.
-    pub(super) trailers: TrailerRule,
+    /// What its body and trailers go through.
+    pub(super) rest: Rest,
     /// The credential whose client certificate may be shown.
     pub(super) identity: Option<CredentialName>,
     credentials: Vec<CredentialName>,
-}
-
-/// What a request's trailers are held to, once they come.
-pub(super) struct TrailerRule {
-    session: Arc<Session>,
-    lent: Arc<Lent>,
-    granted_host: bool,
-    /// The grants at the host, whose slots are named.
-    at_host: Vec<GrantId>,
 }
 
 /// What a client's frames are held to, once they come.
@@ -54,9 +49,9 @@ pub(super) struct FrameRule {
 pub(super) enum Fate {
     /// Granted in the slot `websocket`.
     Exchanged(CredentialName),
-    /// Granted here, not in that slot: it is a word without a meaning, as in a body.
+    /// A model is told it: it is a word like any other.
     Passes,
-    /// Not granted here.
+    /// Not granted here, or not in that slot.
     Refused(Denial),
 }
 
@@ -104,37 +99,8 @@ pub(super) fn inject(tunnel: &Tunnel, permit: &Permit, bound: BoundRequest) -> R
     used.extend(identity.clone().filter(|name| !used.contains(name)));
     head.uri = outbound_uri(tunnel, &target)?;
     let client = std::mem::replace(&mut head.version, Version::HTTP_11);
-    let (session, at_host) = (Arc::clone(&tunnel.session), permit.at_host().to_vec());
-    let trailers =
-        TrailerRule { session, lent: Arc::clone(permit.lent()), granted_host: permit.granted_host(), at_host };
-    Ok(Outbound { request: Request::from_parts(head, body), upgrade, client, trailers, identity, credentials: used })
-}
-
-impl TrailerRule {
-    /// No trailer is a slot, so a stand-in there is astray and a credential is foreign. What a trailer must not say
-    /// (RFC 9110 §6.5.1: framing, routing, modifiers) is left out.
-    pub(super) fn judge(&self, mut trailers: HeaderMap) -> Result<HeaderMap, Denial> {
-        bind::strip_trailers(&mut trailers);
-        let tripwire = &self.lent.tripwire;
-        if trailers.iter().any(|(name, value)| tripwire.find_in_field(name.as_str(), value.as_bytes())) {
-            return Err(Denial::new(
-                DenyReason::WrongSlot,
-                "a stand-in stands in a trailer, where no credential belongs",
-            ));
-        }
-        let is_credential = |name: &HeaderName| {
-            let slot = Slot::Header(name.as_str().to_owned());
-            let mut named = self.at_host.iter().flat_map(|id| &self.session.policy.grant(*id).slots);
-            auth::is_credential_slot(&slot) || named.any(|named| auth::means(named, &slot))
-        };
-        match trailers.keys().find(|name| is_credential(name)) {
-            Some(name) if self.granted_host => Err(Denial::new(
-                DenyReason::ForeignCredential,
-                format!("the trailer {name} holds a credential, and credentials do not go in trailers"),
-            )),
-            _ => Ok(trailers),
-        }
-    }
+    let rest = Rest::new(tunnel, permit, &head.headers, &body)?;
+    Ok(Outbound { request: Request::from_parts(head, body), upgrade, client, rest, identity, credentials: used })
 }
 
 impl FrameRule {
@@ -145,7 +111,7 @@ impl FrameRule {
             let index = lent.vault.by_stand_in(stand_in).expect("a stand-in of this vault");
             match granted_of(&lent.vault, tunnel, permit, index, &Slot::WebSocket) {
                 Ok(name) => Fate::Exchanged(name),
-                Err(denial) if denial.reason == DenyReason::WrongSlot => Fate::Passes,
+                Err(_) if permit.is_conversation() => Fate::Passes,
                 Err(denial) => Fate::Refused(denial),
             }
         };
@@ -158,14 +124,14 @@ impl FrameRule {
         self.fates.iter().any(|fate| matches!(fate, Fate::Exchanged(_)))
     }
 
-    /// How many bytes of a message are to be looked at again with those that follow.
-    pub(super) fn overlap(&self) -> usize {
-        self.lent.tripwire.overlap()
-    }
-
-    /// The stand-ins in a text, by number, and what becomes of them.
-    pub(super) fn find<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = (usize, &'a Fate)> + 'a {
-        self.lent.tripwire.find_all(text).map(|number| (number, &self.fates[number]))
+    /// The stand-ins that end in this piece of a message, by number, and what becomes of them.
+    pub(super) fn look<E>(
+        &self,
+        seam: &mut Seam,
+        piece: &[u8],
+        mut each: impl FnMut(usize, &Fate) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.lent.tripwire.look(seam, piece, |number| each(number, &self.fates[number]))
     }
 
     /// What the credentials among these are called that are exchanged.

@@ -1,14 +1,15 @@
-//! The request's body on its way out: counted against the cap, its trailers judged, and known to be at fault if it breaks off.
+//! The request's body on its way out: looked at, counted against the cap, and known to be at fault if it breaks off.
 
 use super::gather::Whole;
-use super::inject::TrailerRule;
+use super::inject::{Progress, Rest};
 use super::unread::Unread;
 use crate::exchange::RequestSide;
-use crate::fault::{self, Refusal};
+use crate::fault::Refusal;
 use crate::usage::Spending;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use standin_model::Denial;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -57,7 +58,9 @@ impl Body for RequestBody {
 /// The body. Its share of the exchange keeps the record open until nothing more can go out.
 pub(super) struct Upload {
     body: RequestBody,
-    trailers: TrailerRule,
+    rest: Rest,
+    /// Its beginning, which has been looked at.
+    begun: Option<Frame<Bytes>>,
     spending: Spending,
     exchange: RequestSide,
     broken: Broken,
@@ -81,26 +84,71 @@ impl Broken {
 impl Upload {
     pub(super) fn new(
         body: RequestBody,
-        trailers: TrailerRule,
+        rest: Rest,
         spending: Spending,
         exchange: RequestSide,
         broken: Broken,
     ) -> Self {
-        Self { body, trailers, spending, exchange, broken }
+        Self { body, rest, begun: None, spending, exchange, broken }
     }
 
-    /// Counts data, judges trailers.
-    fn pass(&self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BoxError> {
-        let passed = match frame.into_trailers() {
-            Ok(trailers) => self.trailers.judge(trailers).map(Frame::trailers),
-            Err(frame) => self.count(frame.data_ref().map_or(0, Bytes::len)).map(|()| frame),
+    /// Looks at the beginning of the body, which in most requests is all of it, before anything goes out. It has to be on its
+    /// way: a body without a length may be one whose client waits for the answer first.
+    pub(super) async fn begin(&mut self) -> Result<(), Refusal> {
+        if self.rest.looks() && self.body.size_hint().exact().is_some() {
+            self.begun = poll_fn(|cx| self.poll_judged(cx)).await.transpose()?;
+        }
+        Ok(())
+    }
+
+    /// What comes next and may go out.
+    fn poll_judged(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Refusal>>> {
+        loop {
+            match self.rest.next() {
+                Ok(Progress::Passes(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Ok(Progress::Busy) => {
+                    cx.waker().wake_by_ref(); // a little can unfold to much: let others have their turn
+                    return Poll::Pending;
+                }
+                Ok(Progress::Idle) => {}
+                Err(denial) => return Poll::Ready(Some(Err(denial.into()))),
+            }
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)).transpose() {
+                Ok(frame) => frame,
+                Err(error) => return Poll::Ready(Some(Err(Refusal::downstream("the request broke off", &error)))),
+            };
+            match frame.map(Frame::into_data) {
+                Some(Ok(data)) => self.rest.push(data),
+                Some(Err(frame)) => {
+                    let trailers = frame.into_trailers().unwrap_or_default();
+                    let judged = self.rest.judge_trailers(trailers).map(Frame::trailers);
+                    return Poll::Ready(Some(judged.map_err(Refusal::from)));
+                }
+                None => return Poll::Ready(None),
+            }
+        }
+    }
+
+    /// Counts what goes out.
+    fn pass(&self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Refusal> {
+        self.count(frame.data_ref().map_or(0, Bytes::len))?;
+        Ok(frame)
+    }
+
+    /// Notes why nothing more goes out.
+    fn stop(&self, refusal: Refusal) -> BoxError {
+        let text = match &refusal {
+            Refusal::Denied(denial) => {
+                self.exchange.denied(denial);
+                denial.to_string()
+            }
+            Refusal::Fault(fault) => {
+                self.exchange.broken_off(fault.detail.clone());
+                fault.detail.clone()
+            }
         };
-        passed.map_err(|denial| {
-            let text = denial.to_string();
-            self.exchange.denied(&denial);
-            self.broken.by(Refusal::Denied(denial));
-            text.into()
-        })
+        self.broken.by(refusal);
+        text.into()
     }
 
     fn count(&self, bytes: usize) -> Result<(), Denial> {
@@ -118,23 +166,25 @@ impl Body for Upload {
         if self.exchange.is_over(cx) {
             return Poll::Ready(Some(Err("the origin has answered in full and reads no more".into())));
         }
-        let polled = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-            Some(Ok(frame)) => Some(self.pass(frame)),
-            Some(Err(error)) => {
-                self.exchange.broken_off(fault::chain(&error));
-                self.broken.by(Refusal::downstream("the request broke off", &error));
-                Some(Err(error.into()))
-            }
-            None => None,
+        let next = match self.begun.take() {
+            Some(frame) => Some(Ok(frame)),
+            None => ready!(self.poll_judged(cx)),
         };
-        Poll::Ready(polled)
+        let passed = next.map(|frame| frame.and_then(|frame| self.pass(frame)));
+        Poll::Ready(passed.map(|frame| frame.map_err(|refusal| self.stop(refusal))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.begun.is_none() && self.rest.is_idle() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let begun = self.begun.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len) as u64;
+        let mut hint = self.body.size_hint();
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + begun);
+        }
+        hint.set_lower(hint.lower() + begun);
+        hint
     }
 }

@@ -6,7 +6,7 @@ use super::websocket::Asked;
 use crate::connection::Tunnel;
 use crate::exchange::Exchange;
 use crate::fault::Refusal;
-use http::{Response, Version};
+use http::{Response, Version, header};
 use hyper::body::Incoming;
 use standin_net::{Lease, Need, SendError, Way};
 use std::net::SocketAddr;
@@ -37,9 +37,12 @@ pub(super) async fn send(
     };
     let head = outbound.request.method() == http::Method::HEAD;
     let broken = Broken::default();
-    let Outbound { request, trailers, identity, .. } = outbound;
+    let Outbound { request, rest, identity, .. } = outbound;
     let spending = tunnel.session.usage.spending(&tunnel.destination.authority.host);
-    let request = request.map(|body| Upload::new(body, trailers, spending, exchange.request_side(), broken.clone()));
+    let mut request = request.map(|body| Upload::new(body, rest, spending, exchange.request_side(), broken.clone()));
+    if !request.headers().contains_key(header::EXPECT) {
+        request.body_mut().begin().await?;
+    }
     let way = Way { scheme: tunnel.scheme, need, who: identity.as_ref() };
     let sent = tunnel.session.upstreams.send(&tunnel.peer, way, request).await.map_err(|error| {
         broken.refusal().unwrap_or_else(|| match error {

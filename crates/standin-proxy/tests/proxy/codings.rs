@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use std::io::Write;
 
 /// Every coding by name, two at once among them, and what puts it on: the parts flushed one by one, and the end.
-const CODINGS: &[(&str, Encoder)] = &[
+pub const CODINGS: &[(&str, Encoder)] = &[
     ("identity", |parts| parts.iter().map(|part| part.to_vec()).chain([vec![]]).collect()),
     ("gzip", gzip),
     ("x-gzip", gzip),
@@ -29,7 +29,7 @@ const CODINGS: &[(&str, Encoder)] = &[
     }),
 ];
 
-type Encoder = fn(&[&[u8]]) -> Vec<Vec<u8>>;
+pub type Encoder = fn(&[&[u8]]) -> Vec<Vec<u8>>;
 
 fn fast() -> flate2::Compression {
     flate2::Compression::fast()
@@ -99,7 +99,7 @@ impl Finish for flate2::write::DeflateEncoder<Vec<u8>> {
 }
 
 /// A value in every encoding that is looked for, written without the code that looks for it.
-fn forms(value: &str) -> Vec<String> {
+pub fn forms(value: &str) -> Vec<String> {
     let each = |write: &dyn Fn(&mut String, u8)| {
         value.bytes().fold(String::new(), |mut text, byte| {
             write(&mut text, byte);

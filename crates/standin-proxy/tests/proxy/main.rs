@@ -26,5 +26,6 @@ mod slots;
 mod smuggling;
 mod streaming;
 mod tokens;
+mod tripwire;
 mod upstream;
 mod websocket;

@@ -1,6 +1,7 @@
 use super::*;
 use bytes::Bytes;
 use proptest::prelude::*;
+use std::collections::HashSet;
 
 fn run(scrubber: &Scrubber, chunks: &[&[u8]]) -> Vec<u8> {
     let mut stream = scrubber.stream();
@@ -231,5 +232,80 @@ proptest! {
         }
         pieces.push((&whole.as_bytes()[at..], true));
         check_flushes(&scrubber, &pieces);
+    }
+}
+
+/// The numbers of the values that a stream in these pieces is found to hold, after each piece.
+fn looked(tripwire: &Tripwire, pieces: &[&[u8]]) -> Vec<HashSet<usize>> {
+    let mut seam = Seam::default();
+    let mut found = HashSet::new();
+    pieces
+        .iter()
+        .map(|piece| {
+            let noted = tripwire.look(&mut seam, piece, |number| {
+                found.insert(number);
+                Ok::<_, std::convert::Infallible>(())
+            });
+            noted.unwrap();
+            found.clone()
+        })
+        .collect()
+}
+
+#[test]
+fn a_value_is_found_when_its_last_byte_comes() {
+    use base64::Engine;
+    let value = "sk-fake/0123456789+x";
+    let tripwire = Tripwire::new([value.as_bytes()].into_iter());
+    let encoded = base64::engine::general_purpose::STANDARD.encode(format!("xy{value}"));
+    let reversed: String = value.chars().rev().collect();
+    for (text, end) in [(value.to_owned(), value.len()), (reversed, value.len()), (encoded, 29)] {
+        for cut in 0..=text.len() {
+            let (a, b) = text.as_bytes().split_at(cut);
+            let found: Vec<_> = looked(&tripwire, &[a, b]).iter().map(|found| !found.is_empty()).collect();
+            assert_eq!(found, [cut >= end, true], "{text} cut at {cut}");
+        }
+        let bytes: Vec<_> = text.as_bytes().chunks(1).collect();
+        let first = looked(&tripwire, &bytes).iter().position(|found| !found.is_empty());
+        assert_eq!(first, Some(end - 1), "{text}");
+    }
+}
+
+#[test]
+fn little_is_remembered() {
+    let tripwire = Tripwire::new([b"sk-fake-0123456789".as_slice()].into_iter());
+    let mut seam = Seam::default();
+    for (piece, kept) in [(vec![b'.'; 100_000], 0), (b"..sk-fa".to_vec(), 5), (b"ke".to_vec(), 7), (b"!".to_vec(), 0)] {
+        tripwire.look(&mut seam, &piece, |_| Err(())).unwrap();
+        assert_eq!(seam.0.len(), kept);
+    }
+}
+
+proptest! {
+    /// Whatever pieces a text comes in, the values found are those that stand in the whole of it, and none is found before
+    /// its end has come.
+    #[test]
+    fn pieces_hide_no_value(
+        values in prop::collection::vec("[ab]{3,9}", 1..4),
+        text in "[abc]{0,60}",
+        cuts in prop::collection::vec(0usize..60, 0..6),
+    ) {
+        let tripwire = Tripwire::new(values.iter().map(String::as_bytes));
+        let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
+        cuts.sort_unstable();
+        cuts.push(text.len());
+        let mut at = 0;
+        let pieces: Vec<_> = cuts.iter().map(|cut| &text.as_bytes()[std::mem::replace(&mut at, *cut)..*cut]).collect();
+        let reversed: Vec<String> = values.iter().map(|value| value.chars().rev().collect()).collect();
+        for (found, end) in looked(&tripwire, &pieces).iter().zip(&cuts) {
+            let so_far = &text[..*end];
+            let stands = |number: usize| {
+                // Only as long as eight characters is a value looked for backwards.
+                so_far.contains(&values[number]) || (values[number].len() >= 8 && so_far.contains(&reversed[number]))
+            };
+            prop_assert!(found.iter().all(|number| stands(*number)), "{found:?}");
+            // Of values that overlap one is enough.
+            prop_assert_eq!(found.is_empty(), !(0..values.len()).any(stands));
+        }
     }
 }

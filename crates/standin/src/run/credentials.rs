@@ -94,6 +94,10 @@ pub(crate) fn gather(inputs: &Inputs) -> Result<Lent, Failure> {
     for rule in &inputs.config.allow {
         gathering.policy.allow(rule.clone());
     }
+    let known = Catalogue::builtin().services().iter().flat_map(|service| &service.conversations);
+    for rule in known.chain(&inputs.config.conversations) {
+        gathering.policy.conversation(rule.clone());
+    }
     for port in &inputs.config.reach {
         gathering.policy.reach(*port);
     }

@@ -11,8 +11,8 @@ use http::header::{self, HeaderMap};
 use standin_model::{CredentialName, Denial, DenyReason, Slot};
 use standin_wire::body::{self, Value};
 
-/// Exchanges the stand-ins in the slots of a body; the credentials that were put in. A stand-in elsewhere in it is a word
-/// like any other.
+/// Exchanges the stand-ins in the slots of a body; the credentials that were put in. One elsewhere in it is found when the
+/// body goes out ([`super::Rest`]).
 pub(super) fn exchange(
     tunnel: &Tunnel,
     permit: &Permit,

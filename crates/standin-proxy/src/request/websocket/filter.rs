@@ -6,7 +6,7 @@ use crate::usage::Spending;
 use bytes::{Bytes, BytesMut};
 use standin_model::limits::MAX_WEBSOCKET_INJECTION;
 use standin_model::{Denial, DenyReason};
-use standin_wire::scrub::{Scrubber, Stream};
+use standin_wire::scrub::{Scrubber, Seam, Stream};
 use standin_wire::websocket::{Filter, Stop};
 
 /// Closes for what policy does not allow (RFC 6455 §7.4.1).
@@ -24,13 +24,13 @@ pub(super) struct Outgoing {
     gathered: Option<BytesMut>,
     /// Credentials that the gathered message asks for, by number.
     asked_for: Vec<usize>,
-    /// The end of what came before, in which a stand-in may begin.
-    before: Vec<u8>,
+    /// Where the last piece meets the next one.
+    seam: Seam,
 }
 
 impl Outgoing {
     pub(super) fn new(rule: FrameRule, spending: Spending, exchange: RequestSide) -> Self {
-        Self { rule, spending, exchange, text: false, gathered: None, asked_for: Vec::new(), before: Vec::new() }
+        Self { rule, spending, exchange, text: false, gathered: None, asked_for: Vec::new(), seam: Seam::default() }
     }
 
     /// Payload counts like a request's body, against the same cap.
@@ -40,39 +40,16 @@ impl Outgoing {
 
     /// Looks for stand-ins, also where two pieces meet.
     fn look(&mut self, piece: &[u8]) -> Result<(), Stop> {
-        let overlap = self.rule.overlap();
-        // Only where two pieces meet are they looked at together: a long piece is not copied.
-        let mut seam = std::mem::take(&mut self.before);
-        if !seam.is_empty() {
-            seam.extend_from_slice(&piece[..piece.len().min(overlap)]);
-            self.judge(&seam)?;
-        }
-        self.judge(piece)?;
-        if piece.len() >= overlap {
-            seam.clear();
-            seam.extend_from_slice(&piece[piece.len() - overlap..]);
-        } else {
-            if seam.is_empty() {
-                seam.extend_from_slice(piece);
-            }
-            seam.drain(..seam.len().saturating_sub(overlap));
-        }
-        self.before = seam;
-        Ok(())
-    }
-
-    fn judge(&mut self, text: &[u8]) -> Result<(), Stop> {
-        for (number, fate) in self.rule.find(text) {
+        let Self { rule, seam, text, gathered, asked_for, .. } = self;
+        rule.look(seam, piece, |number, fate| {
             match fate {
                 Fate::Refused(denial) => return Err(Stop::denied(POLICY, denial.clone())),
-                Fate::Exchanged(_) if self.text && self.gathered.is_none() => return Err(too_big()),
-                Fate::Exchanged(_) if self.gathered.is_some() && !self.asked_for.contains(&number) => {
-                    self.asked_for.push(number);
-                }
+                Fate::Exchanged(_) if *text && gathered.is_none() => return Err(too_big()),
+                Fate::Exchanged(_) if gathered.is_some() && !asked_for.contains(&number) => asked_for.push(number),
                 Fate::Exchanged(_) | Fate::Passes => {}
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn gather(&mut self, piece: &Bytes, out: &mut BytesMut) -> Result<(), Stop> {
@@ -97,7 +74,7 @@ impl Filter for Outgoing {
         self.text = text;
         self.gathered = (text && self.rule.exchanges()).then(BytesMut::new);
         self.asked_for.clear();
-        self.before.clear();
+        self.seam = Seam::default();
     }
 
     fn data(&mut self, piece: Bytes, out: &mut BytesMut) -> Result<(), Stop> {
@@ -127,14 +104,11 @@ impl Filter for Outgoing {
 
     fn control(&mut self, payload: Bytes) -> Result<Bytes, Stop> {
         self.spend(payload.len())?;
-        let refused = self.rule.find(&payload).find_map(|(_, fate)| match fate {
-            Fate::Refused(denial) => Some(denial.clone()),
-            _ => None,
-        });
-        match refused {
-            Some(denial) => Err(Stop::denied(POLICY, denial)),
-            None => Ok(payload),
-        }
+        self.rule.look(&mut Seam::default(), &payload, |_, fate| match fate {
+            Fate::Refused(denial) => Err(Stop::denied(POLICY, denial.clone())),
+            Fate::Exchanged(_) | Fate::Passes => Ok(()),
+        })?;
+        Ok(payload)
     }
 }
 

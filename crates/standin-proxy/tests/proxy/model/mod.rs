@@ -38,6 +38,7 @@ fn judge(plan: &Plan, played: &[Played], rows: &[RecordRow]) {
         let played = played.iter().find(|played| played.number == exchange.number).expect("it was played");
         match refusal(exchange, host) {
             Some(code) => refused(code, played, row),
+            None if exchange.sends_text().contains(STAND_IN) => tripped(exchange, host, played, row),
             None => served(exchange, host, played, row),
         }
     }
@@ -65,6 +66,24 @@ fn refused(code: &str, played: &Played, row: &RecordRow) {
         Answer::None => {}
         other => panic!("{code}: {other:?}"),
     }
+}
+
+/// A stand-in in its body: what came before it may have gone out.
+fn tripped(exchange: &Exchange, host: &str, played: &Played, row: &RecordRow) {
+    let code = if host == API { "credential.wrong_slot" } else { "credential.wrong_destination" };
+    if let Some(seen) = &played.at_origin {
+        came_to_the_origin(exchange, host, seen);
+        assert!(!seen.whole && !seen.body.contains(STAND_IN), "{:?}", seen.body);
+    }
+    match &played.answer {
+        Answer::Ours { reason } => assert_eq!(reason, code),
+        Answer::None => {}
+        other => panic!("{code}: {other:?}"),
+    }
+    let told = (row.reason.as_deref(), row.outcome.as_str());
+    // Who takes a request back may do so before it is read as far.
+    let taken_back = matches!(exchange.end, End::UploadBreaks(_)) && told == (None, "downstream_closed");
+    assert!(taken_back || told == (Some(code), "denied"), "{row:#?}");
 }
 
 fn served(exchange: &Exchange, host: &str, played: &Played, row: &RecordRow) {
@@ -116,7 +135,6 @@ fn came_to_the_origin(exchange: &Exchange, host: &str, seen: &AtOrigin) {
         _ => panic!("{:?} at {host} is refused", exchange.shows),
     };
     assert_eq!(seen.authorization, expected);
-    // A stand-in in a body that no grant names is text.
     let sent = exchange.upload_text();
     assert!(sent.starts_with(&seen.body), "{:?} is no beginning of {sent:?}", seen.body);
     assert!(!seen.whole || seen.body == sent);

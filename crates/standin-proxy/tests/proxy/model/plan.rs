@@ -85,6 +85,12 @@ impl Exchange {
         self.upload.concat()
     }
 
+    /// What the client sends if it is not refused.
+    pub(super) fn sends_text(&self) -> String {
+        let End::UploadBreaks(at) = self.end else { return self.upload_text() };
+        self.upload.iter().take(at).map(String::as_str).collect()
+    }
+
     /// What the origin sends if nobody stops it.
     pub(super) fn download_text(&self) -> String {
         self.download.concat()

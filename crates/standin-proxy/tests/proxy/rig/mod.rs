@@ -71,6 +71,8 @@ pub struct Setup {
     pub believes_host: bool,
     /// The client certificate of the credential.
     pub identity: Option<Identity>,
+    /// Whether a model is told what is sent to [`API`] and [`OPEN`].
+    pub conversation: bool,
     /// Who keeps the login whose tokens are exchanged at [`API`]'s `/oauth/token`, if any are.
     pub keeper: Option<Arc<dyn TokenKeeper>>,
 }
@@ -91,6 +93,7 @@ impl Default for Setup {
             parent: None,
             believes_host: false,
             identity: None,
+            conversation: false,
             keeper: None,
         }
     }
@@ -341,6 +344,9 @@ fn policy(port: u16, setup: &Setup) -> Policy {
     builder.grant(CredentialName::new("key"), both);
     builder.allow(rule("both-open", &[BOTH], &[]));
     builder.allow(rule("open", &[OPEN], &[]));
+    if setup.conversation {
+        builder.conversation(rule("model", &[API, OPEN], &[]));
+    }
     if setup.keeper.is_some() {
         let exchange = RequestRule { methods: Methods::only(["POST"]), ..rule("tokens", &[API], &["/oauth/token"]) };
         builder.tokens("login", exchange);

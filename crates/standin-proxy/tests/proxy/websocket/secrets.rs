@@ -170,13 +170,13 @@ async fn frames_count_against_the_caps() {
     .await;
 }
 
-/// Where its credential is granted in another slot, a stand-in in a frame is a word like any other.
+/// Where a model is told it, a stand-in in a frame is a word like any other, whether its credential is granted there or not.
 #[tokio::test]
-async fn elsewhere_at_its_host_a_stand_in_is_text() {
+async fn to_a_model_a_stand_in_is_text() {
     within(async {
-        for face in FACES {
-            let world = World::new().await;
-            let (mut client, mut origin) = open(&world, face).await;
+        for (face, host) in [(V::H1, API), (V::H2, API), (V::H1, OPEN), (V::H2, OPEN)] {
+            let world = World::with(Setup { conversation: true, ..Setup::default() }).await;
+            let (mut client, mut origin, _) = open_with(&world, face, host, Opening::default()).await;
             let text = format!("my key is {STAND_IN}");
             for kind in [TEXT, BINARY, PING] {
                 client.send(LAST | kind, &text).await;
@@ -184,6 +184,20 @@ async fn elsewhere_at_its_host_a_stand_in_is_text() {
             }
             bye(client, origin).await;
             world.end().await;
+        }
+    })
+    .await;
+}
+
+/// Where its credential is granted in another slot, it ends the WebSocket as it does elsewhere.
+#[tokio::test]
+async fn a_stand_in_in_no_slot_ends_the_websocket() {
+    within(async {
+        for face in FACES {
+            for kind in [TEXT, BINARY, PING] {
+                let whole = super::peer::frame(LAST | kind, format!("my key is {STAND_IN}").as_bytes(), true);
+                stopped_at(API, "credential.wrong_slot", face, &whole).await;
+            }
         }
     })
     .await;
@@ -224,11 +238,15 @@ async fn a_stand_in_at_another_host_ends_the_websocket() {
 }
 
 async fn stopped(face: V, bytes: &[u8]) {
+    stopped_at(OPEN, "credential.wrong_destination", face, bytes).await;
+}
+
+async fn stopped_at(host: &str, code: &str, face: V, bytes: &[u8]) {
     let world = World::new().await;
-    let (mut client, mut origin, _) = open_with(&world, face, OPEN, Opening::default()).await;
+    let (mut client, mut origin, _) = open_with(&world, face, host, Opening::default()).await;
     client.raw(bytes).await;
     let why = client.expect_close(1008).await;
-    assert!(why.starts_with("Standin: credential.wrong_destination: "), "{why}");
+    assert!(why.starts_with(&format!("Standin: {code}: ")), "{why}");
     let mut got = Vec::new();
     loop {
         let frame = origin.next().await.expect("a close frame");
@@ -241,5 +259,5 @@ async fn stopped(face: V, bytes: &[u8]) {
     assert!(got.len() < STAND_IN.len(), "{}", String::from_utf8_lossy(&got));
     drop((client, origin));
     let rows = world.end().await;
-    assert_eq!(rows.last().unwrap().reason.as_deref(), Some("credential.wrong_destination"));
+    assert_eq!(rows.last().unwrap().reason.as_deref(), Some(code));
 }
