@@ -1,10 +1,14 @@
-//! Slots in a body: a field of a form, a string in a JSON document.
+//! Slots in a body: a field of a form in either of its types, a string in a JSON document.
 //!
 //! Where a slot is, and what stands in it, must be the same to whoever reads the body: a name that is there twice, in the
 //! same spelling or in one that some server takes for the same, has no place. The body is judged whole, so that nothing
 //! has gone out when that turns out.
 //!
 //! JSON is read by serde_json: [`RawValue`] borrows from the body, so where it lies is where it stands.
+
+mod multipart;
+
+pub use multipart::Delimiter;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode, percent_encode};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -13,11 +17,16 @@ use standin_model::{JsonPointer, Slot};
 use std::fmt;
 use std::ops::Range;
 
+/// The type of a form with parts.
+const MULTIPART: &str = "multipart/form-data";
+
 /// A kind of body that has slots.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `application/x-www-form-urlencoded` (WHATWG URL §5).
     Form,
+    /// `multipart/form-data` (RFC 7578).
+    Multipart(Delimiter),
     /// `application/json` (RFC 8259) and types that end in `+json` (RFC 6839 §3.1).
     Json,
 }
@@ -29,6 +38,8 @@ pub struct Place {
     pub range: Range<usize>,
     /// What they say.
     pub value: Value,
+    /// Whether something else says how many they are.
+    pub keeps_length: bool,
 }
 
 /// What stands in a slot.
@@ -51,6 +62,9 @@ pub enum BodyError {
     /// It is not what its type says.
     #[error("it is not JSON")]
     Json,
+    /// It is not what its type says.
+    #[error("it is not multipart/form-data as clients write it")]
+    Multipart,
     /// A value that is escaped wrongly.
     #[error("the value has a broken escape")]
     Escape,
@@ -62,10 +76,17 @@ pub enum BodyError {
 impl Kind {
     /// The kind of a body with this `Content-Type`, if it has slots; an error if it is in a charset that is not read.
     pub fn of(content_type: &[u8]) -> Option<Result<Self, BodyError>> {
-        let text = String::from_utf8_lossy(content_type).to_ascii_lowercase();
+        let text = String::from_utf8_lossy(content_type);
+        if let Some((kind, parameters)) = text.split_once(';')
+            && kind.trim().eq_ignore_ascii_case(MULTIPART)
+        {
+            return Some(Delimiter::of(parameters).map(Self::Multipart));
+        }
+        let text = text.to_ascii_lowercase();
         let mut parts = text.split(';').map(str::trim);
         let kind = match parts.next()? {
             "application/x-www-form-urlencoded" => Self::Form,
+            MULTIPART => return Some(Err(BodyError::Multipart)), // without a boundary
             "application/json" => Self::Json,
             other if other.starts_with("application/") && other.ends_with("+json") => Self::Json,
             _ => return None,
@@ -79,25 +100,27 @@ impl Kind {
     }
 
     /// Whether a slot is one of such a body.
-    pub fn has(self, slot: &Slot) -> bool {
-        matches!((self, slot), (Self::Form, Slot::Form(_)) | (Self::Json, Slot::Json(_)))
+    pub fn has(&self, slot: &Slot) -> bool {
+        matches!((self, slot), (Self::Form | Self::Multipart(_), Slot::Form(_)) | (Self::Json, Slot::Json(_)))
     }
 
     /// A secret as it is written there. `None` if it cannot be.
-    pub fn written(self, secret: &[u8]) -> Option<Vec<u8>> {
+    pub fn written(&self, secret: &[u8]) -> Option<Vec<u8>> {
         match self {
+            Self::Multipart(delimiter) => (!delimiter.is_in(secret)).then(|| secret.to_vec()),
             Self::Form => Some(percent_encode(secret, NON_ALPHANUMERIC).to_string().into_bytes()),
             Self::Json => serde_json::to_vec(std::str::from_utf8(secret).ok()?).ok(),
         }
     }
 }
 
-/// What stands in a slot of a body; nothing if the slot is not there.
-pub fn find(body: &[u8], slot: &Slot) -> Result<Option<Place>, BodyError> {
-    let body = std::str::from_utf8(body).map_err(|_| BodyError::Charset)?;
-    match slot {
-        Slot::Form(name) => field(body, name),
-        Slot::Json(pointer) => member(body, pointer),
+/// What stands in a slot of a body of this kind; nothing if the slot is not there.
+pub fn find(kind: &Kind, body: &[u8], slot: &Slot) -> Result<Option<Place>, BodyError> {
+    let text = || std::str::from_utf8(body).map_err(|_| BodyError::Charset);
+    match (kind, slot) {
+        (Kind::Form, Slot::Form(name)) => field(text()?, name),
+        (Kind::Multipart(delimiter), Slot::Form(name)) => multipart::field(body, delimiter, name),
+        (Kind::Json, Slot::Json(pointer)) => member(text()?, pointer),
         _ => Ok(None),
     }
 }
@@ -138,7 +161,7 @@ fn field(body: &str, name: &str) -> Result<Option<Place>, BodyError> {
             }
             let text = decoded(value);
             let value_of = if text.is_empty() { Value::Nothing } else { Value::Text(text) };
-            return Ok(Some(Place { range: end - value.len()..end, value: value_of }));
+            return Ok(Some(Place { range: end - value.len()..end, value: value_of, keeps_length: false }));
         }
         start = end + 1;
     }
@@ -183,7 +206,7 @@ fn member(body: &str, pointer: &JsonPointer) -> Result<Option<Place>, BodyError>
         _ => Value::Other,
     };
     let value = if value == Value::Text(String::new()) { Value::Nothing } else { value };
-    Ok(Some(Place { range: start..start + text.len(), value }))
+    Ok(Some(Place { range: start..start + text.len(), value, keeps_length: false }))
 }
 
 /// One step of a pointer.

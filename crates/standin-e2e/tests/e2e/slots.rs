@@ -56,6 +56,45 @@ fn the_origin_gets_the_key_in_each_and_the_log_does_not() {
     assert!(outcome.origin_got("cookie", &format!("sid={ECHO_KEY}; a=b")), "{:?}", outcome.seen);
 }
 
+/// A form with a file beside the field, as the usual clients write it.
+#[test]
+fn a_field_of_a_form_with_parts() {
+    let clients = standin_e2e::clients();
+    let rig = || Rig::new(&["echo.example"]).variable("ECHO", ECHO_KEY);
+    let python = |client: &str| {
+        let asks = format!(
+            "import os, {client}\nprint({client}.post('https://echo.example/login', data={{'secret': os.environ['ECHO']}}, \
+             files={{'file': ('a.txt', b'x')}}).status_code)"
+        );
+        format!("export PYTHONPATH={clients}/python\n/usr/bin/python3 - <<'END'\n{asks}\nEND")
+    };
+    let aiohttp = format!(
+        "export PYTHONPATH={clients}/python\n/usr/bin/python3 - <<'END'\n\
+         import aiohttp, asyncio, os\n\
+         async def main():\n\
+         \x20 form = aiohttp.FormData({{'secret': os.environ['ECHO']}})\n\
+         \x20 form.add_field('file', b'x', filename='a.txt')\n\
+         \x20 async with aiohttp.ClientSession() as session, session.post('https://echo.example/login', data=form) as answer:\n\
+         \x20   print(answer.status)\n\
+         asyncio.run(main())\nEND"
+    );
+    let node = "node -e 'const form = new FormData(); form.set(\"secret\", process.env.ECHO); \
+                form.set(\"file\", new Blob([\"x\"]), \"a.txt\"); \
+                fetch(\"https://echo.example/login\", {method: \"POST\", body: form}).then(r => console.log(r.status))'";
+    let curl = "echo x > a.txt; curl -sS -o /dev/null -w '%{http_code}\\n' -F \"secret=$ECHO\" -F file=@a.txt https://echo.example/login";
+    for script in [curl.to_owned(), node.to_owned(), python("requests"), python("httpx"), aiohttp] {
+        let rig = rig();
+        let config = rig.workspace().parent().expect("a workspace lies in the rig's directory").join("config.toml");
+        std::fs::write(&config, CONFIG).expect("a fresh directory");
+        let config = config.to_str().expect("a path of text").to_owned();
+        let outcome = rig.with(&["--config", &config, "--ro", &clients]).script(&script);
+        let [seen] = outcome.seen.as_slice() else { panic!("{script}: {} {}", outcome.stdout, outcome.stderr) };
+        assert!(outcome.stdout.ends_with("200\n"), "{script}: {} {}", outcome.stdout, outcome.stderr);
+        let fields: Vec<_> = seen.body.split("\r\n").collect();
+        assert!(fields.contains(&ECHO_KEY) && seen.body.contains("filename=\"a.txt\""), "{script}: {}", seen.body);
+    }
+}
+
 #[test]
 fn what_is_always_put_in_needs_no_stand_in() {
     let outcome = curl("https://other.example/x").succeeded();

@@ -16,7 +16,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use standin_model::limits::MAX_BODY_INJECTION;
 use standin_model::{Denial, DenyReason, Slot};
-use standin_wire::body::Kind;
+use standin_wire::body::{BodyError, Kind};
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -71,6 +71,7 @@ fn kind(tunnel: &Tunnel, permit: &Permit, headers: &HeaderMap, body: &Unread) ->
         Err(Denial::new(DenyReason::UnreadableBody, message))
     };
     match Kind::of(content_type.as_bytes()) {
+        Some(Err(BodyError::Multipart)) => unreadable("of no boundary that can be read"),
         Some(Err(_)) => unreadable("in a charset that is not read here"),
         Some(Ok(kind)) if slots(tunnel, permit).any(|slot| kind.has(slot)) => {
             let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();

@@ -131,18 +131,21 @@ pub(super) async fn capture(
 fn asked(whole: &Whole) -> Result<Asked, Denial> {
     let field = |name: &str| {
         let slot = match whole.kind {
-            Kind::Form => Slot::Form(name.to_owned()),
+            Kind::Form | Kind::Multipart(_) => Slot::Form(name.to_owned()),
             Kind::Json => {
                 Slot::Json(JsonPointer::parse(&format!("/{name}")).expect("a name without escapes is one step"))
             }
         };
-        match body::find(&whole.data, &slot).map(|place| place.map(|place| place.value)) {
+        match body::find(&whole.kind, &whole.data, &slot).map(|place| place.map(|place| place.value)) {
             Ok(Some(Value::Text(text))) => Ok(Some(text)),
             Ok(Some(Value::Nothing) | None) => Ok(None),
             Ok(Some(Value::Other)) => Err(odd("a field in it is no text")),
             Err(error) => Err(odd(&error.to_string())),
         }
     };
+    if matches!(whole.kind, Kind::Multipart(_)) {
+        return Err(odd("a form or JSON is expected"));
+    }
     let (grant, refresh) = (field("grant_type")?, field("refresh_token")?);
     match (grant.as_deref(), refresh) {
         (Some(REFRESH), Some(token)) => Ok(Asked::Refresh(token)),

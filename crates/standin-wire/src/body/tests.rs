@@ -7,8 +7,8 @@ const FAKE: &str = "fake-token-1234";
 fn exchanged(slot: &str, body: &str, secret: &str) -> Result<String, String> {
     let slot = Slot::parse(slot).unwrap();
     let kind = if matches!(slot, Slot::Form(_)) { Kind::Form } else { Kind::Json };
-    match find(body.as_bytes(), &slot) {
-        Ok(Some(Place { range, value: Value::Text(text) })) if text == FAKE => {
+    match find(&kind, body.as_bytes(), &slot) {
+        Ok(Some(Place { range, value: Value::Text(text), .. })) if text == FAKE => {
             let real = kind.written(secret.as_bytes()).unwrap();
             Ok(String::from_utf8(splice(body.as_bytes(), vec![(range, real)])).unwrap())
         }
@@ -106,7 +106,7 @@ fn what_is_not_json_has_no_place() {
     check("json:/key", r#"{"key":"\ud800"}"#, Err("the value has a broken escape"));
     let deep = format!(r#"{{"a":{}{},"key":"fake-token-1234"}}"#, "[".repeat(100_000), "]".repeat(100_000));
     assert!(exchanged("json:/key", &deep, "x").is_ok());
-    assert_eq!(find(b"{\"key\":\"\xff\"}", &Slot::parse("json:/key").unwrap()), Err(BodyError::Charset));
+    assert_eq!(find(&Kind::Json, b"{\"key\":\"\xff\"}", &Slot::parse("json:/key").unwrap()), Err(BodyError::Charset));
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn kinds() {
         ("application/x-www-form-urlencoded", Some(Ok(Kind::Form))),
         ("application/x-www-form-urlencoded; charset=ibm037", Some(Err(BodyError::Charset))),
         ("application/json;charset=utf-8;charset=utf-16", Some(Err(BodyError::Charset))),
-        ("multipart/form-data; boundary=x", None),
+        ("multipart/mixed; boundary=x", None),
         ("application/jsonp", None),
         ("text/plain", None),
         ("", None),
@@ -141,5 +141,124 @@ proptest! {
         let body = format!("{pad}{{{pad}\"a\":{},\"key\"{pad}:{pad}\"{FAKE}\"{pad},\"b\":{after}}}", serde_json::json!([before]));
         let real: serde_json::Value = serde_json::from_str(&exchanged("json:/key", &body, &secret).unwrap()).unwrap();
         prop_assert_eq!(real, serde_json::json!({"a": [before], "key": secret, "b": after}));
+    }
+}
+
+/// A body as browsers and curl write it: each part a head and a content.
+fn multipart(parts: &[(&str, &str)]) -> String {
+    let part = |(head, content): &(&str, &str)| format!("--b0\r\n{head}\r\n\r\n{content}\r\n");
+    parts.iter().map(part).collect::<String>() + "--b0--\r\n"
+}
+
+/// What becomes of a field `key` in such a body.
+fn in_multipart(body: &str, secret: &str) -> Result<String, String> {
+    let kind = Kind::of(b"Multipart/Form-Data; boundary=b0").unwrap().unwrap();
+    let place = find(&kind, body.as_bytes(), &Slot::parse("form:key").unwrap()).map_err(|error| error.to_string())?;
+    match place {
+        Some(Place { range, value: Value::Text(text), .. }) if text == FAKE => {
+            let real = kind.written(secret.as_bytes()).ok_or("cannot stand there")?;
+            Ok(String::from_utf8(splice(body.as_bytes(), vec![(range, real)])).unwrap())
+        }
+        Some(place) => Err(format!("{:?}", place.value)),
+        None => Err("not there".to_owned()),
+    }
+}
+
+const NAMED: &str = "Content-Disposition: form-data; name=\"key\"";
+const NOT_AS_WRITTEN: &str = "it is not multipart/form-data as clients write it";
+
+#[test]
+fn fields_of_forms_with_parts() {
+    let file = "Content-Disposition: form-data; name=\"f\"; filename=\"a;b.txt\"\r\nContent-Type: text/html";
+    for head in [
+        NAMED,
+        "content-disposition:form-data;name=key",
+        "Content-Disposition: form-data; name=\"key\"\r\nContent-Type: text/plain; charset=utf-8",
+        "Content-Type: text/plain\r\nContent-Disposition: form-data; name=\"key\"\r\nContent-Transfer-Encoding: 8bit",
+        "Content-Disposition: form-data; name=\"key\"\r\nContent-Length: 15",
+    ] {
+        let written =
+            |value| multipart(&[(file, "x\r\n-b0"), (head, value), ("Content-Disposition: form-data; name=n", "")]);
+        assert_eq!(in_multipart(&written(FAKE), "re\"al\r\n&"), Ok(written("re\"al\r\n&")), "{head}");
+    }
+    for (body, told) in [
+        ("--b0--".to_owned(), "not there"),
+        (multipart(&[(file, FAKE)]), "not there"),
+        (multipart(&[(NAMED, "")]), "Nothing"),
+        (multipart(&[(NAMED, "other")]), "Text(\"other\")"),
+        (multipart(&[(NAMED, "fake-token-1234\r\n")]), "Text(\"fake-token-1234\\r\\n\")"),
+        // A file to some, a field to others; a type that is read otherwise.
+        (multipart(&[(&format!("{NAMED}; filename=\"a\""), FAKE)]), "Other"),
+        (multipart(&[(&format!("{NAMED}\r\nContent-Type: text/plain; charset=utf-16"), FAKE)]), "Other"),
+        (multipart(&[(&format!("{NAMED}\r\nContent-Type: multipart/mixed; boundary=c"), FAKE)]), "Other"),
+    ] {
+        assert_eq!(in_multipart(&body, "real"), Err(told.to_owned()), "{body}");
+    }
+    assert_eq!(in_multipart(&multipart(&[(NAMED, FAKE)]), "a--b0"), Err("cannot stand there".to_owned()));
+}
+
+/// What somebody reads as another field, another name, or not at all.
+#[test]
+fn forms_with_parts_are_read_in_one_way() {
+    let whole = multipart(&[(NAMED, FAKE)]);
+    let doubled = "its name stands there twice, or in another spelling";
+    let other = |name: &str| format!("Content-Disposition: form-data; name=\"{name}\"");
+    let rows = [
+        (multipart(&[(NAMED, FAKE), (NAMED, "x")]), doubled),
+        (multipart(&[(NAMED, "x"), (NAMED, FAKE)]), doubled),
+        (multipart(&[(NAMED, FAKE), (&other("KEY"), "x")]), doubled),
+        (multipart(&[(NAMED, FAKE), (&other("k%65y"), "x")]), doubled),
+        (multipart(&[(NAMED, FAKE), (&other("k\\ey"), "x")]), doubled),
+        (multipart(&[(&other("Key"), FAKE)]), doubled),
+        (multipart(&[(&format!("{NAMED}; name=\"x\""), FAKE)]), doubled),
+        (multipart(&[(&format!("{NAMED}; name*=utf-8''x"), FAKE)]), NOT_AS_WRITTEN),
+        (multipart(&[(&format!("{NAMED}; name*0=x"), FAKE)]), NOT_AS_WRITTEN),
+        (multipart(&[(&format!("{NAMED}\r\n{}", other("x")), FAKE)]), doubled),
+        (multipart(&[(&format!("{NAMED}\r\n x"), FAKE)]), NOT_AS_WRITTEN),
+        (multipart(&[(&format!("X: y\n{NAMED}"), FAKE)]), NOT_AS_WRITTEN),
+        (multipart(&[(&format!("{NAMED}\r\nContent-Transfer-Encoding: base64"), FAKE)]), NOT_AS_WRITTEN),
+        (multipart(&[(&format!("{NAMED}\r\nContent-Length: 4"), FAKE)]), NOT_AS_WRITTEN),
+        (multipart(&[(&format!("{NAMED}; x=\"\\\"; name=y\""), FAKE)]), NOT_AS_WRITTEN),
+        (multipart(&[("Content-Disposition: attachment; name=\"key\"", FAKE)]), NOT_AS_WRITTEN),
+        (multipart(&[("Content-Type: text/plain", FAKE)]), NOT_AS_WRITTEN),
+        (multipart(&[("", FAKE)]), NOT_AS_WRITTEN),
+        (multipart(&[(NAMED, FAKE), (&other("_charset_"), "utf-7")]), "it is not in UTF-8"),
+        // Before the first delimiter, behind the last one, without a last one, ended by line feeds alone.
+        (format!("x\r\n{whole}"), NOT_AS_WRITTEN),
+        (format!("\r\n{whole}"), NOT_AS_WRITTEN),
+        (format!("{whole}x"), NOT_AS_WRITTEN),
+        (format!("{whole}{whole}"), NOT_AS_WRITTEN),
+        (whole.replace("--b0--\r\n", ""), NOT_AS_WRITTEN),
+        (whole.replace("\r\n", "\n"), NOT_AS_WRITTEN),
+        (multipart(&[(&other("x"), &format!("y\n--b0\n{NAMED}\n\nz")), (NAMED, FAKE)]), NOT_AS_WRITTEN),
+        (multipart(&[(&other("x"), "y\r\n--b0x"), (NAMED, FAKE)]), NOT_AS_WRITTEN),
+        (multipart(&[(&other("x"), "y\r\n--b0 \r\n"), (NAMED, FAKE)]), NOT_AS_WRITTEN),
+        (String::new(), NOT_AS_WRITTEN),
+    ];
+    for (body, told) in &rows {
+        let got = in_multipart(body, "real").map_or_else(|error| error, |_| "fits".to_owned());
+        assert_eq!(got, *told, "{body}");
+    }
+    for parameters in
+        ["", "; charset=utf-8", "; boundary=", "; boundary=b0; boundary=c0", "; boundary=\"b0", "; boundary=b<0"]
+    {
+        let kind = Kind::of(format!("multipart/form-data{parameters}").as_bytes());
+        assert_eq!(kind, Some(Err(BodyError::Multipart)), "{parameters}");
+    }
+    let quoted = Kind::of(b"multipart/form-data; charset=utf-8; Boundary=\"b0\"").unwrap().unwrap();
+    assert_eq!(Kind::of(b"multipart/form-data;boundary=b0").unwrap().unwrap(), quoted);
+    assert!(Kind::of(b"multipart/mixed; boundary=b0").is_none());
+}
+
+proptest! {
+    /// Whatever bytes come, what is found is the whole content of a part.
+    #[test]
+    fn any_bytes_are_read_or_refused(parts in prop::collection::vec("(--b0|\r\n|--|\n|:|;|=|\"|x|key|name|Content-Disposition: form-data; name=\"key\"|fake-token-1234)", 0..24)) {
+        let body = parts.concat();
+        let kind = Kind::of(b"multipart/form-data; boundary=b0").unwrap().unwrap();
+        if let Ok(Some(place)) = find(&kind, body.as_bytes(), &Slot::parse("form:key").unwrap()) {
+            prop_assert!(body[..place.range.start].ends_with("\r\n\r\n"));
+            prop_assert!(body[place.range.end..].starts_with("\r\n--b0"));
+        }
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn exchange(
         }
     }
     for slot in slots {
-        let place = body::find(&whole.data, slot).map_err(|error| {
+        let place = body::find(&whole.kind, &whole.data, slot).map_err(|error| {
             let message = format!("a credential has its place in {slot} of this body, which cannot be judged: {error}");
             Denial::new(DenyReason::AmbiguousSlot, message)
         })?;
@@ -40,8 +40,13 @@ pub(super) fn exchange(
         };
         used.push(granted(tunnel, permit, index, slot)?);
         let written = whole.kind.written(vault.secret(index).expose()).ok_or_else(|| {
-            Denial::new(DenyReason::SourceFailed, "the real credential is not text, and cannot stand in JSON")
+            let message = "the real credential has what cannot stand in such a body";
+            Denial::new(DenyReason::SourceFailed, message)
         })?;
+        if place.keeps_length && written.len() != place.range.len() {
+            let message = format!("{slot} says how long it is, and the real credential has another length");
+            return Err(Denial::new(DenyReason::SourceFailed, message));
+        }
         edits.push((place.range, written));
     }
     if !edits.is_empty() {

@@ -13,6 +13,7 @@ use http::{Request, Response};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
+const PARTS: &str = "multipart/form-data; boundary=b0";
 
 /// A world whose grant at [`API`] has these slots.
 async fn world(slots: &[&str]) -> World {
@@ -43,6 +44,12 @@ impl Ask<'_> {
         }
         request.body(if self.body.is_empty() { empty() } else { full(self.body.to_owned()) }).unwrap()
     }
+}
+
+/// A body of that type, with this in its field `key`.
+fn parts(key: &str) -> String {
+    let head = |name: &str| format!("--b0\r\nContent-Disposition: form-data; name={name}\r\n\r\n");
+    format!("{}a\r\n{}{key}\r\n--b0--\r\n", head("\"file\"; filename=\"x\""), head("\"key\""))
 }
 
 fn at(path: &str) -> Ask<'_> {
@@ -141,6 +148,12 @@ mod run {
                 SECRET,
                 Ask { fields: &[("content-type", JSON)], body: &format!("{{\"key\":\"{escaped}\"}}"), ..at("/x") },
                 ["/x", "", &format!("{{\"key\":\"{SECRET}\"}}")],
+            ),
+            (
+                "form:key",
+                SECRET,
+                Ask { fields: &[("content-type", PARTS)], body: &parts(STAND_IN), ..at("/x") },
+                ["/x", "", &parts(SECRET)],
             ),
         ];
         for (slot, secret, ask, expected) in table {

@@ -1,6 +1,6 @@
 //! What does not belong into a named slot, or stands in one that can be read in two ways. Nothing of it leaves.
 
-use super::{Ask, FORM, Fields, JSON, at, refusal, setup, world};
+use super::{Ask, FORM, Fields, JSON, PARTS, at, parts, refusal, setup, world};
 use crate::rig::{API, BOTH, OPEN, STAND_IN, Setup, V, World, body, collect, within};
 
 /// Status and code.
@@ -70,6 +70,8 @@ async fn in_the_head() {
 #[tokio::test]
 async fn in_bodies() {
     within(async {
+        let (foreign, one) = (parts("sk-other"), parts("@"));
+        let twice = one.replace("--b0--", &one);
         let rows: &[(&str, Fields<'_>, &str, Code<'_>)] = &[
             ("json:/key", &[("content-type", JSON)], r#"{"key":"sk-other"}"#, FOREIGN),
             ("json:/key", &[("content-type", JSON)], r#"{"key":"Bearer @"}"#, FOREIGN),
@@ -93,6 +95,13 @@ async fn in_bodies() {
             ("form:key", &[("content-type", FORM)], "key=@%", AMBIGUOUS),
             ("form:key", &[("content-type", FORM), ("content-encoding", "br")], "x", UNREADABLE),
             ("form:key", &[("content-type", "application/x-www-form-urlencoded;charset=ibm037")], "x", UNREADABLE),
+            ("form:key", &[("content-type", PARTS)], &foreign, FOREIGN),
+            ("form:key", &[("content-type", PARTS)], &twice, AMBIGUOUS),
+            ("form:key", &[("content-type", PARTS)], "nonsense", AMBIGUOUS),
+            ("form:key", &[("content-type", "multipart/form-data; boundary=c0")], &foreign, AMBIGUOUS),
+            ("form:key", &[("content-type", "multipart/form-data")], &foreign, UNREADABLE),
+            ("form:key", &[("content-type", "multipart/mixed; boundary=b0")], &parts("@"), WRONG_SLOT),
+            ("form:key", &[("content-type", PARTS), ("content-encoding", "gzip")], "x", UNREADABLE),
         ];
         let bodies: Vec<String> = rows.iter().map(|(_, _, body, _)| body.replace('@', STAND_IN)).collect();
         let mut table: Vec<Row<'_>> = Vec::new();
