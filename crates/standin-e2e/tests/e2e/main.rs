@@ -21,6 +21,7 @@ mod ports;
 mod python;
 mod refusal;
 mod screen;
+mod searched;
 mod secret_files;
 mod secret_sources;
 mod slots;

@@ -4,7 +4,7 @@ use super::identity;
 use super::inputs::Inputs;
 use super::keeper::Keeper;
 use super::logins::{self, Found};
-use super::secret_files::{self, SecretFiles};
+use super::secret_files::{self, Search, SecretFiles};
 use super::sources;
 use crate::exit::Failure;
 use standin_config::Source;
@@ -59,7 +59,7 @@ struct Gathering<'a> {
 }
 
 /// Gathers credentials, mints their stand-ins, compiles the policy.
-pub(crate) fn gather(inputs: &Inputs) -> Result<Lent, Failure> {
+pub(crate) fn gather(inputs: &Inputs, search: Search) -> Result<Lent, Failure> {
     let key = StandInKey::load_or_create(&inputs.state).map_err(|e| Failure::because("cannot make stand-ins", &e))?;
     let key = Arc::new(key);
     let mut gathering = Gathering {
@@ -88,7 +88,7 @@ pub(crate) fn gather(inputs: &Inputs) -> Result<Lent, Failure> {
         gathering.policy.tokens(&login.id, login.endpoint.rule.clone());
     }
     // After all else: what stands in a file and is lent already has its stand-in.
-    let files = gathering.in_files()?;
+    let files = gathering.in_files(search)?;
     gathering.own_service();
     gathering.note_dropped();
     for rule in &inputs.config.allow {
@@ -189,7 +189,7 @@ impl Gathering<'_> {
 
     /// Secrets in files: what is lent already has its stand-in, what the catalogue knows is lent, all else gets a stand-in that
     /// is good nowhere.
-    fn in_files(&mut self) -> Result<SecretFiles, Failure> {
+    fn in_files(&mut self, search: Search) -> Result<SecretFiles, Failure> {
         let inputs = self.inputs;
         // Whoever made the repository, or an earlier session, may have put a key of its own there. Where the user's is lent it stays the
         // only one.
@@ -197,7 +197,7 @@ impl Gathering<'_> {
         let mut unknown = Vec::new();
         // What is not looked for elsewhere still has one stand-in in all files.
         let mut written: Vec<(Zeroizing<Vec<u8>>, String)> = Vec::new();
-        let files = secret_files::gather(inputs, |path, entry| {
+        let files = secret_files::gather(inputs, search, |path, entry| {
             let known = self.credentials.iter().find(|known| known.secret.expose() == entry.value.as_slice());
             if let Some(known) = known {
                 return Ok(known.stand_in.as_str().to_owned());

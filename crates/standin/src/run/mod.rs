@@ -40,8 +40,9 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     // Its namespaces and its network are made while the rest is put together here.
     let ground = view::ground(&inputs)?;
     let begun = standin_sandbox::begin(&ground, &ourselves::program()?).map_err(|error| cannot_launch(&error))?;
+    let search = secret_files::Search::begin(&inputs)?;
     let id = session_id()?;
-    let mut lent = credentials::gather(&inputs)?;
+    let mut lent = credentials::gather(&inputs, search)?;
     for line in &lent.notes {
         exit::say(line);
     }

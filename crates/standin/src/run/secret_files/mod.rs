@@ -3,12 +3,15 @@
 //! They are found when the session starts ([`walk`]), read here, outside, and put over the real ones as masks. What secret a
 //! place holds is told by `standin-secretfiles`; whose it is and which stand-in takes its place, by [`super::credentials`].
 
+mod memory;
 mod named;
+mod queue;
 mod walk;
 
 use super::inputs::Inputs;
 use super::view;
 use crate::exit::Failure;
+use memory::{Memory, Remembering};
 use named::Sources;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use standin_sandbox::{HIDDEN_NOTE, Identity, MaskedFile};
@@ -18,6 +21,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 use std::time::UNIX_EPOCH;
 use walk::{Candidates, Root};
 use zeroize::Zeroizing;
@@ -44,16 +48,40 @@ pub(super) struct SecretFiles {
     pub(super) hidden: Vec<PathBuf>,
     /// Files with stand-ins, and how many.
     pub(super) rewritten: Vec<(PathBuf, usize)>,
+    /// What was found is written down for the next run, while this one goes on.
+    _remembering: Vec<Remembering>,
 }
 
-/// Finds them, and asks for a stand-in for each secret.
+/// A search that goes on beside all else that a start needs.
+pub(super) struct Search(JoinHandle<(Vec<Root>, Candidates)>);
+
+impl Search {
+    /// Begins to look through what is shown.
+    pub(super) fn begin(inputs: &Inputs) -> Result<Self, Failure> {
+        let mut roots: Vec<_> = inputs.asked_for().map(|path| Root::whole(path)).collect();
+        roots.extend(view::tools(inputs).iter().map(|path| Root { path: path.clone(), depth: TOOLS_DEPTH }));
+        let memory = Memory::within(&inputs.state);
+        let search = move || {
+            let found = walk::secret_files(&roots, &memory);
+            (roots, found)
+        };
+        let thread = thread::Builder::new().name("search".to_owned()).spawn(search);
+        thread.map(Self).map_err(|error| Failure::because("cannot look for files that hold secrets", &error))
+    }
+
+    fn end(self) -> Result<(Vec<Root>, Candidates), Failure> {
+        self.0.join().map_err(|_| Failure::new("looking for files that hold secrets failed"))
+    }
+}
+
+/// Takes what was found, and asks for a stand-in for each secret.
 pub(super) fn gather(
     inputs: &Inputs,
+    search: Search,
     mut stand_in: impl FnMut(&Path, &Entry) -> Result<String, Failure>,
 ) -> Result<SecretFiles, Failure> {
-    let mut roots: Vec<_> = inputs.asked_for().map(|path| Root::whole(path)).collect();
-    roots.extend(view::tools(inputs).iter().map(|path| Root { path, depth: TOOLS_DEPTH }));
-    let Candidates { files: mut candidates, closed, pinned } = walk::secret_files(&roots);
+    let (roots, found) = search.end()?;
+    let Candidates { files: mut candidates, closed, pinned, remembering } = found;
     let sources = Sources::within(inputs, &roots);
     for (path, format) in sources.formats() {
         candidates.entry(path.clone()).or_insert(format);
@@ -62,7 +90,7 @@ pub(super) fn gather(
     candidates.retain(|path, _| !is_shown(path));
     let second = second_names(&roots, &candidates);
     bounded(candidates.len() + second.len(), MAX_CANDIDATES)?;
-    let mut all = SecretFiles { emptied: closed, pinned, ..SecretFiles::default() };
+    let mut all = SecretFiles { emptied: closed, pinned, _remembering: remembering, ..SecretFiles::default() };
     all.emptied.retain(|path| !is_shown(path));
     for (path, format) in candidates.into_iter().chain(second) {
         if !inputs.hidden.iter().any(|hidden| path.starts_with(hidden)) {
@@ -89,7 +117,7 @@ fn bounded(count: usize, most: usize) -> Result<(), Failure> {
 }
 
 /// Other names of the same files, if any of them has one.
-fn second_names(roots: &[Root<'_>], candidates: &BTreeMap<PathBuf, Format>) -> BTreeMap<PathBuf, Format> {
+fn second_names(roots: &[Root], candidates: &BTreeMap<PathBuf, Format>) -> BTreeMap<PathBuf, Format> {
     let wanted: HashMap<_, _> = candidates
         .iter()
         .filter_map(|(path, format)| {

@@ -12,13 +12,13 @@ pub(super) struct Sources<'a>(BTreeMap<PathBuf, Vec<Option<&'a str>>>);
 
 impl<'a> Sources<'a> {
     /// Those below what is shown.
-    pub(super) fn within(inputs: &'a Inputs, roots: &[Root<'_>]) -> Self {
+    pub(super) fn within(inputs: &'a Inputs, roots: &[Root]) -> Self {
         let mut all: BTreeMap<PathBuf, Vec<Option<&str>>> = BTreeMap::new();
         for source in sources(inputs) {
             let Source::File(path, name) = source else { continue };
             // One that is not there has failed already, or is not needed.
             let Ok(path) = path.canonicalize() else { continue };
-            if roots.iter().any(|root| path.starts_with(root.path)) {
+            if roots.iter().any(|root| path.starts_with(&root.path)) {
                 all.entry(path).or_default().push(name.as_deref());
             }
         }

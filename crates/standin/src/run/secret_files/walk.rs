@@ -1,43 +1,39 @@
 //! Finds files that hold secrets, by their names, below what the sandbox is shown.
 //!
 //! Directories are opened through no link. A link with such a name is followed once, to a file below
-//! what is shown; a second name (hard link) of such a file is looked for where it has one.
+//! what is shown; a second name (hard link) of such a file is looked for where it has one. What has not changed since an earlier run is
+//! not listed again ([`super::memory`]).
 
+use super::memory::{Found, Known, Listing, Memory, Recalled, Remembering, Trusted};
+use super::queue::each;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, openat2, stat, statat};
 use rustix::io::Errno;
 use standin_secretfiles::{Format, format_of, is_passed_over, may_hold_secrets};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, PoisonError};
 
 /// How deep directories are looked through; a path has no more parts.
 const DEEPEST: usize = 2048;
-/// Directories that are looked through before other threads help.
-const ALONE: usize = 256;
-/// How many a thread takes at once.
-const AT_ONCE: usize = 16;
 /// How many links are followed, as by the kernel.
 const MAX_LINKS: usize = 40;
-/// Most threads.
-const MAX_THREADS: usize = 4;
 /// What is read of a directory at once.
 const BUFFER: usize = 16 * 1024;
 
 /// What is looked through.
-pub(super) struct Root<'a> {
-    pub(super) path: &'a Path,
+pub(super) struct Root {
+    pub(super) path: PathBuf,
     /// How many levels below it.
     pub(super) depth: usize,
 }
 
-impl<'a> Root<'a> {
+impl Root {
     /// All below a path.
-    pub(super) fn whole(path: &'a Path) -> Self {
-        Self { path, depth: DEEPEST }
+    pub(super) fn whole(path: &Path) -> Self {
+        Self { path: path.to_owned(), depth: DEEPEST }
     }
 }
 
@@ -50,48 +46,139 @@ pub(super) struct Candidates {
     pub(super) closed: Vec<PathBuf>,
     /// Links by whose names files of other names are known, links on their way, and those files.
     pub(super) pinned: Vec<PathBuf>,
+    /// What is being written down for the next run.
+    pub(super) remembering: Vec<Remembering>,
 }
 
 /// Looks through all.
-pub(super) fn secret_files(roots: &[Root<'_>]) -> Candidates {
-    let found = Mutex::new((BTreeMap::new(), Vec::new()));
-    // No thread that finds fails while it holds what was found.
-    let lock = || found.lock().unwrap_or_else(PoisonError::into_inner);
-    for root in roots.iter().filter(|root| !root.path.is_dir()) {
-        lock().0.extend(format_of(root.path).map(|format| (root.path.to_owned(), format)));
+pub(super) fn secret_files(roots: &[Root], memory: &Memory) -> Candidates {
+    let mut all = Candidates::default();
+    let mut links = Vec::new();
+    for root in roots {
+        if !root.path.is_dir() {
+            all.files.extend(format_of(&root.path).map(|format| (root.path.clone(), format)));
+            continue;
+        }
+        let is_whole = root.depth == DEEPEST;
+        let known = if is_whole { memory.recall(&root.path) } else { None };
+        let (same, listed) = look_through(root, known.as_ref(), &memory.trusted());
+        let listed_files = listed.iter().map(|listing| (&listing.at, &listing.found));
+        for (at, found) in same.iter().map(|(at, found)| (at, found)).chain(listed_files) {
+            all.add(at, found, &mut links);
+        }
+        all.closed.extend(listed.iter().filter(|listing| listing.is_closed).map(|listing| listing.at.clone()));
+        if is_whole {
+            all.remembering.extend(memory.remember(&root.path, known, listed));
+        }
     }
-    let closed = each_directory(roots, &|directory, at| {
+    all.follow(links, roots);
+    all
+}
+
+impl Candidates {
+    fn add(&mut self, at: &Path, found: &[Found], links: &mut Vec<(PathBuf, Format)>) {
+        for Found { name, is_link } in found {
+            let path = at.join(name);
+            let Some(format) = format_of(&path) else { continue };
+            if *is_link {
+                links.push((path, format));
+            } else {
+                self.files.insert(path, format);
+            }
+        }
+    }
+
+    /// A link of such a name leads to a file that is one, whatever its own name.
+    fn follow(&mut self, links: Vec<(PathBuf, Format)>, roots: &[Root]) {
+        for (path, format) in links {
+            let Ok(target) = path.canonicalize() else { continue };
+            let is_shown = roots.iter().any(|root| target.starts_with(&root.path));
+            if target.is_file() && is_shown && !self.files.contains_key(&target) {
+                self.pinned.append(&mut links_on_the_way(&path));
+                self.pinned.push(target.clone());
+                self.files.insert(target, format);
+            }
+        }
+    }
+}
+
+/// A directory to list, how many levels below it, and what was there before.
+struct Pending<'a> {
+    at: PathBuf,
+    depth: usize,
+    known: Option<Known<'a>>,
+}
+
+/// A directory that is the same as before, and what lies in it.
+type Same = (PathBuf, Vec<Found>);
+
+/// Lists what is not known to be the same.
+fn look_through(root: &Root, known: Option<&Recalled>, trusted: &Trusted) -> (Vec<Same>, Vec<Listing>) {
+    let mut pending = Vec::new();
+    let mut found = Vec::new();
+    let top = Pending { at: root.path.clone(), depth: root.depth, known: known.map(Recalled::root) };
+    unless_same(top, &mut pending, &mut found);
+    found.extend(each(pending, &|next, pending: &mut Vec<_>, found: &mut Vec<_>| list(next, trusted, pending, found)));
+    let mut all = (Vec::new(), Vec::new());
+    for found in found {
+        match found {
+            Looked::Same(at, found) => all.0.push((at, found)),
+            Looked::Listed(listing) => all.1.push(listing),
+        }
+    }
+    all
+}
+
+enum Looked {
+    /// What was there before is there.
+    Same(PathBuf, Vec<Found>),
+    Listed(Listing),
+}
+
+/// Puts a directory on the list, or what has changed below it, if it is as it was.
+fn unless_same<'a>(next: Pending<'a>, pending: &mut Vec<Pending<'a>>, found: &mut Vec<Looked>) {
+    let Some(known) = next.known else { return pending.push(next) };
+    let same = |path: &Path, _, files: Vec<_>| {
+        if !files.is_empty() {
+            found.push(Looked::Same(path.to_owned(), files));
+        }
+    };
+    known.descend(&next.at, same, |at, known| {
+        // Known directories were none too deep.
+        pending.push(Pending { at, depth: next.depth, known: Some(known) });
+    });
+}
+
+fn list<'a>(next: Pending<'a>, trusted: &Trusted, pending: &mut Vec<Pending<'a>>, found: &mut Vec<Looked>) {
+    let Pending { at, depth, known } = next;
+    let Some(directory) = open(&at) else { return };
+    let is_closed = directory.is_err();
+    let mut listing = Listing { at, stamp: None, is_closed, found: Vec::new(), kept: Vec::new() };
+    if let Ok(directory) = directory {
+        // Before it is listed: what comes meanwhile shows.
+        listing.stamp = trusted.stamp(directory.as_fd());
         let mut below = Vec::new();
-        entries(directory, |name, kind| {
+        let whole = entries(&directory, |name, kind| {
             if kind == FileType::Directory {
                 if name == ".git" {
-                    let config = at.join(".git/config");
-                    lock().0.extend(format_of(&config).map(|format| (config, format)));
+                    listing.found.push(Found { name: ".git/config".into(), is_link: false });
                 } else if !is_passed_over(name.as_bytes()) {
                     below.push(name.to_owned());
                 }
-            } else if let Some(format) = format_of_entry(at, name) {
-                let path = at.join(name);
-                match kind {
-                    FileType::Symlink => lock().1.push((path, format)),
-                    _ => lock().0.extend([(path, format)]),
-                }
+            } else if format_of_entry(&listing.at, name).is_some() {
+                listing.found.push(Found { name: name.to_owned(), is_link: kind == FileType::Symlink });
             }
         });
-        below
-    });
-    let (mut found, links) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let mut pinned = Vec::new();
-    // A link of such a name leads to a file that is one, whatever its own name.
-    for (path, format) in links {
-        let Ok(target) = path.canonicalize() else { continue };
-        if target.is_file() && roots.iter().any(|root| target.starts_with(root.path)) && !found.contains_key(&target) {
-            pinned.append(&mut links_on_the_way(&path));
-            pinned.push(target.clone());
-            found.insert(target, format);
+        if whole.is_err() {
+            listing.stamp = None;
+        }
+        for name in depth.checked_sub(1).map(|_| below).into_iter().flatten() {
+            let known = known.and_then(|known| known.child(&name));
+            listing.kept.extend(known.map(Known::number));
+            unless_same(Pending { at: listing.at.join(name), depth: depth - 1, known }, pending, found);
         }
     }
-    Candidates { files: found, closed, pinned }
+    found.push(Looked::Listed(listing));
 }
 
 /// Every link that a path leads through, without links before it.
@@ -118,116 +205,42 @@ fn links_on_the_way(path: &Path) -> Vec<PathBuf> {
 
 /// The other names of these files (device, number), with the formats of those. Every directory is looked through here: the
 /// name may be anywhere.
-pub(super) fn second_names(roots: &[Root<'_>], wanted: &HashMap<(u64, u64), Format>) -> BTreeMap<PathBuf, Format> {
-    let found = Mutex::new(BTreeMap::new());
-    each_directory(roots, &|directory, at| {
-        let mut below = Vec::new();
-        entries(directory, |name, kind| {
+pub(super) fn second_names(roots: &[Root], wanted: &HashMap<(u64, u64), Format>) -> BTreeMap<PathBuf, Format> {
+    let pending = roots.iter().map(|root| (root.path.clone(), root.depth)).collect();
+    let look = |(at, depth): (PathBuf, usize), pending: &mut Vec<_>, found: &mut Vec<_>| {
+        let Some(Ok(directory)) = open(&at) else { return };
+        // Of what cannot be listed there is no second name to be found.
+        entries(&directory, |name, kind| {
             if kind == FileType::Directory {
-                below.push(name.to_owned());
+                pending.extend(depth.checked_sub(1).map(|depth| (at.join(name), depth)));
             } else if kind == FileType::RegularFile
-                && let Ok(stat) = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+                && let Ok(stat) = statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)
                 && let Some(format) = wanted.get(&(stat.st_dev, stat.st_ino))
             {
-                found.lock().unwrap_or_else(PoisonError::into_inner).insert(at.join(name), *format);
+                found.push((at.join(name), *format));
             }
-        });
-        below
-    });
-    found.into_inner().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A directory to look into, and how many levels below it.
-type Pending = (PathBuf, usize);
-
-/// What threads share that look through directories.
-struct Queue {
-    state: Mutex<State>,
-    more: Condvar,
-}
-
-struct State {
-    pending: Vec<Pending>,
-    /// Threads that may find more.
-    busy: usize,
-    closed: Vec<PathBuf>,
-}
-
-/// Calls `look` for each directory; what it gives is looked into next. Alone at first: in most workspaces that is quicker than
-/// starting threads. Gives the directories that cannot be opened.
-fn each_directory(roots: &[Root<'_>], look: &(impl Fn(&OwnedFd, &Path) -> Vec<OsString> + Sync)) -> Vec<PathBuf> {
-    let mut pending: Vec<Pending> = roots.iter().map(|root| (root.path.to_owned(), root.depth)).collect();
-    let mut closed = Vec::new();
-    for _ in 0..ALONE {
-        let Some(next) = pending.pop() else { return closed };
-        look_into(next, look, &mut pending, &mut closed);
-    }
-    let queue = Queue { state: Mutex::new(State { pending, busy: 0, closed }), more: Condvar::new() };
-    let helpers = std::thread::available_parallelism().map_or(0, |processors| processors.get().min(MAX_THREADS) - 1);
-    std::thread::scope(|scope| {
-        for _ in 0..helpers {
-            scope.spawn(|| queue.work(look));
-        }
-        queue.work(look);
-    });
-    queue.state.into_inner().unwrap_or_else(PoisonError::into_inner).closed
-}
-
-impl Queue {
-    /// Takes directories until there are none and nobody finds more.
-    fn work(&self, look: &impl Fn(&OwnedFd, &Path) -> Vec<OsString>) {
-        let lock = || self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut state = lock();
-        loop {
-            if state.pending.is_empty() {
-                if state.busy == 0 {
-                    self.more.notify_all();
-                    return;
-                }
-                state = self.more.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let from = state.pending.len().saturating_sub(AT_ONCE);
-            let taken = state.pending.split_off(from);
-            state.busy += 1;
-            drop(state);
-            let (mut more, mut closed) = (Vec::new(), Vec::new());
-            for next in taken {
-                look_into(next, look, &mut more, &mut closed);
-            }
-            state = lock();
-            state.pending.append(&mut more);
-            state.closed.append(&mut closed);
-            state.busy -= 1;
-            self.more.notify_all();
-        }
-    }
-}
-
-fn look_into(
-    (at, depth): Pending,
-    look: &impl Fn(&OwnedFd, &Path) -> Vec<OsString>,
-    more: &mut Vec<Pending>,
-    closed: &mut Vec<PathBuf>,
-) {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = match openat2(CWD, &at, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-        Ok(directory) => directory,
-        // A root that is a file; what is gone; what has become something else, which is not shown as it was.
-        Err(Errno::NOTDIR | Errno::NOENT | Errno::LOOP) => return,
-        Err(_) => return closed.push(at),
+        })
+        .ok();
     };
-    let below = look(&directory, &at);
-    if let Some(depth) = depth.checked_sub(1) {
-        more.extend(below.into_iter().map(|name| (at.join(name), depth)));
+    each(pending, &look).into_iter().collect()
+}
+
+/// A directory, through no link; nothing if there is none.
+fn open(at: &Path) -> Option<Result<OwnedFd, Errno>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    match openat2(CWD, at, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+        // A root that is a file; what is gone; what has become something else, which is not shown as it was.
+        Err(Errno::NOTDIR | Errno::NOENT | Errno::LOOP) => None,
+        opened => Some(opened),
     }
 }
 
 /// Calls `each` for everything in a directory.
-fn entries(directory: &OwnedFd, mut each: impl FnMut(&OsStr, FileType)) {
+fn entries(directory: &OwnedFd, mut each: impl FnMut(&OsStr, FileType)) -> Result<(), Errno> {
     let mut buffer = [const { MaybeUninit::uninit() }; BUFFER];
     let mut list = RawDir::new(directory, &mut buffer);
-    while let Some(Ok(entry)) = list.next() {
+    while let Some(entry) = list.next() {
+        let entry = entry?;
         let name = entry.file_name().to_bytes();
         if name == b"." || name == b".." {
             continue;
@@ -243,6 +256,7 @@ fn entries(directory: &OwnedFd, mut each: impl FnMut(&OsStr, FileType)) {
         };
         each(name, kind);
     }
+    Ok(())
 }
 
 /// Most names are none, which their first or last letters show: no path is put together for them.
@@ -255,3 +269,6 @@ pub(super) fn identity(path: &Path) -> Option<((u64, u64), u64)> {
     let stat = stat(path).ok()?;
     Some(((stat.st_dev, stat.st_ino), stat.st_nlink))
 }
+
+#[cfg(test)]
+mod tests;
