@@ -97,6 +97,8 @@ pub enum Condition {
     Wildcard,
     /// Connections go out through a parent proxy.
     ParentProxy,
+    /// The command may make user namespaces (`--allow-nested`).
+    Nested,
 }
 
 /// Why an attempt gave up.

@@ -48,10 +48,18 @@ pub(crate) fn keep_for_watcher() -> io::Result<()> {
 /// A second wall behind the mount view (no mounting, no reaching of the first process by signals or of other namespaces'
 /// abstract sockets, where the kernel can), and the floor below the broker of files: by itself the command changes nothing
 /// but what is native.
-pub(crate) fn landlock(files: &Files) -> Result<(), StepError> {
+///
+/// Who has files restricted by Landlock mounts nothing. So where the command may make namespaces, the mounts alone restrict them: what is
+/// inherited in a user namespace is locked.
+pub(crate) fn landlock(files: &Files, nested: bool) -> Result<(), StepError> {
     // Of later versions we take what there is, but a kernel without any would leave the wall out in silence.
     sys::landlock_version().at(Step::Landlock)?;
     let restrict = || -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let scopes = Scope::AbstractUnixSocket | Scope::Signal;
+        if nested {
+            Ruleset::default().set_compatibility(CompatLevel::BestEffort).scope(scopes)?.create()?.restrict_self()?;
+            return Ok(());
+        }
         let all = AccessFs::from_all(ABI::V3);
         let read = AccessFs::from_read(ABI::V3);
         // Sockets hold no contents, so their names do not matter.
@@ -59,7 +67,7 @@ pub(crate) fn landlock(files: &Files) -> Result<(), StepError> {
         let mut rules = Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(all)?
-            .scope(Scope::AbstractUnixSocket | Scope::Signal)?
+            .scope(scopes)?
             .create()?
             .add_rule(PathBeneath::new(PathFd::new("/")?, everywhere))?;
         for (path, writable) in &files.native {
@@ -90,14 +98,19 @@ const ABSENT: &[libc::c_long] = &[
     467,               // open_tree_attr
 ];
 
-/// Refused with "operation not permitted".
-const REFUSED: &[libc::c_long] = &[
+/// What makes namespaces and mounts in them, as sandboxes do it. Refused, unless they are allowed.
+const NESTING: &[libc::c_long] = &[
     libc::SYS_unshare,
-    libc::SYS_setns,
     libc::SYS_mount,
     libc::SYS_umount2,
     libc::SYS_pivot_root,
     libc::SYS_chroot,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+];
+
+/// The newer ways to mount, which nobody needs who has the older ones: refused, or absent where those are allowed.
+const NEWER_MOUNTS: &[libc::c_long] = &[
     libc::SYS_open_tree,
     libc::SYS_move_mount,
     libc::SYS_fsopen,
@@ -105,6 +118,11 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_fsmount,
     libc::SYS_fspick,
     libc::SYS_mount_setattr,
+];
+
+/// Refused with "operation not permitted".
+const REFUSED: &[libc::c_long] = &[
+    libc::SYS_setns,
     libc::SYS_bpf,
     libc::SYS_perf_event_open,
     libc::SYS_userfaultfd,
@@ -141,8 +159,6 @@ const REFUSED: &[libc::c_long] = &[
     libc::SYS_lookup_dcookie,
     libc::SYS_nfsservctl,
     libc::SYS_vhangup,
-    libc::SYS_sethostname,
-    libc::SYS_setdomainname,
 ];
 
 /// Requests of `ioctl` that type into a terminal, or that make and remove directories by name, past Landlock and the broker
@@ -175,8 +191,8 @@ const NEW_NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
 
 /// Installs the filter. The last step before the command: nothing of ours needs what it refuses, or asks the broker about,
 /// who answers on what is returned.
-pub(crate) fn seccomp() -> Result<OwnedFd, StepError> {
-    sys::notify::install_listener(&filter()).at(Step::Seccomp)
+pub(crate) fn seccomp(nested: bool) -> Result<OwnedFd, StepError> {
+    sys::notify::install_listener(&filter(nested)).at(Step::Seccomp)
 }
 
 /// A program with this bit runs as its owner, and what is written here belongs to the caller outside: in a root's workspace
@@ -206,8 +222,10 @@ const X86_64: u32 = 0xc000_003e;
 /// From here on numbers belong to the x32 ABI.
 const X32: u32 = 0x4000_0000;
 
-/// The filter as a BPF program.
-fn filter() -> Vec<libc::sock_filter> {
+/// The filter as a BPF program. Where namespaces may be made the broker guards nothing, and is not asked: it would look for paths
+/// where they lead outside of them.
+fn filter(nested: bool) -> Vec<libc::sock_filter> {
+    let asked = if nested { libc::SECCOMP_RET_ALLOW } else { libc::SECCOMP_RET_USER_NOTIF };
     let mut program = vec![
         load(ARCHITECTURE),
         jump_unless(libc::BPF_JEQ, X86_64, 1, 0),
@@ -217,18 +235,25 @@ fn filter() -> Vec<libc::sock_filter> {
         give(errno(ENOSYS)),
     ];
     // First, because they are the most frequent of those whose arguments are looked at.
-    openers(&mut program);
+    openers(&mut program, asked);
     for call in ABSENT {
         program.extend([jump_unless(libc::BPF_JEQ, number(*call), 0, 1), give(errno(ENOSYS))]);
     }
     for call in REFUSED {
         program.extend([jump_unless(libc::BPF_JEQ, number(*call), 0, 1), give(errno(EPERM))]);
     }
-    when(
-        &mut program,
-        libc::SYS_clone,
-        &[load(ARGUMENT_0), jump_unless(libc::BPF_JSET, NEW_NAMESPACES.cast_unsigned(), 0, 1), give(errno(EPERM))],
-    );
+    for call in NEWER_MOUNTS {
+        let answer = errno(if nested { ENOSYS } else { EPERM });
+        program.extend([jump_unless(libc::BPF_JEQ, number(*call), 0, 1), give(answer)]);
+    }
+    if !nested {
+        for call in NESTING {
+            program.extend([jump_unless(libc::BPF_JEQ, number(*call), 0, 1), give(errno(EPERM))]);
+        }
+        let namespaces = NEW_NAMESPACES.cast_unsigned();
+        let refuse = [load(ARGUMENT_0), jump_unless(libc::BPF_JSET, namespaces, 0, 1), give(errno(EPERM))];
+        when(&mut program, libc::SYS_clone, &refuse);
+    }
     let mut socket = vec![load(ARGUMENT_0)];
     for family in FAMILIES {
         socket.extend([jump_unless(libc::BPF_JEQ, family.cast_unsigned(), 0, 1), give(libc::SECCOMP_RET_ALLOW)]);
@@ -251,18 +276,18 @@ fn filter() -> Vec<libc::sock_filter> {
     when(&mut program, libc::SYS_ioctl, &ioctl);
     for (call, mode) in MODE_SETTERS {
         let refuse = [argument(*mode), jump_unless(libc::BPF_JSET, SET_USER_ID, 0, 1), give(errno(EPERM))];
-        let rest = if CHANGERS.contains(call) { libc::SECCOMP_RET_USER_NOTIF } else { libc::SECCOMP_RET_ALLOW };
+        let rest = if CHANGERS.contains(call) { asked } else { libc::SECCOMP_RET_ALLOW };
         when(&mut program, *call, &[refuse.as_slice(), &[give(rest)]].concat());
     }
     for call in CHANGERS {
-        program.extend([jump_unless(libc::BPF_JEQ, number(*call), 0, 1), give(libc::SECCOMP_RET_USER_NOTIF)]);
+        program.extend([jump_unless(libc::BPF_JEQ, number(*call), 0, 1), give(asked)]);
     }
     program.push(give(libc::SECCOMP_RET_ALLOW));
     program
 }
 
 /// Opening: no file gets the set-user-ID bit; the broker is asked about what writes or makes.
-fn openers(program: &mut Vec<libc::sock_filter>) {
+fn openers(program: &mut Vec<libc::sock_filter>, asked: u32) {
     let nameless = libc::O_TMPFILE & !libc::O_DIRECTORY;
     // Without these flags there is no mode: the argument is whatever was in its register.
     let makes = (libc::O_CREAT | nameless).cast_unsigned();
@@ -279,7 +304,7 @@ fn openers(program: &mut Vec<libc::sock_filter>) {
             give(errno(EPERM)),
             argument(*flags),
             jump_unless(libc::BPF_JSET, changes, 0, 1),
-            give(libc::SECCOMP_RET_USER_NOTIF),
+            give(asked),
         ];
         when(program, *call, &body);
     }

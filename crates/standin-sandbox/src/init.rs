@@ -135,6 +135,10 @@ fn inside(control: BorrowedFd<'_>, listener: OwnedFd, ground: &Ground, plan: &Pl
         // The group that it began in is the topmost that it sees. (From within a namespace of control groups it could not have
         // been put into one beside.)
         sys::unshare(libc::CLONE_NEWCGROUP).at(Step::Namespaces)?;
+        if plan.nested && plan.limits.group.is_some() && !groups_are_delegated().at(Step::Limits)? {
+            // In one of its own the command could mount its control group, and set its limits anew.
+            fs::write("/proc/sys/user/max_cgroup_namespaces", "0").at(Step::Limits)?;
+        }
         prefer_as_victim().at(Step::Limits)?;
         rustix::system::sethostname(b"standin").at(Step::Namespaces)?;
         mounts::enter(plan)?;
@@ -184,12 +188,12 @@ fn command(
         // Everything from the control socket on; a leaked descriptor would be a way out.
         sys::close_on_exec_from(3).at(Step::Descriptors)?;
         sys::reset_signals(signals).at(Step::Exec)?;
-        confine::landlock(&plan.files)?;
-        let asked = confine::seccomp()?;
+        confine::landlock(&plan.files, plan.nested)?;
+        let asked = confine::seccomp(plan.nested)?;
         // From here on opening and changing by path waits for the broker.
         send(listener.as_fd(), &[0], &[asked.as_fd()]).at(Step::Broker)?;
         drop(asked);
-        gate::doors().at(Step::Gate)?;
+        gate::doors(plan.nested).at(Step::Gate)?;
         // Nothing runs that nobody guards.
         if receive(listener).at(Step::Broker)?.0.is_empty() {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof)).at(Step::Broker);
@@ -229,6 +233,17 @@ fn prefer_as_victim() -> io::Result<()> {
     const FILE: &str = "/proc/self/oom_score_adj";
     let now = fs::read_to_string(FILE)?.trim().parse().unwrap_or(0);
     if now < limits::SCORE { fs::write(FILE, limits::SCORE.to_string()) } else { Ok(()) }
+}
+
+/// Whether from within a namespace of control groups the limits of its topmost one cannot be set (cgroups(7), "nsdelegate").
+fn groups_are_delegated() -> io::Result<bool> {
+    let mounts = fs::read_to_string("/proc/self/mounts")?;
+    let fields = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let delegates = |fields: &[String]| {
+        let is_second = fields.get(2).is_some_and(|kind| kind == "cgroup2");
+        is_second && fields.get(3).is_some_and(|options| options.split(',').any(|option| option == "nsdelegate"))
+    };
+    Ok(mounts.lines().any(|line| delegates(&fields(line))))
 }
 
 fn open_terminal(control: BorrowedFd<'_>, wanted: Option<Terminal>) -> Result<Option<(OwnedFd, Terminal)>, StepError> {

@@ -75,7 +75,7 @@ pub(crate) fn enter(plan: &Plan) -> Result<(), StepError> {
     masks::put_on(plan, Path::new(STAGE))?;
     make_devices(devices, &private).at_thing(Step::Mounts, "/dev")?;
     private.hide().at_thing(Step::Mounts, "private directories")?;
-    make_proc()?;
+    make_proc(plan.nested)?;
     // The old root is stacked on the new one for a moment, then detached: no directory for it is needed.
     std::env::set_current_dir(STAGE).at(Step::Mounts)?;
     sys::pivot_root_here().at(Step::Mounts)?;
@@ -219,11 +219,15 @@ fn make_devices(devices: Vec<OwnedFd>, private: &Private) -> io::Result<()> {
     private.show(&dev.join("shm"), 0o1777)
 }
 
-/// A /proc of this pid namespace, without the parts that act on the host.
-fn make_proc() -> Result<(), StepError> {
+/// A /proc of this pid namespace, without the parts that act on the host. Whole where the command may make namespaces: the kernel mounts
+/// another one only for who sees a whole one. An ordinary user cannot act by it, and root does not get there.
+fn make_proc(whole: bool) -> Result<(), StepError> {
     let proc = directory(Path::new("/proc")).at(Step::Proc)?;
     let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
     sys::mount(c"proc", &sys::c_path(&proc).at(Step::Proc)?, c"proc", flags, c"").at(Step::Proc)?;
+    if whole {
+        return Ok(());
+    }
     let harden = |name: &str, source: &Path, read_only: bool| {
         let target = proc.join(name);
         if !target.exists() {

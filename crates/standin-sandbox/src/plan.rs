@@ -46,6 +46,8 @@ pub struct Spec {
     pub pinned: Vec<PathBuf>,
     /// How much it may use.
     pub limits: Held,
+    /// Whether the command may make user namespaces, and mount what it likes in them. Not where a workspace is no copy: see docs/adr/0008.
+    pub nested: bool,
 }
 
 /// A file of the host's that is shown, read-only, with other contents.
@@ -120,6 +122,8 @@ pub struct Plan {
     pub limits: Held,
     /// Which files the command may not touch by itself.
     pub files: Files,
+    /// Whether the command may make user namespaces.
+    pub nested: bool,
     /// Put over what the view shows, after it.
     pub masks: Vec<Mask>,
     /// Directories of the view that are shown empty.
@@ -265,6 +269,7 @@ pub const ETC: &[&str] = &[
     "bash.bashrc",
     "ca-certificates",
     "ca-certificates.conf",
+    "chromium.d",
     "debian_version",
     "default/locale",
     "fonts",
@@ -347,6 +352,8 @@ pub fn plan(mut spec: Spec, host: &HostFacts) -> Plan {
         view.push(Show::File { path: file.path.clone(), blob: keep(file.contents.clone()) });
     }
     let files = files(&spec, &view);
+    // Where the broker guards anything there are none, whatever was asked for: it could not see what they mount.
+    let nested = spec.nested && files.guarded.is_empty();
     let mask = |mask: &MaskedFile| Mask { path: mask.path.clone(), blob: keep(mask.contents.clone()), mode: mask.mode };
     let masks = spec.masks.iter().map(mask).collect();
     Plan {
@@ -356,6 +363,7 @@ pub fn plan(mut spec: Spec, host: &HostFacts) -> Plan {
         view,
         limits: spec.limits.clone(),
         files,
+        nested,
         masks,
         emptied: spec.emptied.clone(),
         blobs,
@@ -492,6 +500,7 @@ mod tests {
             harmless: vec![(1, 2, (3, 4))],
             pinned: vec![],
             limits: Held { group: None, processes: None, tmp: 1 << 30 },
+            nested: false,
         }
     }
 
@@ -529,5 +538,14 @@ mod tests {
             .filter(|show| matches!(show, Show::Host { path, .. } | Show::Layered { path, .. } if *path == workspace))
             .collect();
         assert_eq!(there, [&Show::Layered { path: workspace, layer }]);
+    }
+
+    #[test]
+    fn namespaces_are_made_inside_only_where_nothing_is_guarded() {
+        let layer = Layer { upper: "/state/upper".into(), work: "/state/work".into() };
+        let copy = Spec { workspace_layer: Some(layer), nested: true, ..spec() };
+        assert!(plan(copy.clone(), &host()).nested);
+        assert!(!plan(Spec { writable: vec!["/srv/other".into()], ..copy.clone() }, &host()).nested);
+        assert!(!plan(Spec { workspace_layer: None, ..copy }, &host()).nested);
     }
 }

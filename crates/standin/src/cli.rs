@@ -95,6 +95,9 @@ pub(crate) struct RunArguments {
     /// Work on a copy: the workspace stays as it is until `standin apply`
     #[arg(long)]
     pub(crate) cow: bool,
+    /// Let the command make user namespaces, as Chromium, bubblewrap and agents' own sandboxes do; needs --cow
+    #[arg(long, requires = "cow", conflicts_with = "rw")]
+    pub(crate) allow_nested: bool,
     /// Bring a port of the command's to this host's loopback, and nowhere else
     #[arg(long, value_name = "PORT[:HOSTPORT]", value_parser = parse_publish)]
     pub(crate) publish: Vec<Publish>,

@@ -5,6 +5,7 @@ use crate::rig::{EVIL, estate};
 use crate::scene::{Arm, Scene};
 use crate::sys;
 use crate::terminal::Pair;
+use crate::vector::Condition::Nested;
 use crate::vector::Evidence::{Alive, Arrived, Done, Got, Left};
 use crate::vector::Group::Kernel;
 use crate::vector::{Attacked, SEEN, Stop, Tried, Vector, held, outside, untried};
@@ -145,7 +146,8 @@ pub(super) const VECTORS: &[Vector] = &[
     held(119, Kernel, "a user namespace of one's own, with all capabilities in it", Done, |_, _| {
         sys::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS).attacked("unshare")?;
         Ok("all capabilities".to_owned())
-    }),
+    })
+    .open_when(Nested, "it is what was asked for; more of the kernel can be reached from there"),
     held(120, Kernel, "a program that runs as its owner", Done, |scene, mark| {
         let path = scene.host("workspace").join(format!("owned-{mark}"));
         fs::write(&path, "#!/bin/sh\n")?;

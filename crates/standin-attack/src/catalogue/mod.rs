@@ -69,6 +69,7 @@ mod tests {
                 (_, Standing::When(Condition::Wildcard, why)) => {
                     format!("contained; open where a wildcard is allowed: {why}")
                 }
+                (_, Standing::When(Condition::Nested, why)) => format!("contained; open with `--allow-nested`: {why}"),
                 (_, Standing::When(Condition::ParentProxy, why)) => format!("open behind a parent proxy: {why}"),
             };
             format!("| {} | {} | {stands} |\n", vector.number, vector.name)

@@ -16,6 +16,7 @@ mod injection;
 mod kernel;
 mod limits;
 mod logins;
+mod nested;
 mod nghttp2;
 mod ports;
 mod python;

@@ -12,6 +12,7 @@ pub(super) fn of(inputs: &Inputs, behind_proxy: bool) -> Assurance {
         Condition::InPlace => !inputs.copy,
         Condition::Wildcard => allows_wildcard(inputs),
         Condition::ParentProxy => behind_proxy,
+        Condition::Nested => inputs.nested,
     };
     let open = catalogue::all().filter_map(|vector| {
         let why = vector.standing.open_when(holds)?.to_owned();
@@ -19,8 +20,10 @@ pub(super) fn of(inputs: &Inputs, behind_proxy: bool) -> Assurance {
     });
     // One that is missing is a refusal later on, and the session's end says so.
     let landlock = host::landlock().unwrap_or_else(|_| "missing".to_owned());
+    let scopes = if inputs.nested { " (signals and abstract sockets only)" } else { "" };
     let files = if inputs.copy { "copy of the workspace" } else { "broker of the workspace's files" };
-    let layers = ["namespaces", "captured network", &format!("landlock {landlock}"), "system calls filtered", files];
+    let layers =
+        ["namespaces", "captured network", &format!("landlock {landlock}{scopes}"), "system calls filtered", files];
     Assurance { kernel: host::kernel(), layers: layers.map(str::to_owned).into(), open: open.collect() }
 }
 

@@ -37,12 +37,15 @@ pub(crate) struct Inputs {
     pub(crate) logins: Vec<String>,
     /// Whether the workspace is a copy.
     pub(crate) copy: bool,
+    /// Whether the command may make user namespaces.
+    pub(crate) nested: bool,
 }
 
 impl Inputs {
     /// Reads everything.
     pub(crate) fn gather(arguments: &RunArguments) -> Result<Self, Failure> {
         no_directory_is_inherited()?;
+        no_root_is_nested(arguments.allow_nested)?;
         let environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
         let home = home(&environment)?;
         let workspace = match &arguments.workspace {
@@ -110,6 +113,7 @@ impl Inputs {
             hidden,
             logins: arguments.login.clone(),
             copy: arguments.cow,
+            nested: arguments.allow_nested,
         })
     }
 
@@ -239,6 +243,16 @@ fn ports_are_apart(reach: &[u16], publish: &[Publish]) -> Result<(), Failure> {
         if publish[..at].iter().any(|other| other.port == port) {
             return Err(Failure::new(format!("port {port} is published twice")));
         }
+    }
+    Ok(())
+}
+
+/// What a root starts has root's number on the host: in a namespace of its own it could mount a /proc by which it acts on the host, and give
+/// files rights that hold there.
+fn no_root_is_nested(nested: bool) -> Result<(), Failure> {
+    if nested && rustix::process::geteuid().is_root() {
+        return Err(Failure::new("--allow-nested is not for root, whose number the command has on the host")
+            .hint("run Standin as an ordinary user"));
     }
     Ok(())
 }

@@ -67,6 +67,7 @@ pub(super) fn spec(
         harmless: lent.files.harmless.clone(),
         pinned: lent.files.pinned.clone(),
         limits,
+        nested: inputs.nested,
     })
 }
 
