@@ -121,8 +121,7 @@ pub(super) const VECTORS: &[Vector] = &[
     held(82, Files, "links within git's objects", Left("workspace/.git/objects/zz"), |scene, mark| {
         symlink(format!("/{mark}"), scene.host("workspace/.git/objects/zz")).attacked("linking")?;
         Ok("linked".to_owned())
-    })
-    .open_in_place("objects are git's data; `standin check-repo` finds links that lead out"),
+    }),
     held(83, Files, "submodules' settings", Left("workspace/.gitmodules"), |scene, mark| {
         write(scene, ".gitmodules", &format!("[submodule \"x\"]\n\tpath = x\n\tupdate = !{mark}\n"))
     }),

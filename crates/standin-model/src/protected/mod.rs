@@ -123,6 +123,17 @@ pub fn is_sample(path: &Path) -> bool {
     matches!(parts.as_slice(), [.., hooks, name] if hooks == b"hooks" && name.ends_with(b".sample"))
 }
 
+/// Whether a path lies in a directory of git's, where git writes by names that it knows, and through whatever link has one.
+pub fn in_git(path: &Path) -> bool {
+    let parts = folded(path);
+    parts.split_last().is_some_and(|(_, above)| above.iter().any(|part| part == b".git"))
+}
+
+/// Whether a name there is one by which git tries whether it can make links (`git init`): it is used for nothing else.
+pub fn is_probe(name: &[u8]) -> bool {
+    name.len() == 7 && name.starts_with(b"t") && name.iter().all(u8::is_ascii_alphanumeric)
+}
+
 /// Whether a path is, or lies below, a directory that package managers fill. A directory that is renamed from there to
 /// elsewhere would bring its settings to where they are read.
 pub fn in_packages(path: &Path) -> bool {

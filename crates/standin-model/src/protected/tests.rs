@@ -100,6 +100,17 @@ fn what_ties_worktrees_is_known() {
 }
 
 #[test]
+fn what_lies_in_gits_directories_is_known() {
+    for path in [".git/x", "a/.GIT/objects/zz", ".git/modules/sub/logs/HEAD", "git~1/x"] {
+        assert!(in_git(Path::new(path)), "{path}");
+    }
+    for path in [".git", "a/.git", ".github/x", "git/x", "x/.gitignore"] {
+        assert!(!in_git(Path::new(path)), "{path}");
+    }
+    assert!(is_probe(b"tAb12cD") && !is_probe(b"tAb12c") && !is_probe(b"config1") && !is_probe(b"tAb12c."));
+}
+
+#[test]
 fn every_pattern_can_be_looked_up() {
     for Pattern(text, _, reason) in list::PATTERNS {
         assert!(!text.split('/').next().unwrap().contains('*'), "{text}");

@@ -263,7 +263,9 @@ impl Desk {
         }
         let role = self.may_change(&whole, Kind::Other)?;
         self.may_stand_for(&whole, role)?;
-        symlinkat(&caller.path(target)?, &place.directory, &place.name)?;
+        let target = caller.path(target)?;
+        self.may_be_link(&whole, Some(&target))?;
+        symlinkat(&target, &place.directory, &place.name)?;
         Ok(Answer::Done)
     }
 
@@ -293,6 +295,7 @@ impl Desk {
         let role = self.may_change(&target, Kind::Other)?;
         if look(&from)?.is_some_and(|stat| kind_of(&stat) == FileType::Symlink) {
             self.may_stand_for(&target, role)?;
+            self.may_be_link(&target, None)?;
         }
         self.noting(&[(&to, &target)], || {
             linkat(&from.directory, &from.name, &to.directory, &to.name, AtFlags::empty())
@@ -311,6 +314,7 @@ impl Desk {
         let role = self.may_change(&target, Kind::Other)?;
         if kind_of(&fstat(held)?) == FileType::Symlink {
             self.may_stand_for(&target, role)?;
+            self.may_be_link(&target, None)?;
         }
         let itself = format!("self/fd/{}", held.as_raw_fd());
         self.noting(&[(to, &target)], || {
@@ -361,10 +365,14 @@ impl Desk {
                 self.may_stand_for(target, there)?;
                 let packages = |path: &Path| self.is(path, protected::in_packages);
                 // To be copied file by file, each of which is judged.
-                let alike = packages(source) == packages(target) && self.masked.may_move(source, target);
+                let alike = packages(source) == packages(target) && !self.comes_into_git(source, target);
+                let alike = alike && self.masked.may_move(source, target);
                 if alike { Ok(()) } else { Err(Errno::XDEV.into()) }
             }
-            FileType::Symlink => self.may_stand_for(target, there),
+            FileType::Symlink => {
+                self.may_stand_for(target, there)?;
+                self.may_be_link(target, None)
+            }
             _ => Ok(()),
         }
     }

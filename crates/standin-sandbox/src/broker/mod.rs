@@ -9,6 +9,7 @@ mod act;
 mod call;
 mod caller;
 mod configure;
+mod links;
 mod masked;
 mod place;
 mod refusals;

@@ -48,6 +48,11 @@ impl Refusals {
         self.tell_why(path, "it holds secrets and has stand-ins in their places");
     }
 
+    /// Tells that a link would lie in a directory of git's.
+    pub(super) fn tell_link(&self, path: &Path) {
+        self.tell_why(path, "git on the host would write where this link leads");
+    }
+
     fn tell_why(&self, path: &Path, reason: &str) {
         let line = format!("{}: {reason}, so it cannot be changed from inside the sandbox\n", path.display());
         let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

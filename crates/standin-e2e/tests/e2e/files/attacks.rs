@@ -118,6 +118,47 @@ for name in ('a', 'b', 'c', 'evil'):
 }
 
 #[test]
+fn links_in_gits_own_directories() {
+    check(
+        |caller| {
+            with_repository(caller);
+            std::fs::create_dir_all(caller.path("workspace/.git/modules/sub/objects")).unwrap();
+        },
+        "os.symlink('/tmp', 'l')
+os.mkdir('d')
+os.symlink('/tmp', 'd/x')
+tried('objects', lambda: os.symlink('/tmp', '.git/objects/zz'))
+tried('of a submodule', lambda: os.symlink('/tmp', '.git/modules/sub/objects/zz'))
+tried('a message', lambda: os.symlink('/tmp/x', '.git/MERGE_MSG'))
+tried('as git tries it, to elsewhere', lambda: os.symlink('/tmp/x', '.git/tAb12cD'))
+tried('as git tries it, by another name', lambda: os.symlink('testing', '.git/FETCH_HEAD'))
+tried('another name for one', lambda: os.link('l', '.git/ORIG_HEAD', follow_symlinks=False))
+held = os.open('l', os.O_PATH | os.O_NOFOLLOW)
+tried('by its descriptor', lambda: call(265, HERE, b'/proc/self/fd/%d' % held, HERE, b'.git/MERGE_HEAD', 0x400))
+tried('exchanged', lambda: call(316, HERE, b'l', HERE, b'.git/description', 2) or call(316, HERE, b'l', HERE, b'.git/description', 2))
+tried('moved', lambda: os.rename('l', '.git/objects/yy') or os.rename('.git/objects/yy', 'l'))
+tried('in a directory that is moved', lambda: os.rename('d', '.git/objects/xx') or os.rename('.git/objects/xx', 'd'))
+for name in ('l', 'd/x'):
+    os.remove(name)
+os.rmdir('d')",
+    );
+}
+
+/// Why: git on the host writes where they lead.
+#[test]
+fn git_writes_through_links() {
+    let caller = Caller::new();
+    with_repository(&caller);
+    let workspace = caller.path("workspace");
+    std::fs::remove_file(workspace.join(".git/hooks/pre-commit")).unwrap();
+    std::fs::remove_file(workspace.join(".git/COMMIT_EDITMSG")).unwrap();
+    std::os::unix::fs::symlink("../../home/.bashrc", workspace.join(".git/COMMIT_EDITMSG")).unwrap();
+    let commit = ["-c", "user.name=u", "-c", "user.email=u@example.com", "commit", "-q", "--allow-empty", "-m", "evil"];
+    assert!(caller.program("git").args(commit).status().unwrap().success());
+    assert_eq!(std::fs::read_to_string(caller.path("home/.bashrc")).unwrap(), "evil\n");
+}
+
+#[test]
 fn protected_names_that_are_not_there() {
     check(
         |caller| std::fs::create_dir_all(caller.path("workspace").join("deep/er/.git/modules/sub/hooks")).unwrap(),
