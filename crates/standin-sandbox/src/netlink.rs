@@ -13,6 +13,10 @@ const NESTED: u16 = 0x8000;
 const HEADER: usize = 16;
 /// The type of an acknowledgement or error.
 const ERROR: u16 = 2;
+/// The type of the end of a list.
+const DONE: u16 = 3;
+/// Asks for a list.
+pub(crate) const DUMP: u16 = 0x300;
 
 /// A netlink socket. It belongs to the network namespace in which it was opened.
 pub(crate) struct Netlink(OwnedFd);
@@ -30,6 +34,30 @@ impl Netlink {
     /// For nftables (`NETLINK_NETFILTER`).
     pub(crate) fn netfilter() -> io::Result<Self> {
         Self::open(Some(net::netlink::NETFILTER))
+    }
+
+    /// For sockets (`NETLINK_SOCK_DIAG`).
+    pub(crate) fn sockets() -> io::Result<Self> {
+        Self::open(Some(net::netlink::SOCK_DIAG))
+    }
+
+    /// Asks for all there are, and calls `each` for every one, with what follows the header.
+    pub(crate) fn dump(&self, message: &Message, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+        net::send(&self.0, &message.0, SendFlags::empty())?;
+        let mut buffer = vec![0u8; 64 * 1024];
+        loop {
+            let (length, _) = net::recv(&self.0, buffer.as_mut_slice(), RecvFlags::empty())?;
+            let mut rest = &buffer[..length];
+            while let Some(header) = rest.first_chunk::<HEADER>() {
+                let size = u32::from_ne_bytes([header[0], header[1], header[2], header[3]]) as usize;
+                match u16::from_ne_bytes([header[4], header[5]]) {
+                    DONE => return Ok(()),
+                    ERROR => return Err(io::ErrorKind::Unsupported.into()),
+                    _ => each(rest.get(HEADER..size).ok_or(io::ErrorKind::InvalidData)?),
+                }
+                rest = rest.get(size.next_multiple_of(4).max(HEADER)..).unwrap_or_default();
+            }
+        }
     }
 
     fn open(protocol: Option<net::Protocol>) -> io::Result<Self> {

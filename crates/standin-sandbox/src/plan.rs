@@ -36,6 +36,8 @@ pub struct Spec {
     pub masks: Vec<MaskedFile>,
     /// Directories that are shown empty.
     pub emptied: Vec<PathBuf>,
+    /// Sockets of the host's that do not answer.
+    pub sockets: Vec<PathBuf>,
     /// Directories in which secret files are covered that come later.
     pub watched: Vec<PathBuf>,
     /// Files that are not masked whatever their names, or directories above them.
@@ -128,6 +130,8 @@ pub struct Plan {
     pub masks: Vec<Mask>,
     /// Directories of the view that are shown empty.
     pub emptied: Vec<PathBuf>,
+    /// Sockets in the view that do not answer.
+    pub sockets: Vec<PathBuf>,
     /// What masks, [`Show::File`] and [`Show::Overlay`] refer to by number.
     #[serde(skip)]
     pub blobs: Vec<Vec<u8>>,
@@ -366,6 +370,7 @@ pub fn plan(mut spec: Spec, host: &HostFacts) -> Plan {
         nested,
         masks,
         emptied: spec.emptied.clone(),
+        sockets: spec.sockets.clone(),
         blobs,
     }
 }
@@ -495,6 +500,7 @@ mod tests {
             overlays: vec![Overlay { directory: "/etc/ssl/certs".into(), files: vec![("a.crt".into(), vec![2])] }],
             masks: vec![MaskedFile { path: "/home/u/app/.env".into(), contents: vec![3], mode: 0o600 }],
             emptied: vec!["/home/u/app/private".into()],
+            sockets: vec!["/home/u/app/server.sock".into()],
             watched: vec!["/home/u/app".into()],
             unmasked: vec!["/home/u/app/tests".into()],
             harmless: vec![(1, 2, (3, 4))],

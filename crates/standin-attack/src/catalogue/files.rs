@@ -93,7 +93,7 @@ pub(super) const VECTORS: &[Vector] = &[
         writeln!(file, "{mark}").attacked("writing")?;
         Ok("written".to_owned())
     })
-    .open_in_place("a second name that the host gave a file leads to it"),
+    .open_in_place("the host gave that file a second name, by which it is written like any other (`find -type f -links +1` shows such files)"),
     held(78, Files, "a file `.git` that points elsewhere", Left("workspace/pointer/.git"), |scene, mark| {
         write(scene, "pointer/.git", &format!("gitdir: ../{mark}\n"))
     }),
@@ -176,7 +176,7 @@ pub(super) const VECTORS: &[Vector] = &[
     ),
     untried(93, Files, "files of ours that are left on the host", "no act of the command's; held by the tests `files`"),
     held(94, Files, "more processes than the host stands", Done, |_, _| processes())
-        .open("8,192 processes may run, and the workspace's disk is not bounded; see docs/limits.md"),
+        .open("the usual bound is 8,192 processes, and only a control group bounds root's; the workspace's disk is the host's; see docs/limits.md"),
 ];
 
 fn read(path: &Path) -> Tried {

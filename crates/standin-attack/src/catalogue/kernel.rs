@@ -27,8 +27,7 @@ pub(crate) const COURIER: &str = "__attack-courier";
 pub(super) const VECTORS: &[Vector] = &[
     held(95, Kernel, "sockets of the host's services", SEEN, |scene, mark| {
         any_of(["run/containerd.sock", "workspace/service.sock"].map(|name| tell(&scene.host(name), mark)))
-    })
-    .open_in_place("a socket that lies in the workspace answers"),
+    }),
     held(96, Kernel, "D-Bus", SEEN, |scene, mark| {
         let named = std::env::var("DBUS_SESSION_BUS_ADDRESS").unwrap_or_default();
         let named = named.trim_start_matches("unix:path=").to_owned();

@@ -26,6 +26,7 @@ mod searched;
 mod secret_files;
 mod secret_sources;
 mod slots;
+mod sockets;
 mod terminal;
 mod ways_out;
 mod websocket;

@@ -48,6 +48,7 @@ fn spec(program: &Path, workspace: &Path) -> Spec {
         workspace: workspace.to_owned(),
         workspace_layer: None,
         nested: false,
+        sockets: Vec::new(),
         directory: workspace.to_owned(),
         home: "/home/doctor".into(),
         read_only: if in_system { Vec::new() } else { vec![program.to_owned()] },

@@ -265,6 +265,12 @@ impl Gathering<'_> {
                 files.rewritten.iter().map(|(path, count)| format!("{} ({count})", relative(path))).collect();
             self.notes.push(format!("secrets in files are stand-ins inside: {}", listed(&list)));
         }
+        if !files.sockets.is_empty() {
+            let list: Vec<_> = files.sockets.iter().map(relative).collect();
+            let first = quoted(&list[0]);
+            self.notes
+                .push(format!("sockets that do not answer inside: {}; show one with --show {first}", listed(&list)));
+        }
         if !files.hidden.is_empty() {
             let list: Vec<_> = files.hidden.iter().map(relative).collect();
             let first = quoted(&list[0]);

@@ -62,6 +62,7 @@ pub(super) fn spec(
         overlays: vec![Overlay { directory: trust::DIRECTORY.into(), files: trust.overlay }],
         masks: lent.files.masks.clone(),
         emptied: lent.files.emptied.clone(),
+        sockets: lent.files.sockets.clone(),
         watched: inputs.asked_for().cloned().collect(),
         unmasked: inputs.shown.clone(),
         harmless: lent.files.harmless.clone(),

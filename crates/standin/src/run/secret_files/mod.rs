@@ -42,6 +42,8 @@ pub(super) struct SecretFiles {
     pub(super) emptied: Vec<PathBuf>,
     /// Links by whose names masked files are known, and those files.
     pub(super) pinned: Vec<PathBuf>,
+    /// Sockets at which the host listens.
+    pub(super) sockets: Vec<PathBuf>,
     /// Files of such names that hold no secret.
     pub(super) harmless: Vec<Identity>,
     /// Files that are hidden, for the user to know.
@@ -81,7 +83,7 @@ pub(super) fn gather(
     mut stand_in: impl FnMut(&Path, &Entry) -> Result<String, Failure>,
 ) -> Result<SecretFiles, Failure> {
     let (roots, found) = search.end()?;
-    let Candidates { files: mut candidates, closed, pinned, remembering } = found;
+    let Candidates { files: mut candidates, closed, pinned, remembering, sockets } = found;
     let sources = Sources::within(inputs, &roots);
     for (path, format) in sources.formats() {
         candidates.entry(path.clone()).or_insert(format);
@@ -92,6 +94,8 @@ pub(super) fn gather(
     bounded(candidates.len() + second.len(), MAX_CANDIDATES)?;
     let mut all = SecretFiles { emptied: closed, pinned, _remembering: remembering, ..SecretFiles::default() };
     all.emptied.retain(|path| !is_shown(path));
+    all.sockets = answered(inputs, sockets);
+    all.sockets.retain(|path| !is_shown(path));
     for (path, format) in candidates.into_iter().chain(second) {
         if !inputs.hidden.iter().any(|hidden| path.starts_with(hidden)) {
             all.add(&path, format, &sources, &mut stand_in)?;
@@ -104,7 +108,7 @@ pub(super) fn gather(
             all.hide(path, 0o400);
         }
     }
-    bounded(all.masks.len() + all.emptied.len(), MAX_MASKS)?;
+    bounded(all.masks.len() + all.emptied.len() + all.sockets.len(), MAX_MASKS)?;
     Ok(all)
 }
 
@@ -114,6 +118,20 @@ fn bounded(count: usize, most: usize) -> Result<(), Failure> {
     }
     Err(Failure::new(format!("{count} files and directories may hold secrets, more than {most}"))
         .hint("leave directories of them out with --hide DIR, or as they are with --show DIR"))
+}
+
+/// Those of them at which the host listens. In a copy none answers.
+fn answered(inputs: &Inputs, mut sockets: Vec<PathBuf>) -> Vec<PathBuf> {
+    sockets.retain(|path| !(inputs.copy && path.starts_with(&inputs.workspace)));
+    if sockets.is_empty() {
+        return sockets;
+    }
+    // Where the kernel does not tell, all count.
+    let Ok(bound) = standin_sandbox::bound_sockets() else { return sockets };
+    let number = |path: &Path| path.symlink_metadata().ok().map(|found| found.ino() & u64::from(u32::MAX));
+    let is_bound = |path: &PathBuf| number(path).is_some_and(|number| bound.contains(&number));
+    sockets.retain(is_bound);
+    sockets
 }
 
 /// Other names of the same files, if any of them has one.

@@ -4,7 +4,7 @@
 //! what is shown; a second name (hard link) of such a file is looked for where it has one. What has not changed since an earlier run is
 //! not listed again ([`super::memory`]).
 
-use super::memory::{Found, Known, Listing, Memory, Recalled, Remembering, Trusted};
+use super::memory::{Found, Kind, Known, Listing, Memory, Recalled, Remembering, Trusted};
 use super::queue::each;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, openat2, stat, statat};
 use rustix::io::Errno;
@@ -46,6 +46,8 @@ pub(super) struct Candidates {
     pub(super) closed: Vec<PathBuf>,
     /// Links by whose names files of other names are known, links on their way, and those files.
     pub(super) pinned: Vec<PathBuf>,
+    /// Sockets, whoever listens at them, if anybody does.
+    pub(super) sockets: Vec<PathBuf>,
     /// What is being written down for the next run.
     pub(super) remembering: Vec<Remembering>,
 }
@@ -77,13 +79,13 @@ pub(super) fn secret_files(roots: &[Root], memory: &Memory) -> Candidates {
 
 impl Candidates {
     fn add(&mut self, at: &Path, found: &[Found], links: &mut Vec<(PathBuf, Format)>) {
-        for Found { name, is_link } in found {
+        for Found { name, kind } in found {
             let path = at.join(name);
-            let Some(format) = format_of(&path) else { continue };
-            if *is_link {
-                links.push((path, format));
-            } else {
-                self.files.insert(path, format);
+            match (kind, format_of(&path)) {
+                (Kind::Socket, _) => self.sockets.push(path),
+                (Kind::Link, Some(format)) => links.push((path, format)),
+                (Kind::Named, Some(format)) => drop(self.files.insert(path, format)),
+                (_, None) => {}
             }
         }
     }
@@ -161,12 +163,15 @@ fn list<'a>(next: Pending<'a>, trusted: &Trusted, pending: &mut Vec<Pending<'a>>
         let whole = entries(&directory, |name, kind| {
             if kind == FileType::Directory {
                 if name == ".git" {
-                    listing.found.push(Found { name: ".git/config".into(), is_link: false });
+                    listing.found.push(Found { name: ".git/config".into(), kind: Kind::Named });
                 } else if !is_passed_over(name.as_bytes()) {
                     below.push(name.to_owned());
                 }
             } else if format_of_entry(&listing.at, name).is_some() {
-                listing.found.push(Found { name: name.to_owned(), is_link: kind == FileType::Symlink });
+                let kind = if kind == FileType::Symlink { Kind::Link } else { Kind::Named };
+                listing.found.push(Found { name: name.to_owned(), kind });
+            } else if kind == FileType::Socket {
+                listing.found.push(Found { name: name.to_owned(), kind: Kind::Socket });
             }
         });
         if whole.is_err() {

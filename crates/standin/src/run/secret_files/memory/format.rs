@@ -1,6 +1,6 @@
 //! How a memory is written: its directories in the order in which they lie in each other, each with how deep it is.
 
-use super::{Found, Known, Listing, Recalled, Stamp};
+use super::{Found, Kind, Known, Listing, Recalled, Stamp};
 use std::ffi::{OsStr, OsString};
 use std::ops::Range;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -106,9 +106,9 @@ impl<'a> Reader<'a> {
     }
 
     fn found(&mut self) -> Option<Found> {
-        let is_link = self.number::<1>()? != 0;
+        let kind = [Kind::Named, Kind::Link, Kind::Socket].get(usize::try_from(self.number::<1>()?).ok()?).copied()?;
         let length = usize::try_from(self.number::<2>()?).ok()?;
-        Some(Found { name: OsString::from_vec(self.take(length)?.to_vec()), is_link })
+        Some(Found { name: OsString::from_vec(self.take(length)?.to_vec()), kind })
     }
 }
 
@@ -169,8 +169,8 @@ fn put(bytes: &mut Vec<u8>, (path, stamp, mut found): Entry) {
     bytes.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
     bytes.extend(name);
     bytes.extend(u16::try_from(found.len()).unwrap_or_default().to_le_bytes());
-    for Found { name, is_link } in found {
-        bytes.push(u8::from(is_link));
+    for Found { name, kind } in found {
+        bytes.push(kind as u8);
         bytes.extend(u16::try_from(name.len()).unwrap_or(u16::MAX).to_le_bytes());
         bytes.extend(name.as_bytes());
     }

@@ -44,11 +44,22 @@ pub(super) struct Listing {
     pub(super) kept: Vec<usize>,
 }
 
-/// Something with the name of a secret file.
+/// Something that may have to be covered.
 pub(super) struct Found {
     /// Below the directory.
     pub(super) name: OsString,
-    pub(super) is_link: bool,
+    pub(super) kind: Kind,
+}
+
+/// What it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Something with the name of a secret file.
+    Named = 0,
+    /// A link with such a name.
+    Link = 1,
+    /// A socket.
+    Socket = 2,
 }
 
 /// Where memories are kept, and whose they are.

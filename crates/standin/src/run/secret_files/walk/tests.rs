@@ -27,7 +27,7 @@ impl Place {
 
     /// What is found with what is remembered; it is remembered when this returns.
     fn search(&self, memory: &Memory) -> (BTreeMap<PathBuf, Format>, Vec<PathBuf>, Vec<PathBuf>) {
-        let Candidates { files, mut closed, mut pinned, remembering } =
+        let Candidates { files, mut closed, mut pinned, remembering, sockets: _ } =
             secret_files(&[Root::whole(&self.workspace())], memory);
         drop(remembering);
         closed.sort();
