@@ -177,8 +177,9 @@ fn list<'a>(next: Pending<'a>, trusted: &Trusted, pending: &mut Vec<Pending<'a>>
         if whole.is_err() {
             listing.stamp = None;
         }
+        let children = known.map(Known::children).unwrap_or_default();
         for name in depth.checked_sub(1).map(|_| below).into_iter().flatten() {
-            let known = known.and_then(|known| known.child(&name));
+            let known = children.get(name.as_os_str()).copied();
             listing.kept.extend(known.map(Known::number));
             unless_same(Pending { at: listing.at.join(name), depth: depth - 1, known }, pending, found);
         }

@@ -9,6 +9,7 @@ mod stamp;
 
 use super::queue::threads;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use std::collections::HashMap;
 use std::ffi::{CStr, OsStr, OsString};
 use std::fs;
 use std::io::{self, Write};
@@ -213,18 +214,17 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// The directory of that name in this one.
-    pub(super) fn child(self, name: &OsStr) -> Option<Known<'a>> {
+    /// The directories in this one, by their names.
+    pub(super) fn children(self) -> HashMap<&'a OsStr, Known<'a>> {
         let Recalled { records, bytes, .. } = self.memory;
         let below = records[self.number].depth + 1;
+        let mut found = HashMap::new();
         let mut number = self.number + 1;
         while let Some(record) = records.get(number).filter(|record| record.depth >= below) {
-            if record.name(bytes) == name.as_bytes() {
-                return Some(Known { memory: self.memory, number });
-            }
+            found.insert(OsStr::from_bytes(record.name(bytes)), Known { memory: self.memory, number });
             number = after(records, number);
         }
-        None
+        found
     }
 }
 
