@@ -120,6 +120,22 @@ pub(crate) fn own() -> Option<(PathBuf, PathBuf)> {
     place(&fs::read_to_string("/proc/self/cgroup").ok()?, &fs::read_to_string("/proc/self/mountinfo").ok()?)
 }
 
+/// Whether somebody who makes a namespace of control groups, and mounts them there, can set the limits of the one that we are in: it is this
+/// user's, and the host does not forbid it ("nsdelegate", cgroups(7)).
+pub(crate) fn can_be_set_anew() -> bool {
+    let Some((own, _)) = own() else { return false };
+    let is_delegated = fs::read_to_string("/proc/self/mounts").is_ok_and(|mounts| delegates(&mounts));
+    !is_delegated && access(own.join("cgroup.procs"), Access::WRITE_OK).is_ok()
+}
+
+fn delegates(mounts: &str) -> bool {
+    mounts.lines().any(|line| {
+        let mut fields = line.split(' ').skip(2);
+        fields.next() == Some("cgroup2")
+            && fields.next().is_some_and(|options| options.split(',').any(|option| option == "nsdelegate"))
+    })
+}
+
 fn place(groups: &str, mounts: &str) -> Option<(PathBuf, PathBuf)> {
     let own = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
     let (root, top) = mounts.lines().find_map(|line| {
@@ -164,6 +180,8 @@ mod tests {
         let slice = "/user.slice/user-1000.slice/user@1000.service/app.slice/a.scope";
         let found = place(&format!("0::{slice}\n"), mounts);
         assert_eq!(found, Some((format!("/sys/fs/cgroup{slice}").into(), "/sys/fs/cgroup".into())));
+        assert!(delegates("cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid,nsdelegate,memory_recursiveprot 0 0\n"));
+        assert!(!delegates("x /sys tmpfs rw,nsdelegate 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw,nosuid 0 0\n"));
         let hybrid = mounts.replace("/sys/fs/cgroup rw", "/sys/fs/cgroup/unified rw");
         let found = place("8:pids:/\n0::/\n", &hybrid);
         assert_eq!(found, Some(("/sys/fs/cgroup/unified/".into(), "/sys/fs/cgroup/unified".into())));

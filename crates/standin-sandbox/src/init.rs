@@ -12,7 +12,7 @@ use crate::parcel;
 use crate::plan::{Plan, Terminal};
 use crate::step::{At, Step, StepError};
 use crate::sys::{self, Fork};
-use crate::{confine, door, gate, limits, mounts, network, supervise, terminal};
+use crate::{confine, door, gate, group, limits, mounts, network, supervise, terminal};
 use std::ffi::CString;
 use std::fs;
 use std::io;
@@ -132,13 +132,12 @@ fn inside(control: BorrowedFd<'_>, listener: OwnedFd, ground: &Ground, plan: &Pl
         // Who died before that line sent no signal. The launcher's end of the socket closes when it dies, before the
         // process outside does.
         still_wanted(control).at(Step::Namespaces)?;
+        if plan.nested && group::can_be_set_anew() {
+            fs::write("/proc/sys/user/max_cgroup_namespaces", "1").at(Step::Limits)?;
+        }
         // The group that it began in is the topmost that it sees. (From within a namespace of control groups it could not have
         // been put into one beside.)
         sys::unshare(libc::CLONE_NEWCGROUP).at(Step::Namespaces)?;
-        if plan.nested && plan.limits.group.is_some() && !groups_are_delegated().at(Step::Limits)? {
-            // In one of its own the command could mount its control group, and set its limits anew.
-            fs::write("/proc/sys/user/max_cgroup_namespaces", "0").at(Step::Limits)?;
-        }
         prefer_as_victim().at(Step::Limits)?;
         rustix::system::sethostname(b"standin").at(Step::Namespaces)?;
         mounts::enter(plan)?;
@@ -233,17 +232,6 @@ fn prefer_as_victim() -> io::Result<()> {
     const FILE: &str = "/proc/self/oom_score_adj";
     let now = fs::read_to_string(FILE)?.trim().parse().unwrap_or(0);
     if now < limits::SCORE { fs::write(FILE, limits::SCORE.to_string()) } else { Ok(()) }
-}
-
-/// Whether from within a namespace of control groups the limits of its topmost one cannot be set (cgroups(7), "nsdelegate").
-fn groups_are_delegated() -> io::Result<bool> {
-    let mounts = fs::read_to_string("/proc/self/mounts")?;
-    let fields = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    let delegates = |fields: &[String]| {
-        let is_second = fields.get(2).is_some_and(|kind| kind == "cgroup2");
-        is_second && fields.get(3).is_some_and(|options| options.split(',').any(|option| option == "nsdelegate"))
-    };
-    Ok(mounts.lines().any(|line| delegates(&fields(line))))
 }
 
 fn open_terminal(control: BorrowedFd<'_>, wanted: Option<Terminal>) -> Result<Option<(OwnedFd, Terminal)>, StepError> {
