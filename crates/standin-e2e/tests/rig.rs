@@ -4,7 +4,7 @@
 
 use standin_policy::catalogue::Catalogue;
 use standin_testkit::Seen;
-use standin_testkit::origin::oauth;
+use standin_testkit::origin::{aws, oauth};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -194,9 +194,25 @@ impl Rig {
     }
 
     fn search_for_keys(&self, outcome: &Outcome) {
-        let keys = [ANTHROPIC_KEY, OPENAI_KEY, GITHUB_TOKEN, ECHO_KEY, oauth::MARK];
-        let logins = [".claude/.credentials.json", ".claude.json", ".codex/auth.json", ".gemini/oauth_creds.json"]
-            .map(|name| self.home().join(name));
+        let keys = [
+            ANTHROPIC_KEY,
+            OPENAI_KEY,
+            GITHUB_TOKEN,
+            ECHO_KEY,
+            oauth::MARK,
+            aws::KEY,
+            aws::SECRET,
+            aws::TEMPORARY,
+            aws::TOKEN,
+        ];
+        let logins = [
+            ".claude/.credentials.json",
+            ".claude.json",
+            ".codex/auth.json",
+            ".gemini/oauth_creds.json",
+            ".aws/credentials",
+        ]
+        .map(|name| self.home().join(name));
         let logins = logins.into_iter().chain(["anthropic", "openai"].map(|service| self.own_login(service)));
         let logins: Vec<PathBuf> = logins.collect();
         let mut searched = 0;

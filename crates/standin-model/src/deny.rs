@@ -68,6 +68,9 @@ reasons! {
     UnreadableBody = "credential.unreadable_body", 415;
     /// A body with a slot in it that is larger than what is gathered.
     BodyTooLarge = "credential.body_too_large", 413;
+    /// A signature that is not one of a stand-in over this request, or of a kind that is not made here; or none, where requests
+    /// are signed.
+    Signature = "credential.signature", 403;
     /// A stand-in on a connection without TLS.
     Cleartext = "credential.cleartext", 403;
     /// The source of the real credential failed.

@@ -26,6 +26,9 @@ pub enum Slot {
     Json(JsonPointer),
     /// A text message that the client sends over a WebSocket.
     WebSocket,
+    /// The signature of a request to AWS (Signature Version 4), which is made anew: the secret itself goes nowhere.
+    /// It takes a key's name and its secret together, so the catalogue alone can name it.
+    SigV4,
 }
 
 /// Why a text is not a slot.
@@ -132,7 +135,7 @@ impl Slot {
         match self {
             Self::Header(name) => name != "cookie",
             Self::Query(_) => true,
-            Self::Cookie(_) | Self::Path(_) | Self::Form(_) | Self::Json(_) | Self::WebSocket => false,
+            Self::Cookie(_) | Self::Path(_) | Self::Form(_) | Self::Json(_) | Self::WebSocket | Self::SigV4 => false,
         }
     }
 }
@@ -152,6 +155,7 @@ impl fmt::Display for Slot {
             Self::Form(name) => write!(f, "form:{name}"),
             Self::Json(pointer) => write!(f, "json:{}", pointer.as_str()),
             Self::WebSocket => f.write_str("websocket"),
+            Self::SigV4 => f.write_str("sigv4"),
         }
     }
 }

@@ -3,9 +3,11 @@
 //! One data file a service, in `catalogue/`. Hosts are written defanged (`example[.]org`) and restored here.
 
 mod login;
+pub mod signing;
 
 use login::RawLogin;
 use serde::Deserialize;
+use signing::{RawSigning, Signing};
 use standin_model::{
     AddressBlocks, GrantRule, Host, HostPattern, JsonPointer, Login, Methods, PathPattern, PatternError, Ports,
     RequestRule, Slot, SlotError,
@@ -19,6 +21,7 @@ macro_rules! files {
 /// The data files.
 const FILES: &[(&str, &str)] = files![
     "anthropic",
+    "aws",
     "crates-io",
     "debian",
     "deepseek",
@@ -68,6 +71,8 @@ pub struct Service {
     pub registry: bool,
     /// How its agent keeps a login.
     pub login: Option<Login>,
+    /// How its requests are signed.
+    pub signing: Option<Signing>,
 }
 
 /// Why a data file is not good.
@@ -132,6 +137,7 @@ struct RawService {
     #[serde(default)]
     conversation: Vec<RawRule>,
     login: Option<RawLogin>,
+    signing: Option<RawSigning>,
 }
 
 #[derive(Default, Deserialize)]
@@ -184,12 +190,18 @@ impl Catalogue {
             .map(|found| found.1)
     }
 
-    /// The service that grants its credential at this host.
+    /// The service that grants its credential at this host: one that is told, not one that is signed with.
     pub fn by_host(&self, host: &Host) -> Option<&Service> {
         let granted = |service: &&Service| {
-            service.grants.iter().any(|grant| grant.rule.hosts.iter().any(|pattern| pattern.matches(host)))
+            service.signing.is_none()
+                && service.grants.iter().any(|grant| grant.rule.hosts.iter().any(|pattern| pattern.matches(host)))
         };
         self.0.iter().find(granted)
+    }
+
+    /// The services whose requests are signed.
+    pub fn signing(&self) -> impl Iterator<Item = (&Service, &Signing)> {
+        self.0.iter().filter_map(|service| Some((service, service.signing.as_ref()?)))
     }
 
     /// The service that this program is an agent of.
@@ -234,6 +246,7 @@ impl Service {
             begins: raw.begins,
             grants,
             login,
+            signing: raw.signing.map(RawSigning::compile),
             allow: rules("public", raw.allow)?,
             deny: rules("deny", raw.deny)?,
             conversations: rules("conversation", raw.conversation)?,
@@ -258,6 +271,9 @@ impl Compiler<'_> {
     }
 
     fn slot(&self, text: &str) -> Result<Slot, CatalogueError> {
+        if text == "sigv4" {
+            return Ok(Slot::SigV4);
+        }
         Slot::parse(text).map_err(|source| CatalogueError::Slot { id: self.id.to_owned(), source })
     }
 

@@ -82,6 +82,8 @@ pub enum RequestVerdict {
         rule: Arc<str>,
         /// Every grant that admits it.
         grants: Vec<GrantId>,
+        /// Whether a rule that lends nothing admits it, too: then it may go without a credential.
+        openly: bool,
         /// Whether credentials are granted at this host and port, or meant to be: foreign ones are refused there.
         granted_host: bool,
         /// Every grant at this host and port, whatever its methods and paths: in a slot that one of them names nothing but
@@ -245,7 +247,8 @@ impl Policy {
             let message = format!("{method} is never sent");
             return RequestVerdict::Deny(Denial::new(DenyReason::MethodRefused, message));
         }
-        let (mut rule, mut grants, mut login, mut conversation) = (None, Vec::new(), None, false);
+        let (mut rule, mut grants, mut login) = (None, Vec::new(), None);
+        let (mut conversation, mut openly) = (false, false);
         let mut spellings = None;
         let about: Vec<&Entry> = self.about(host).collect();
         for entry in about.iter().filter(|entry| entry.stops()) {
@@ -266,7 +269,7 @@ impl Policy {
                     conversation = true;
                     continue;
                 }
-                Effect::Allow | Effect::Reserve => {}
+                Effect::Allow | Effect::Reserve => openly = true,
                 Effect::Lend(grant) => grants.push(*grant),
             }
             rule.get_or_insert_with(|| Arc::clone(&entry.label));
@@ -278,7 +281,8 @@ impl Policy {
         });
         match rule {
             Some(rule) => {
-                RequestVerdict::Allow { rule, grants, granted_host, at_host: at_host.collect(), login, conversation }
+                let at_host = at_host.collect();
+                RequestVerdict::Allow { rule, grants, openly, granted_host, at_host, login, conversation }
             }
             None => RequestVerdict::Deny(self.refuse_request(facts, None)),
         }

@@ -11,6 +11,7 @@
 //! Read next: `docs/life-of-a-request.md`, then [`connection`], then [`request`].
 
 mod connection;
+mod dialect;
 mod dns;
 mod exchange;
 mod fault;

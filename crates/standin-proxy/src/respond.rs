@@ -2,6 +2,7 @@
 //!
 //! Models act on what they read: a code, one sentence on why, and what would be allowed instead.
 
+use crate::dialect::Dialect;
 use crate::exchange::Exchange;
 use crate::fault::{Fault, Owner, Refusal};
 use crate::request::ReplyBody;
@@ -14,27 +15,32 @@ use standin_model::{Denial, DenyReason};
 const REASON: &str = "x-standin-reason";
 
 /// The answer to a request that did not pass, with its record.
-pub(crate) fn refusal(refusal: &Refusal, mut exchange: Exchange) -> Response<ReplyBody> {
+pub(crate) fn refusal(refusal: &Refusal, exchange: Exchange) -> Response<ReplyBody> {
+    refusal_in(Dialect::Ours, refusal, exchange)
+}
+
+/// The same, as the client's libraries read errors.
+pub(crate) fn refusal_in(dialect: Dialect, refusal: &Refusal, mut exchange: Exchange) -> Response<ReplyBody> {
     exchange.refused(refusal);
-    let Answer { status, code, body } = Answer::to(refusal);
+    let Answer { status, code, message } = Answer::to(refusal);
     exchange.answered_with(status.as_u16());
-    response(status, code, body, Some(exchange))
+    response(status, code, dialect, &message, Some(exchange))
 }
 
 /// The same to a client that is not waited for: the record is written before the answer has gone out.
 pub(crate) fn refusal_on_record(refusal: &Refusal, mut exchange: Exchange) -> Response<ReplyBody> {
     exchange.refused(refusal);
-    let Answer { status, code, body } = Answer::to(refusal);
+    let Answer { status, code, message } = Answer::to(refusal);
     exchange.answered_with(status.as_u16());
     drop(exchange);
-    response(status, code, body, None)
+    response(status, code, Dialect::Ours, &message, None)
 }
 
 /// Nothing may happen without a record.
 pub(crate) fn audit_unavailable() -> Response<ReplyBody> {
     let denial = Denial::new(DenyReason::AuditUnavailable, "the audit log takes no records, so nothing may leave");
-    let Answer { status, code, body } = Answer::to(&Refusal::Denied(denial));
-    response(status, code, body, None)
+    let Answer { status, code, message } = Answer::to(&Refusal::Denied(denial));
+    response(status, code, Dialect::Ours, &message, None)
 }
 
 /// An answer of our own to a proxy command, not part of an exchange.
@@ -46,7 +52,8 @@ pub(crate) fn plain(status: StatusCode) -> Response<ReplyBody> {
 
 /// The same as bytes of an HTTP/1.1 message, for a client whose request is not read.
 pub(crate) fn refusal_bytes(refusal: &Refusal) -> (u16, Vec<u8>) {
-    let Answer { status, code, body } = Answer::to(refusal);
+    let Answer { status, code, message } = Answer::to(refusal);
+    let body = Dialect::Ours.body(code, &message);
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{REASON}: {code}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
@@ -57,7 +64,7 @@ pub(crate) fn refusal_bytes(refusal: &Refusal) -> (u16, Vec<u8>) {
 struct Answer {
     status: StatusCode,
     code: &'static str,
-    body: Bytes,
+    message: String,
 }
 
 impl Answer {
@@ -75,21 +82,22 @@ impl Answer {
     }
 
     fn new(status: u16, code: &'static str, message: &str) -> Self {
-        let message = format!("Standin: {message}");
-        let error = serde_json::json!({ "error": { "type": "standin_refused", "code": code, "message": message } });
-        Self {
-            status: StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN),
-            code,
-            body: Bytes::from(format!("{error}\n")),
-        }
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
+        Self { status, code, message: format!("Standin: {message}") }
     }
 }
 
-fn response(status: StatusCode, code: &'static str, body: Bytes, exchange: Option<Exchange>) -> Response<ReplyBody> {
-    let mut response = Response::new(ReplyBody::text(body, exchange));
+fn response(
+    status: StatusCode,
+    code: &'static str,
+    dialect: Dialect,
+    message: &str,
+    exchange: Option<Exchange>,
+) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::text(dialect.body(code, message), exchange));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(dialect.content_type()));
     headers.insert(REASON, HeaderValue::from_static(code));
     response
 }

@@ -41,7 +41,19 @@ pub struct SessionVault {
     credentials: Vec<Credential>,
     /// What a credential was before: its stand-in means the credential as it is now, and its secret is still one.
     former: Vec<Credential>,
+    signing: Vec<SigningKey>,
     by_stand_in: HashMap<String, CredentialIndex>,
+}
+
+/// Credentials that go together: requests are signed with them.
+#[derive(Clone)]
+pub struct SigningKey {
+    /// The secret, by whose name the key is granted.
+    pub secret: CredentialName,
+    /// What the key is called in a signature.
+    pub id: CredentialName,
+    /// The token that goes with a temporary key.
+    pub token: Option<CredentialName>,
 }
 
 /// A credential of a [`SessionVault`].
@@ -51,7 +63,20 @@ pub struct CredentialIndex(usize);
 impl SessionVault {
     /// The vault of a session that holds these credentials.
     pub fn new(credentials: Vec<Credential>) -> Self {
-        Self::of(credentials, Vec::new())
+        Self::of(credentials, Vec::new(), Vec::new())
+    }
+
+    /// The same, with what goes together in it.
+    #[must_use]
+    pub fn signing_with(mut self, keys: Vec<SigningKey>) -> Self {
+        self.signing = keys;
+        self
+    }
+
+    /// The key whose name in signatures is this stand-in.
+    pub fn signing_key(&self, id: &str) -> Option<&SigningKey> {
+        let name = self.name(self.by_stand_in(id)?);
+        self.signing.iter().find(|key| key.id == *name)
     }
 
     /// The same with these credentials, new ones or in the place of those that are called so.
@@ -75,16 +100,16 @@ impl SessionVault {
                 !goes
             });
         }
-        Self::of(credentials, former)
+        Self::of(credentials, former, self.signing.clone())
     }
 
-    fn of(credentials: Vec<Credential>, former: Vec<Credential>) -> Self {
+    fn of(credentials: Vec<Credential>, former: Vec<Credential>, signing: Vec<SigningKey>) -> Self {
         let index = |name: &CredentialName| credentials.iter().position(|credential| credential.name == *name);
         let known = |credential: &Credential| {
             index(&credential.name).map(|at| (credential.stand_in.as_str().to_owned(), CredentialIndex(at)))
         };
         let by_stand_in = former.iter().chain(&credentials).filter_map(known).collect();
-        Self { credentials, former, by_stand_in }
+        Self { credentials, former, signing, by_stand_in }
     }
 
     /// The credential that `text` stands in for, if the whole of it is a stand-in.

@@ -73,6 +73,10 @@ const MARKS: &[&str] = &["T3BlbkFJ"];
 /// GitHub tokens whose last six characters are a checksum of the rest.
 const GITHUB_CHECKSUM: &[&str] = &["ghp_", "gho_", "ghu_", "ghs_", "ghr_"];
 
+/// What AWS calls its keys: a prefix and sixteen digits of base 32 (RFC 4648 §6).
+const AWS_IDS: &[&str] = &["AKIA", "ASIA"];
+const BASE32: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
 /// Fewest generated characters: 16 of base 36 are 82 bits.
 const MIN_GENERATED: usize = 16;
 /// Most repetitions an open-ended `like` pattern (`+`, `*`) stands for.
@@ -115,6 +119,9 @@ pub fn like_secret(key: &StandInKey, workspace: &Path, name: &CredentialName, se
     }
     let mut text: Vec<u8> =
         value.iter().zip(&fixed).map(|(b, kept)| if *kept { *b } else { random.same_class(*b) }).collect();
+    if is_aws_id(value) {
+        text[4..].fill_with(|| random.one_of(BASE32));
+    }
     if GITHUB_CHECKSUM.iter().any(|prefix| value.starts_with(prefix.as_bytes())) && value.len() == 40 {
         let sum = base62_checksum(&text[..34]);
         text[34..].copy_from_slice(&sum);
@@ -214,6 +221,12 @@ fn fixed_parts(value: &[u8]) -> Vec<bool> {
     fixed
 }
 
+fn is_aws_id(value: &[u8]) -> bool {
+    AWS_IDS.iter().any(|prefix| value.starts_with(prefix.as_bytes()))
+        && value.len() == 20
+        && value.iter().all(|b| BASE32.contains(b))
+}
+
 fn known_prefix(value: &[u8]) -> &[u8] {
     let longest =
         PREFIXES.iter().filter(|p| value.starts_with(p.as_bytes())).map(|p| p.len()).max().unwrap_or_default();
@@ -281,6 +294,11 @@ impl Random {
         }
     }
 
+    /// One of at most 256 choices.
+    fn one_of(&mut self, choices: &[u8]) -> u8 {
+        choices[self.below(choices.len()).expect("there are choices, and at most 256")]
+    }
+
     fn same_class(&mut self, b: u8) -> u8 {
         let (first, size) = match b {
             b'0'..=b'9' => (b'0', 10),
@@ -292,7 +310,7 @@ impl Random {
     }
 
     fn text(&mut self, length: usize) -> String {
-        (0..length).map(|_| char::from(BASE62[self.below(62).expect("62 is from 1 to 256")])).collect()
+        (0..length).map(|_| char::from(self.one_of(BASE62))).collect()
     }
 }
 
@@ -320,6 +338,9 @@ mod tests {
             (format!("npm_{}", filler(36)), "^npm_[A-Za-z0-9]{36}$"),
             (format!("AIza{}", filler(35)), "^AIza[0-9A-Za-z_-]{35}$"),
             ("0123456789abcdef0123456789abcdef".to_owned(), "^[0-9a-z]{32}$"),
+            ("AKIAIOSFODNN7EXAMPLE".to_owned(), "^AKIA[A-Z2-7]{16}$"),
+            ("ASIAIOSFODNN7EXAMPLE".to_owned(), "^ASIA[A-Z2-7]{16}$"),
+            ("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned(), "^[A-Za-z]{13}/[A-Z][0-9][A-Z]{5}\\+[A-Za-z]{18}$"),
             (
                 "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.c2lnbmF0dXJlc2lnbmF0dXJl".to_owned(),
                 r"^eyJhbGciOiJIUzI1NiJ9\.[A-Za-z0-9]{27}\.[A-Za-z0-9]{24}$",

@@ -116,7 +116,7 @@ pub fn is_credential_slot(slot: &Slot) -> bool {
         // Of a list of protocols only a value that holds a credential was taken for a slot.
         Slot::Header(name) => name != COOKIE && (is_auth_header(name) || name == PROTOCOLS),
         Slot::Query(name) => AUTH_PARAMETERS.contains(&name.to_ascii_lowercase().as_str()),
-        Slot::Cookie(_) | Slot::Path(_) | Slot::Form(_) | Slot::Json(_) | Slot::WebSocket => false,
+        Slot::Cookie(_) | Slot::Path(_) | Slot::Form(_) | Slot::Json(_) | Slot::WebSocket | Slot::SigV4 => false,
     }
 }
 

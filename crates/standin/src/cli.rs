@@ -74,6 +74,9 @@ pub(crate) struct RunArguments {
     /// Lend the login of this agent, too (claude, codex, gemini); `none` lends none, not even that of COMMAND
     #[arg(long, value_name = "AGENT")]
     pub(crate) login: Vec<String>,
+    /// Lend the keys of this profile of ~/.aws/credentials [default: those in the environment, or of $AWS_PROFILE]
+    #[arg(long, value_name = "PROFILE", value_parser = parse_profile)]
+    pub(crate) aws_profile: Option<String>,
     /// Pass a variable of the environment on as it is
     #[arg(long, value_name = "NAME")]
     pub(crate) env: Vec<String>,
@@ -237,4 +240,11 @@ pub(crate) struct CheckRepoArguments {
     /// Print one JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A word: it becomes the name of a section in a file.
+fn parse_profile(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.@+".contains(c);
+    let is_name = !text.is_empty() && text.chars().all(plain);
+    if is_name { Ok(text.to_owned()) } else { Err("this is no profile's name".to_owned()) }
 }

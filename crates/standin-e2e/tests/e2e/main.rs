@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test calls is part of the test")]
 
 mod agents;
+mod aws;
 mod captured;
 mod clients;
 mod copies;

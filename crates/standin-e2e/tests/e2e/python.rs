@@ -92,7 +92,7 @@ fn uv_installs() {
     assert_eq!(outcome.stdout, "tiny\n", "{}", outcome.stderr);
 }
 
-/// Its requests are not signed here: signing them anew, with the real key, is not done yet.
+/// Without a key its requests are not signed.
 #[test]
 fn aws_reads_a_public_bucket() {
     let bucket = "standin-test.s3.amazonaws.com";

@@ -11,6 +11,7 @@ use std::sync::Arc;
 pub(super) struct Permit {
     rule: Arc<str>,
     grants: Vec<GrantId>,
+    openly: bool,
     granted_host: bool,
     at_host: Vec<GrantId>,
     login: Option<Arc<str>>,
@@ -30,10 +31,10 @@ pub(super) fn request(tunnel: &Tunnel, bound: &BoundRequest) -> Result<Permit, D
         path: &bound.target.path,
     };
     match policy.request(&facts) {
-        RequestVerdict::Allow { rule, grants, granted_host, at_host, login, conversation } => {
+        RequestVerdict::Allow { rule, grants, openly, granted_host, at_host, login, conversation } => {
             tunnel.session.usage.request(&authority.host)?;
             let lent = tunnel.session.lent();
-            Ok(Permit { rule, grants, granted_host, at_host, login, conversation, lent })
+            Ok(Permit { rule, grants, openly, granted_host, at_host, login, conversation, lent })
         }
         RequestVerdict::Deny(denial) => Err(denial),
     }
@@ -48,6 +49,11 @@ impl Permit {
     /// The grants whose credentials this request may carry.
     pub(super) fn grants(&self) -> &[GrantId] {
         &self.grants
+    }
+
+    /// Whether it may go without a credential: a rule that lends none admits it, too.
+    pub(super) fn openly(&self) -> bool {
+        self.openly
     }
 
     /// Every grant at this host: what stands in a slot that one of them names has to be ours.

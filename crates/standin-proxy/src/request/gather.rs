@@ -1,10 +1,12 @@
-//! The body, whole, where a grant of this request has a slot in it. All other bodies pass while they come.
+//! The body, whole, where a grant of this request has a slot in it, or where it is signed together with its head. All other
+//! bodies pass while they come.
 //!
 //! Whether a slot is there twice is known at the end of a body only, so nothing of it goes out before. That also gives
 //! the body its length back, which some servers insist on.
 
 use super::authorize::Permit;
 use super::bind::BoundRequest;
+use super::signed;
 use super::unread::Unread;
 use super::upload::RequestBody;
 use crate::connection::Tunnel;
@@ -25,7 +27,8 @@ pub(crate) const UNIT: usize = 1024;
 
 /// A body that is here as a whole.
 pub(super) struct Whole {
-    pub(super) kind: Kind,
+    /// Whether slots are looked for in it, and how.
+    pub(super) kind: Option<Kind>,
     pub(super) data: Bytes,
     pub(super) trailers: Option<HeaderMap>,
     /// Its share of the memory for such bodies, until it has gone out.
@@ -38,8 +41,10 @@ pub(super) async fn gather(tunnel: &Tunnel, permit: &Permit, bound: BoundRequest
         // What becomes a WebSocket has no body.
         RequestBody::Streaming(body) if bound.upgrade.is_none() => {
             match kind(tunnel, permit, &bound.head.headers, &body)? {
-                Some(kind) => RequestBody::Whole(whole(&tunnel.session, kind, body).await?),
-                None => RequestBody::Streaming(body),
+                None if body.is_end_stream() || !signed::gathers(tunnel, permit, &bound.head.headers) => {
+                    RequestBody::Streaming(body)
+                }
+                kind => RequestBody::Whole(whole(&tunnel.session, kind, body).await?),
             }
         }
         body => body,
@@ -84,7 +89,7 @@ fn kind(tunnel: &Tunnel, permit: &Permit, headers: &HeaderMap, body: &Unread) ->
     }
 }
 
-async fn whole(session: &Session, kind: Kind, mut body: Unread) -> Result<Whole, Refusal> {
+async fn whole(session: &Session, kind: Option<Kind>, mut body: Unread) -> Result<Whole, Refusal> {
     let announced = body.size_hint().lower();
     if announced > MAX_BODY_INJECTION as u64 {
         return Err(too_large().into()); // before the client is told to go on (RFC 9110 §10.1.1)
@@ -116,13 +121,13 @@ async fn whole(session: &Session, kind: Kind, mut body: Unread) -> Result<Whole,
 
 fn too_large() -> Denial {
     let message = format!(
-        "a credential has a place in bodies of this type, which are gathered first, and this one has more than \
-         {MAX_BODY_INJECTION} bytes"
+        "a credential has a place in bodies of this type, or they are signed, so they are gathered first, and this one has more \
+         than {MAX_BODY_INJECTION} bytes"
     );
     Denial::new(DenyReason::BodyTooLarge, message)
 }
 
 fn too_many() -> Denial {
-    let message = "too many bodies in which a credential has a place are open at once; ask again later";
+    let message = "too many bodies that are gathered first are open at once; ask again later";
     Denial::new(DenyReason::BodyTooLarge, message)
 }

@@ -9,6 +9,7 @@ pub(super) use rest::{Progress, Rest};
 use super::authorize::Permit;
 use super::bind::BoundRequest;
 use super::readable;
+use super::signed;
 use super::upload::RequestBody;
 use super::websocket::Asked;
 use crate::connection::Tunnel;
@@ -63,7 +64,8 @@ impl Outbound {
 }
 
 /// Exchanges stand-ins. Takes a [`Permit`], so policy came before.
-pub(super) fn inject(tunnel: &Tunnel, permit: &Permit, bound: BoundRequest) -> Result<Outbound, Denial> {
+pub(super) fn inject(tunnel: &Tunnel, permit: &Permit, mut bound: BoundRequest) -> Result<Outbound, Denial> {
+    let signed = signed::verify(tunnel, permit, &mut bound)?;
     let BoundRequest { mut head, mut body, mut target, upgrade } = bound;
     let mut used: Vec<CredentialName> = Vec::new();
     let named = Named::at(tunnel, permit);
@@ -92,8 +94,12 @@ pub(super) fn inject(tunnel: &Tunnel, permit: &Permit, bound: BoundRequest) -> R
         used.extend(body::exchange(tunnel, permit, &mut head.headers, whole)?);
     }
     used.extend(named::fill(tunnel, permit, &found, &mut head.headers, &mut target)?);
-    if permit.granted_host() {
+    if permit.granted_host() && !signed::keeps_objects(tunnel, permit) {
         readable::ask(&mut head.headers);
+    }
+    if let Some(signed) = signed {
+        used.push(signed.credential().clone());
+        body = signed.sign(tunnel, &mut head, &mut target, body)?; // last: it is signed as it goes out
     }
     let identity = identity(tunnel, permit);
     used.extend(identity.clone().filter(|name| !used.contains(name)));
@@ -166,7 +172,12 @@ fn identity(tunnel: &Tunnel, permit: &Permit) -> Option<CredentialName> {
 }
 
 /// The grant that lends this credential to this slot of this request, or the reason why none does.
-fn granted(tunnel: &Tunnel, permit: &Permit, index: CredentialIndex, slot: &Slot) -> Result<CredentialName, Denial> {
+pub(super) fn granted(
+    tunnel: &Tunnel,
+    permit: &Permit,
+    index: CredentialIndex,
+    slot: &Slot,
+) -> Result<CredentialName, Denial> {
     granted_of(&permit.lent().vault, tunnel, permit, index, slot)
 }
 
@@ -224,7 +235,7 @@ fn exchange(
             Ok(())
         }
         // Not found in a head; each has its own place.
-        Slot::Path(_) | Slot::Form(_) | Slot::Json(_) | Slot::WebSocket => Err(broken()),
+        Slot::Path(_) | Slot::Form(_) | Slot::Json(_) | Slot::WebSocket | Slot::SigV4 => Err(broken()),
     }
 }
 

@@ -5,7 +5,7 @@
 //! authorize   method and path against policy                                  -> Permit
 //! gather      the body as a whole, where a grant has a slot in it             -> BoundRequest
 //! turn        one at a time, where a login's tokens are exchanged
-//! inject      stand-in -> secret, in granted slots only                       -> Outbound
+//! inject      stand-in -> secret, in granted slots only; signatures anew      -> Outbound
 //! upstream    to the pinned addresses, pooled                                 -> UpstreamResponse
 //! capture     a login's new tokens stay on the host                           -> Reply
 //! scrub       secret -> stand-in, streaming                                   -> Reply
@@ -23,6 +23,7 @@ mod inject;
 mod readable;
 mod reply;
 mod scrub;
+mod signed;
 mod tokens;
 mod unread;
 mod upload;
@@ -32,9 +33,11 @@ mod websocket;
 pub(crate) use afterwards::Afterwards;
 pub(crate) use gather::UNIT;
 pub(crate) use reply::ReplyBody;
+pub(crate) use signed::endpoint;
 pub(crate) use upstream::UpstreamResponse;
 
 use crate::connection::{Destination, Tunnel};
+use crate::dialect::Dialect;
 use crate::exchange::Exchange;
 use crate::fault::{self, Refusal};
 use crate::io::Stream;
@@ -146,9 +149,10 @@ async fn serve_here(
     if let Err(denial) = exchange.may_stay_open() {
         return Ok(respond::refusal_on_record(&Refusal::Denied(denial), exchange));
     }
+    let dialect = Dialect::of(tunnel, &request);
     Ok(match run(tunnel, request, &mut exchange).await {
         Ok(reply) => reply.into_response(exchange, afterwards),
-        Err(refusal) => respond::refusal(&refusal, exchange),
+        Err(refusal) => respond::refusal_in(dialect, &refusal, exchange),
     })
 }
 

@@ -129,21 +129,22 @@ pub(super) async fn capture(
 
 /// What is asked for. A name that stands there twice is read in two ways.
 fn asked(whole: &Whole) -> Result<Asked, Denial> {
+    let kind = whole.kind.as_ref().ok_or_else(|| odd("a form or JSON is expected"))?;
     let field = |name: &str| {
-        let slot = match whole.kind {
+        let slot = match kind {
             Kind::Form | Kind::Multipart(_) => Slot::Form(name.to_owned()),
             Kind::Json => {
                 Slot::Json(JsonPointer::parse(&format!("/{name}")).expect("a name without escapes is one step"))
             }
         };
-        match body::find(&whole.kind, &whole.data, &slot).map(|place| place.map(|place| place.value)) {
+        match body::find(kind, &whole.data, &slot).map(|place| place.map(|place| place.value)) {
             Ok(Some(Value::Text(text))) => Ok(Some(text)),
             Ok(Some(Value::Nothing) | None) => Ok(None),
             Ok(Some(Value::Other)) => Err(odd("a field in it is no text")),
             Err(error) => Err(odd(&error.to_string())),
         }
     };
-    if matches!(whole.kind, Kind::Multipart(_)) {
+    if matches!(kind, Kind::Multipart(_)) {
         return Err(odd("a form or JSON is expected"));
     }
     let (grant, refresh) = (field("grant_type")?, field("refresh_token")?);

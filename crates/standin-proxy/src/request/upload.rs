@@ -2,6 +2,7 @@
 
 use super::gather::Whole;
 use super::inject::{Progress, Rest};
+use super::signed::{SignedBody, Unverified};
 use super::unread::Unread;
 use crate::exchange::RequestSide;
 use crate::fault::Refusal;
@@ -22,15 +23,18 @@ pub(super) enum RequestBody {
     Streaming(Unread),
     /// It is here.
     Whole(Whole),
+    /// It passes while it comes, if it is what was signed.
+    Signed(SignedBody),
 }
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Unverified;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Unverified>>> {
         match &mut *self {
-            Self::Streaming(body) => Pin::new(body).poll_frame(cx),
+            Self::Streaming(body) => Pin::new(body).poll_frame(cx).map_err(Unverified::Broken),
+            Self::Signed(body) => body.poll(cx),
             Self::Whole(whole) if !whole.data.is_empty() => {
                 Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut whole.data)))))
             }
@@ -41,6 +45,7 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Streaming(body) => body.is_end_stream(),
+            Self::Signed(body) => body.is_over(),
             Self::Whole(whole) => whole.data.is_empty() && whole.trailers.is_none(),
         }
     }
@@ -48,6 +53,7 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Streaming(body) => body.size_hint(),
+            Self::Signed(body) => body.size(),
             // What has trailers has no length that can be told first (RFC 9112 §7.1.2).
             Self::Whole(whole) if whole.trailers.is_some() => SizeHint::default(),
             Self::Whole(whole) => SizeHint::with_exact(whole.data.len() as u64),
@@ -115,7 +121,10 @@ impl Upload {
             }
             let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)).transpose() {
                 Ok(frame) => frame,
-                Err(error) => return Poll::Ready(Some(Err(Refusal::downstream("the request broke off", &error)))),
+                Err(Unverified::Refused(denial)) => return Poll::Ready(Some(Err(denial.into()))),
+                Err(Unverified::Broken(error)) => {
+                    return Poll::Ready(Some(Err(Refusal::downstream("the request broke off", &error))));
+                }
             };
             match frame.map(Frame::into_data) {
                 Some(Ok(data)) => self.rest.push(data),

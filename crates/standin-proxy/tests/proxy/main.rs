@@ -22,6 +22,7 @@ mod partial;
 mod resolve;
 mod rig;
 mod scrub;
+mod signed;
 mod slots;
 mod smuggling;
 mod streaming;

@@ -1,6 +1,7 @@
 //! The origins: one listener for TLS and one for clear text, an answer by host.
 
 mod anthropic;
+pub mod aws;
 mod events;
 mod generic;
 mod git;
@@ -44,13 +45,15 @@ pub struct Origins {
     directory: PathBuf,
     seen: Mutex<Vec<Seen>>,
     logins: oauth::Logins,
+    objects: aws::Objects,
 }
 
 impl Origins {
     /// Origins that keep what they serve from disk (repositories) in `directory`.
     pub fn new(directory: &Path) -> Self {
         let ca = SessionCa::generate(SystemTime::now()).expect("a certificate can be made");
-        Self { ca, directory: directory.to_owned(), seen: Mutex::default(), logins: oauth::Logins::default() }
+        let (seen, logins, objects) = (Mutex::default(), oauth::Logins::default(), aws::Objects::default());
+        Self { ca, directory: directory.to_owned(), seen, logins, objects }
     }
 
     /// What was asked, in order.
@@ -101,6 +104,9 @@ impl Origins {
             "api.github.com" => github::answer(&seen),
             host if host.starts_with("index.crates.") => packages::crate_index(&seen),
             host if host.starts_with("static.crates.") => packages::crate_files(&seen),
+            host if host.ends_with(".amazonaws.com") && aws::is_signed(&seen) => {
+                aws::answer(&self.objects, &seen, &body)
+            }
             host if host.ends_with(".amazonaws.com") => s3::answer(&seen),
             host if host.starts_with("registry.") => packages::npm(&seen),
             host if host.starts_with("pypi.") || host.starts_with("files.") => packages::pypi(&seen),

@@ -5,6 +5,7 @@ use super::inputs::Inputs;
 use super::keeper::Keeper;
 use super::logins::{self, Found};
 use super::secret_files::{self, Search, SecretFiles};
+use super::signing;
 use super::sources;
 use crate::exit::Failure;
 use standin_config::Source;
@@ -18,7 +19,7 @@ use standin_secretfiles::shape::{last_part, looks_like_secret};
 use standin_secretfiles::{Entry, Writing};
 use standin_vault::key::StandInKey;
 use standin_vault::login::{self, Minter};
-use standin_vault::{Credential, SessionVault, mint};
+use standin_vault::{Credential, SessionVault, SigningKey, mint};
 use standin_workspace::printable;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -35,8 +36,10 @@ pub(crate) struct Lent {
     pub(crate) identities: HashMap<CredentialName, Identity>,
     /// Files with stand-ins in them.
     pub(super) files: SecretFiles,
-    /// Files in which the command sees its login.
+    /// Files in which the command sees its login, or keys.
     pub(super) login_files: Vec<InlineFile>,
+    /// The profile of the keys in those files.
+    pub(super) aws_profile: Option<String>,
     /// Keeps the logins that are lent.
     pub(crate) keeper: Arc<Keeper>,
     /// What the user should know.
@@ -55,6 +58,9 @@ struct Gathering<'a> {
     /// Those for which a credential is lent.
     lent_services: BTreeSet<String>,
     identities: HashMap<CredentialName, Identity>,
+    signing: Vec<SigningKey>,
+    key_files: Vec<InlineFile>,
+    aws_profile: Option<String>,
     notes: Vec<String>,
 }
 
@@ -73,12 +79,16 @@ pub(crate) fn gather(inputs: &Inputs, search: Search) -> Result<Lent, Failure> {
         services: BTreeSet::new(),
         lent_services: BTreeSet::new(),
         identities: HashMap::new(),
+        signing: Vec::new(),
+        key_files: Vec::new(),
+        aws_profile: None,
         notes: Vec::new(),
     };
     for credential in &inputs.config.credentials {
         gathering.configured(credential)?;
     }
     gathering.known_in_environment();
+    gathering.signing_keys()?;
     logins::keep_out_of_sight(inputs)?;
     for service in logins::wanted(inputs)? {
         gathering.login(service)?;
@@ -105,10 +115,12 @@ pub(crate) fn gather(inputs: &Inputs, search: Search) -> Result<Lent, Failure> {
         gathering.service_rules(registry);
     }
     let Gathering { minter, mut logins, policy, credentials, variables, identities, notes, .. } = gathering;
-    let login_files = logins.iter_mut().flat_map(|found| std::mem::take(&mut found.files)).collect();
+    let mut login_files = gathering.key_files;
+    login_files.extend(logins.iter_mut().flat_map(|found| std::mem::take(&mut found.files)));
     let keeper = Arc::new(Keeper::new(minter, logins));
-    let (policy, vault) = (policy.build(), SessionVault::new(credentials));
-    Ok(Lent { policy, vault, variables, identities, files, login_files, keeper, notes })
+    let (policy, vault) = (policy.build(), SessionVault::new(credentials).signing_with(gathering.signing));
+    let aws_profile = gathering.aws_profile;
+    Ok(Lent { policy, vault, variables, identities, files, login_files, aws_profile, keeper, notes })
 }
 
 impl Gathering<'_> {
@@ -185,6 +197,44 @@ impl Gathering<'_> {
                 self.lend(name, stand_in, secret, vec![variable.clone()]);
             }
         }
+    }
+
+    /// Keys that requests are signed with. None of their parts goes anywhere as it is.
+    fn signing_keys(&mut self) -> Result<(), Failure> {
+        for (service, signing) in Catalogue::builtin().signing() {
+            let Some(found) = signing::find(self.inputs, signing)? else { continue };
+            let name = self.free_name(service, &signing.secret);
+            let part = |part: &str| CredentialName::new(format!("{name}:{part}"));
+            let mint = |name: &CredentialName, secret: &Secret| {
+                mint::like_secret(&self.key, &self.inputs.workspace, name, secret)
+            };
+            let parts =
+                [(part("id"), Some(found.id)), (name.clone(), Some(found.secret)), (part("token"), found.token)];
+            let stand_ins = parts.each_ref().map(|(name, value)| value.as_ref().map(|value| mint(name, value)));
+            let token = stand_ins[2].is_some().then(|| part("token"));
+            self.signing.push(SigningKey { secret: name.clone(), id: part("id"), token });
+            self.grant_service(service, &name);
+            let of = match &found.profile {
+                None => signing.id.clone(),
+                Some(profile) => format!("the key of the profile `{profile}`"),
+            };
+            self.notes.push(format!(
+                "{of} is a stand-in inside; requests to {} are signed anew with the real one",
+                service.name
+            ));
+            let shown = stand_ins.each_ref().map(|stand_in| stand_in.as_ref().map(StandIn::as_str));
+            if let ([Some(id), Some(secret), token], Some(profile)) = (shown, &found.profile) {
+                self.key_files = signing::files(self.inputs, profile, id, secret, token);
+            }
+            let variables = [&signing.id, &signing.secret, &signing.token];
+            for (((name, value), stand_in), variable) in parts.into_iter().zip(stand_ins).zip(variables) {
+                let (Some(value), Some(stand_in)) = (value, stand_in) else { continue };
+                let variables = if found.profile.is_none() { vec![variable.clone()] } else { Vec::new() };
+                self.lend(name, stand_in, value, variables);
+            }
+            self.aws_profile = found.profile;
+        }
+        Ok(())
     }
 
     /// Secrets in files: what is lent already has its stand-in, what the catalogue knows is lent, all else gets a stand-in that

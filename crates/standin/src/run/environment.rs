@@ -8,6 +8,8 @@ use std::ffi::OsString;
 
 /// Variables that are passed on, because programs look or speak differently without them.
 const KEPT: &[&str] = &[
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
     "COLORTERM",
     "COLUMNS",
     "EDITOR",
@@ -55,6 +57,9 @@ pub(super) fn environment(
     set("IS_SANDBOX", "1".into());
     for (name, value) in trust {
         set(&name, value.into());
+    }
+    if let Some(profile) = &lent.aws_profile {
+        set("AWS_PROFILE", profile.into());
     }
     for (name, stand_in) in &lent.variables {
         set(name, stand_in.as_str().into());

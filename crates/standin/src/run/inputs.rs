@@ -35,6 +35,8 @@ pub(crate) struct Inputs {
     pub(crate) hidden: Vec<PathBuf>,
     /// Agents whose logins are lent, as they were named.
     pub(crate) logins: Vec<String>,
+    /// The profile whose keys are lent to sign with.
+    pub(super) aws_profile: Option<String>,
     /// Whether the workspace is a copy.
     pub(crate) copy: bool,
     /// Whether the command may make user namespaces.
@@ -83,14 +85,7 @@ impl Inputs {
         config.reach.extend(&arguments.reach);
         config.reach.sort_unstable();
         config.reach.dedup();
-        for (bound, typed) in [
-            (&mut config.limits.memory, arguments.memory),
-            (&mut config.limits.pids, arguments.pids),
-            (&mut config.limits.cpu, arguments.cpus),
-            (&mut config.limits.tmp, arguments.tmp),
-        ] {
-            *bound = typed.unwrap_or(*bound);
-        }
+        bound(&mut config, arguments);
         ports_are_apart(&config.reach, &arguments.publish)?;
         let shown = shown_paths(&arguments.show, &config.files.show, &workspace)?;
         let mut hidden = arguments.hide.iter().map(|path| existing(path)).collect::<Result<Vec<_>, _>>()?;
@@ -112,6 +107,7 @@ impl Inputs {
             shown,
             hidden,
             logins: arguments.login.clone(),
+            aws_profile: arguments.aws_profile.clone(),
             copy: arguments.cow,
             nested: arguments.allow_nested,
         })
@@ -136,6 +132,18 @@ impl Inputs {
     /// The command for people.
     pub(crate) fn command_line(&self) -> String {
         self.command.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// What was typed goes before what is configured.
+fn bound(config: &mut Config, arguments: &RunArguments) {
+    for (bound, typed) in [
+        (&mut config.limits.memory, arguments.memory),
+        (&mut config.limits.pids, arguments.pids),
+        (&mut config.limits.cpu, arguments.cpus),
+        (&mut config.limits.tmp, arguments.tmp),
+    ] {
+        *bound = typed.unwrap_or(*bound);
     }
 }
 

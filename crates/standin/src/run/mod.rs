@@ -13,6 +13,7 @@ mod logins;
 mod publish;
 mod secret_files;
 mod serve;
+mod signing;
 mod sources;
 mod terminal;
 mod upstream;

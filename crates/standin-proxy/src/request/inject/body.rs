@@ -22,13 +22,14 @@ pub(super) fn exchange(
     let vault = &permit.lent().vault;
     let (mut edits, mut used) = (Vec::new(), Vec::new());
     let mut slots: Vec<&Slot> = Vec::new();
-    for slot in gather::slots(tunnel, permit).filter(|slot| whole.kind.has(slot)) {
+    for slot in gather::slots(tunnel, permit) {
         if !slots.contains(&slot) {
             slots.push(slot); // two grants may name one
         }
     }
     for slot in slots {
-        let place = body::find(&whole.kind, &whole.data, slot).map_err(|error| {
+        let Some(kind) = whole.kind.as_ref().filter(|kind| kind.has(slot)) else { continue };
+        let place = body::find(kind, &whole.data, slot).map_err(|error| {
             let message = format!("a credential has its place in {slot} of this body, which cannot be judged: {error}");
             Denial::new(DenyReason::AmbiguousSlot, message)
         })?;
@@ -39,7 +40,7 @@ pub(super) fn exchange(
             Value::Other => return Err(foreign(tunnel, slot)),
         };
         used.push(granted(tunnel, permit, index, slot)?);
-        let written = whole.kind.written(vault.secret(index).expose()).ok_or_else(|| {
+        let written = kind.written(vault.secret(index).expose()).ok_or_else(|| {
             let message = "the real credential has what cannot stand in such a body";
             Denial::new(DenyReason::SourceFailed, message)
         })?;

@@ -19,7 +19,7 @@ use standin_net::{Identity, LookUp, Parent, Pings, Resolver, Trust, Upstreams};
 use standin_policy::{Policy, PolicyBuilder};
 use standin_proxy::{Session, SessionParts, TokenKeeper};
 use standin_secret::{Secret, StandIn};
-use standin_vault::{Credential, SessionVault};
+use standin_vault::{Credential, SessionVault, SigningKey};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -33,6 +33,8 @@ pub const SECRET: &str = "sk-Real0Zq8Yw7Xv6Ut5Sr4Pn3Mk2Jh1Gf";
 pub const STAND_IN: &str = "sk-Fake9aLbKcJdIeHfGgFhEiDjCkBlAm1";
 /// What goes out for a second credential.
 pub const RIVAL: &str = "sk-RIVALQWERTYUIOPASDFGHJKLZXCVBN";
+/// A key's name as it is, and as it is told.
+pub const KEY: (&str, &str) = ("AKIAREALREALREALREA2", "AKIASTANDINSTANDIN22");
 /// The host at which the credential is granted.
 pub const API: &str = "api.test";
 /// A host that is allowed, without a grant.
@@ -75,6 +77,8 @@ pub struct Setup {
     pub conversation: bool,
     /// Who keeps the login whose tokens are exchanged at [`API`]'s `/oauth/token`, if any are.
     pub keeper: Option<Arc<dyn TokenKeeper>>,
+    /// Whether the secret is one that requests to AWS are signed with, whose key is [`KEY`].
+    pub signs: bool,
 }
 
 impl Default for Setup {
@@ -95,6 +99,7 @@ impl Default for Setup {
             identity: None,
             conversation: false,
             keeper: None,
+            signs: false,
         }
     }
 }
@@ -347,6 +352,10 @@ fn policy(port: u16, setup: &Setup) -> Policy {
     if setup.conversation {
         builder.conversation(rule("model", &[API, OPEN], &[]));
     }
+    if setup.signs {
+        let rule = rule("aws", &["**.amazonaws.com"], &[]);
+        builder.grant(CredentialName::new("key"), GrantRule { rule, slots: vec![Slot::SigV4], always: false });
+    }
     if setup.keeper.is_some() {
         let exchange = RequestRule { methods: Methods::only(["POST"]), ..rule("tokens", &[API], &["/oauth/token"]) };
         builder.tokens("login", exchange);
@@ -363,7 +372,13 @@ fn vault(setup: &Setup) -> SessionVault {
         stand_in: StandIn::new(stand_in),
         secret: Arc::new(Secret::new(secret.into())),
     };
-    SessionVault::new(all.into_iter().take(1 + usize::from(setup.rival)).map(credential).collect())
+    let mut credentials: Vec<_> = all.into_iter().take(1 + usize::from(setup.rival)).map(credential).collect();
+    if !setup.signs {
+        return SessionVault::new(credentials);
+    }
+    credentials.push(credential(("key:id", KEY.1.to_owned(), KEY.0)));
+    let [secret, id] = ["key", "key:id"].map(CredentialName::new);
+    SessionVault::new(credentials).signing_with(vec![SigningKey { secret, id, token: None }])
 }
 
 /// The proxy's runtime. A test that fails drops it where it must not block.
