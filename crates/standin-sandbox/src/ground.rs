@@ -1,7 +1,6 @@
 //! What is known before the plan, and enough to make the namespaces and the network of: the launcher puts the rest
 //! together meanwhile.
 
-use crate::plan::{LocalPorts, Terminal};
 use serde::{Deserialize, Serialize};
 
 /// Who the command is inside when the caller is root: agents refuse to run as root.
@@ -18,6 +17,27 @@ pub struct Ground {
     pub ports: LocalPorts,
     /// Whether the command gets a terminal of its own.
     pub terminal: Option<Terminal>,
+}
+
+/// A terminal of the sandbox's own, in place of the caller's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terminal {
+    /// Its height.
+    pub rows: u16,
+    /// Its width.
+    pub columns: u16,
+    /// Whether it is the whole of a terminal, keyboard and job control included. Else it takes the place of those of the
+    /// caller's standard output and errors that are a terminal, and no more.
+    pub controls: bool,
+}
+
+/// What leads in and out on the sandbox's own loopback.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalPorts {
+    /// Ports on which listeners of the launcher's stand, so that what is dialled there comes to it.
+    pub reach: Vec<u16>,
+    /// Whether the launcher connects to servers inside.
+    pub publish: bool,
 }
 
 impl Ground {

@@ -6,10 +6,10 @@
 
 use crate::broker;
 use crate::control::{self, receive, receive_one, send};
-use crate::ground::Ground;
+use crate::ground::{Ground, Terminal};
 use crate::launch::{CONTROL_FD, REPORTS_FD};
 use crate::parcel;
-use crate::plan::{Plan, Terminal};
+use crate::plan::Plan;
 use crate::step::{At, Step, StepError};
 use crate::sys::{self, Fork};
 use crate::{confine, door, gate, group, limits, mounts, network, supervise, terminal};

@@ -1,113 +1,18 @@
 //! From what is wanted to what is done: pure, so that it can be read, compared and snapshot-tested.
 
+mod facts;
+mod spec;
+
+pub use facts::{ETC, HIDDEN, HostFacts, SYSTEM};
+pub use spec::{InlineFile, Layer, MaskedFile, Overlay, Spec};
+
 use crate::ground::inside;
 use crate::limits::Held;
 use crate::parcel;
 use serde::{Deserialize, Serialize};
-use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-
-/// What the caller wants.
-#[derive(Clone, Debug)]
-pub struct Spec {
-    /// The program (found by the caller) and its arguments.
-    pub command: Vec<OsString>,
-    /// The whole environment of the command; nothing is inherited.
-    pub environment: Vec<(OsString, OsString)>,
-    /// Shown writable, under its own path.
-    pub workspace: PathBuf,
-    /// Where changes to the workspace go instead of into it.
-    pub workspace_layer: Option<Layer>,
-    /// Where the command starts.
-    pub directory: PathBuf,
-    /// The path of a private, empty home.
-    pub home: PathBuf,
-    /// Shown read-only, under their own paths.
-    pub read_only: Vec<PathBuf>,
-    /// Shown writable, under their own paths.
-    pub writable: Vec<PathBuf>,
-    /// Files of ours.
-    pub files: Vec<InlineFile>,
-    /// Directories of the host with some files replaced.
-    pub overlays: Vec<Overlay>,
-    /// Files that are shown with other contents.
-    pub masks: Vec<MaskedFile>,
-    /// Directories that are shown empty.
-    pub emptied: Vec<PathBuf>,
-    /// Sockets of the host's that do not answer.
-    pub sockets: Vec<PathBuf>,
-    /// Directories in which secret files are covered that come later.
-    pub watched: Vec<PathBuf>,
-    /// Files that are not masked whatever their names, or directories above them.
-    pub unmasked: Vec<PathBuf>,
-    /// Files with names of secret files that hold none.
-    pub harmless: Vec<Identity>,
-    /// Links by whose names a masked file is known, and the file.
-    pub pinned: Vec<PathBuf>,
-    /// How much it may use.
-    pub limits: Held,
-    /// Whether the command may make user namespaces, and mount what it likes in them. Not where a workspace is no copy: see docs/adr/0008.
-    pub nested: bool,
-}
-
-/// A file of the host's that is shown, read-only, with other contents.
-#[derive(Clone, Debug)]
-pub struct MaskedFile {
-    /// Where it is, without links.
-    pub path: PathBuf,
-    /// What the sandbox sees in it.
-    pub contents: Vec<u8>,
-    /// Its permission bits.
-    pub mode: u32,
-}
-
-/// A file that does not exist on the host.
-#[derive(Clone, Debug)]
-pub struct InlineFile {
-    /// Where the sandbox sees it.
-    pub path: PathBuf,
-    /// What is in it.
-    pub contents: Vec<u8>,
-}
-
-/// A directory of the host that is shown with some files replaced.
-#[derive(Clone, Debug)]
-pub struct Overlay {
-    /// The directory, on the host and in the sandbox.
-    pub directory: PathBuf,
-    /// The files, by their path in it.
-    pub files: Vec<(PathBuf, Vec<u8>)>,
-}
-
-/// Two directories of the host, on one file system, that the sandbox does not see: an overlay's upper and work directory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Layer {
-    /// What is written lands here.
-    pub upper: PathBuf,
-    /// What the kernel needs besides.
-    pub work: PathBuf,
-}
-
-/// What the host is like, as far as the plan depends on it.
-#[derive(Clone, Debug)]
-pub struct HostFacts {
-    /// The caller's effective user.
-    pub uid: u32,
-    /// The caller's effective group.
-    pub gid: u32,
-    /// The caller's name.
-    pub user: String,
-    /// Top-level links of a merged /usr: (`/bin`, `usr/bin`).
-    pub links: Vec<(PathBuf, PathBuf)>,
-    /// Which of the system's directories exist.
-    pub system: Vec<PathBuf>,
-    /// Which of the system's small files exist and can be read.
-    pub copies: Vec<PathBuf>,
-    /// Which of [`HIDDEN`] exist.
-    pub hidden: Vec<PathBuf>,
-}
 
 /// What is done. Paths of targets are paths in the sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,27 +60,6 @@ impl Plan {
         let json = parts.next().ok_or(io::ErrorKind::UnexpectedEof)?;
         Ok(Self { blobs: parts.collect(), ..serde_json::from_slice(&json)? })
     }
-}
-
-/// A terminal of the sandbox's own, in place of the caller's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Terminal {
-    /// Its height.
-    pub rows: u16,
-    /// Its width.
-    pub columns: u16,
-    /// Whether it is the whole of a terminal, keyboard and job control included. Else it takes the place of those of the
-    /// caller's standard output and errors that are a terminal, and no more.
-    pub controls: bool,
-}
-
-/// What leads in and out on the sandbox's own loopback.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LocalPorts {
-    /// Ports on which listeners of the launcher's stand, so that what is dialled there comes to it.
-    pub reach: Vec<u16>,
-    /// Whether the launcher connects to servers inside.
-    pub publish: bool,
 }
 
 /// Other contents over a file.
@@ -263,59 +147,6 @@ pub enum Show {
         files: Vec<(PathBuf, usize)>,
     },
 }
-
-/// Top-level directories of the system, shown read-only.
-pub const SYSTEM: &[&str] = &["/usr", "/opt", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix", "/gnu"];
-
-/// Entries of /etc that programs need and that hold no secret. The rest is not there.
-pub const ETC: &[&str] = &[
-    "alternatives",
-    "bash.bashrc",
-    "ca-certificates",
-    "ca-certificates.conf",
-    "chromium.d",
-    "debian_version",
-    "default/locale",
-    "fonts",
-    "gai.conf",
-    "host.conf",
-    "inputrc",
-    "java-11-openjdk",
-    "java-17-openjdk",
-    "java-21-openjdk",
-    "java-25-openjdk",
-    "java",
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "locale.alias",
-    "locale.conf",
-    "localtime",
-    "login.defs",
-    "lsb-release",
-    "magic",
-    "mime.types",
-    "nanorc",
-    "os-release",
-    "pki",
-    "profile",
-    "protocols",
-    "python3",
-    "python3.11",
-    "python3.12",
-    "python3.13",
-    "services",
-    "shells",
-    "ssl",
-    "terminfo",
-    "timezone",
-    "vim",
-    "xattr.conf",
-];
-
-/// Directories of keys within what is shown. Root reads them, and so do members of some groups (`ssl-cert`), which an
-/// ordinary user cannot leave, so they are shown empty.
-pub const HIDDEN: &[&str] = &["/etc/ssl/private", "/etc/pki/tls/private", "/etc/pki/rsyslog", "/etc/pki/entitlement"];
 
 /// Makes the plan.
 pub fn plan(mut spec: Spec, host: &HostFacts) -> Plan {
@@ -442,116 +273,5 @@ fn bytes(text: &std::ffi::OsStr) -> Vec<u8> {
     std::os::unix::ffi::OsStrExt::as_bytes(text).to_vec()
 }
 
-impl HostFacts {
-    /// Looks at this host.
-    pub fn read() -> Self {
-        let mut links = Vec::new();
-        let (mut system, mut copies) = (Vec::new(), Vec::new());
-        for path in SYSTEM.iter().map(Path::new) {
-            match std::fs::read_link(path) {
-                Ok(target) => links.push((path.to_owned(), target)),
-                Err(_) if path.exists() => system.push(path.to_owned()),
-                Err(_) => {}
-            }
-        }
-        for name in ETC {
-            let path = Path::new("/etc").join(name);
-            match std::fs::read_link(&path) {
-                // Links into the system are kept as links; what they lead to is shown there.
-                Ok(target) => links.push((path, target)),
-                Err(_) if path.is_dir() => system.push(path),
-                Err(_) if std::fs::File::open(&path).is_ok() => copies.push(path),
-                Err(_) => {}
-            }
-        }
-        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        let hidden = HIDDEN.iter().map(PathBuf::from).filter(|path| path.is_dir()).collect();
-        Self { uid, gid, user: user_name(uid), links, system, copies, hidden }
-    }
-}
-
-/// The name in the host's /etc/passwd, or one that programs accept.
-fn user_name(uid: u32) -> String {
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let id = uid.to_string();
-    let name = passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == id).then(|| name.to_owned())
-    });
-    name.unwrap_or_else(|| "agent".to_owned())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn spec() -> Spec {
-        Spec {
-            command: vec!["/usr/bin/true".into()],
-            environment: vec![("HOME".into(), "/home/u".into())],
-            workspace: "/home/u/app".into(),
-            workspace_layer: None,
-            directory: "/home/u/app".into(),
-            home: "/home/u".into(),
-            read_only: vec!["/home/u/.cargo".into()],
-            writable: vec![],
-            files: vec![InlineFile { path: "/run/standin/ca.pem".into(), contents: vec![1] }],
-            overlays: vec![Overlay { directory: "/etc/ssl/certs".into(), files: vec![("a.crt".into(), vec![2])] }],
-            masks: vec![MaskedFile { path: "/home/u/app/.env".into(), contents: vec![3], mode: 0o600 }],
-            emptied: vec!["/home/u/app/private".into()],
-            sockets: vec!["/home/u/app/server.sock".into()],
-            watched: vec!["/home/u/app".into()],
-            unmasked: vec!["/home/u/app/tests".into()],
-            harmless: vec![(1, 2, (3, 4))],
-            pinned: vec![],
-            limits: Held { group: None, processes: None, tmp: 1 << 30 },
-            nested: false,
-        }
-    }
-
-    fn host() -> HostFacts {
-        HostFacts {
-            uid: 0,
-            gid: 0,
-            user: "root".into(),
-            links: vec![("/bin".into(), "usr/bin".into())],
-            system: vec!["/usr".into(), "/etc/ssl".into()],
-            copies: vec!["/etc/ld.so.cache".into()],
-            hidden: vec!["/etc/ssl/private".into()],
-        }
-    }
-
-    #[test]
-    fn a_plan_reads_as_what_the_sandbox_sees() {
-        let made = plan(spec(), &host());
-        insta::assert_debug_snapshot!(made.view);
-        insta::assert_debug_snapshot!(made.files);
-        let masked: Vec<_> = made.masks.iter().map(|mask| (&mask.path, &made.blobs[mask.blob], mask.mode)).collect();
-        assert_eq!(masked, [(&PathBuf::from("/home/u/app/.env"), &vec![3], 0o600)]);
-    }
-
-    #[test]
-    fn a_layered_workspace_is_nowhere_shown_writable() {
-        let layer = Layer { upper: "/state/upper".into(), work: "/state/work".into() };
-        let workspace = spec().workspace;
-        // Asked for twice, it is still layered.
-        let writable = vec![workspace.clone()];
-        let made = plan(Spec { workspace_layer: Some(layer.clone()), writable, ..spec() }, &host());
-        let there: Vec<_> = made
-            .view
-            .iter()
-            .filter(|show| matches!(show, Show::Host { path, .. } | Show::Layered { path, .. } if *path == workspace))
-            .collect();
-        assert_eq!(there, [&Show::Layered { path: workspace, layer }]);
-    }
-
-    #[test]
-    fn namespaces_are_made_inside_only_where_nothing_is_guarded() {
-        let layer = Layer { upper: "/state/upper".into(), work: "/state/work".into() };
-        let copy = Spec { workspace_layer: Some(layer), nested: true, ..spec() };
-        assert!(plan(copy.clone(), &host()).nested);
-        assert!(!plan(Spec { writable: vec!["/srv/other".into()], ..copy.clone() }, &host()).nested);
-        assert!(!plan(Spec { workspace_layer: None, ..copy }, &host()).nested);
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! Terminals: the sandbox's own pair, and the caller's while a session runs in it.
 
-use crate::plan::Terminal;
+use crate::ground::Terminal;
 use crate::sys;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{self, OptionalActions, OutputModes, Termios, Winsize};
