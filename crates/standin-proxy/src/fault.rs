@@ -1,5 +1,6 @@
 //! What stops an exchange: a denial (a value, ours to give) or a fault (somebody's).
 
+use h2::Reason;
 use standin_model::Denial;
 
 /// Why a stage did not yield.
@@ -20,6 +21,8 @@ pub(crate) struct Fault {
     pub(crate) message: &'static str,
     /// For the operator: the chain of errors.
     pub(crate) detail: String,
+    /// The code with which it reset its stream of HTTP/2, if that is what happened.
+    pub(crate) reset: Option<Reason>,
 }
 
 /// Whose fault it is.
@@ -42,18 +45,37 @@ impl From<Denial> for Refusal {
 impl Refusal {
     /// The origin, or the way to it, failed.
     pub(crate) fn upstream(message: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
-        Self::Fault(Fault { owner: Owner::Upstream, message, detail: chain(error) })
+        Self::fault(Owner::Upstream, message, error)
     }
 
     /// The origin said nothing for too long.
     pub(crate) fn silent(message: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
-        Self::Fault(Fault { owner: Owner::SilentUpstream, message, detail: chain(error) })
+        Self::fault(Owner::SilentUpstream, message, error)
     }
 
     /// The client failed.
     pub(crate) fn downstream(message: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
-        Self::Fault(Fault { owner: Owner::Downstream, message, detail: chain(error) })
+        Self::fault(Owner::Downstream, message, error)
     }
+
+    /// The code with which an origin reset the stream, instead of answering.
+    pub(crate) fn reset_by_origin(&self) -> Option<Reason> {
+        match self {
+            Self::Fault(Fault { owner: Owner::Upstream, reset, .. }) => *reset,
+            _ => None,
+        }
+    }
+
+    fn fault(owner: Owner, message: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::Fault(Fault { owner, message, detail: chain(error), reset: reset_in(error) })
+    }
+}
+
+/// The code of a stream that its other side has reset.
+fn reset_in(error: &(dyn std::error::Error + 'static)) -> Option<Reason> {
+    let mut sources = std::iter::successors(Some(error), |error| error.source());
+    let found = sources.find_map(|error| error.downcast_ref::<h2::Error>())?;
+    found.reason().filter(|_| found.is_reset() && found.is_remote())
 }
 
 /// An error and its sources on one line.

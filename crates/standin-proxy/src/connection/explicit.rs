@@ -6,7 +6,7 @@
 use super::{Destination, admit_one, carry, reverse};
 use crate::exchange::Exchange;
 use crate::fault::Refusal;
-use crate::request::{self, Afterwards, ReplyBody};
+use crate::request::{self, Afterwards, ReplyBody, Reset};
 use crate::respond;
 use crate::session::{Ingress, Session};
 use http::{Method, Request, Response, StatusCode};
@@ -14,7 +14,6 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use standin_model::{Authority, AuthorityError, Denial, DenyReason, Host, Scheme};
-use std::convert::Infallible;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -38,14 +37,14 @@ async fn answer(
     session: Arc<Session>,
     afterwards: &Afterwards,
     request: Request<Incoming>,
-) -> Result<Response<ReplyBody>, Infallible> {
-    Ok(if request.method() == Method::CONNECT {
-        connect(session, afterwards, request).await
+) -> Result<Response<ReplyBody>, Reset> {
+    if request.method() == Method::CONNECT {
+        Ok(connect(session, afterwards, request).await)
     } else if reverse::is_meant(request.uri()) {
         reverse::serve(&session, afterwards, request).await
     } else {
         absolute(&session, afterwards, request).await
-    })
+    }
 }
 
 /// Opens a tunnel. Whether it may go anywhere is decided inside it, where the client can read why not.
@@ -71,7 +70,11 @@ async fn connect(
 }
 
 /// One request in clear to a named host.
-async fn absolute(session: &Arc<Session>, afterwards: &Afterwards, request: Request<Incoming>) -> Response<ReplyBody> {
+async fn absolute(
+    session: &Arc<Session>,
+    afterwards: &Afterwards,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody>, Reset> {
     let uri = request.uri();
     let named = match (uri.scheme_str(), uri.authority()) {
         (Some("http"), Some(authority)) => authority.as_str(),
@@ -79,15 +82,12 @@ async fn absolute(session: &Arc<Session>, afterwards: &Afterwards, request: Requ
     };
     let authority = match Authority::parse(named, Some(80)) {
         Ok(authority) => authority,
-        Err(error) => return malformed(session, Ingress::Absolute, error).await,
+        Err(error) => return Ok(malformed(session, Ingress::Absolute, error).await),
     };
     let destination = Destination::new(authority, Ingress::Absolute);
     match admit_one(session, &destination, Scheme::Http).await {
-        Ok(tunnel) => match request::serve(&Arc::new(tunnel), afterwards, request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        },
-        Err(refusal) => refused(session, &destination, &refusal).await,
+        Ok(tunnel) => request::serve(&Arc::new(tunnel), afterwards, request).await,
+        Err(refusal) => Ok(refused(session, &destination, &refusal).await),
     }
 }
 

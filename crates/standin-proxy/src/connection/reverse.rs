@@ -7,7 +7,7 @@
 
 use super::explicit::{nowhere, refused};
 use super::{Destination, admit_one};
-use crate::request::{self, Afterwards, ReplyBody};
+use crate::request::{self, Afterwards, ReplyBody, Reset};
 use crate::session::{Ingress, Session};
 use http::header::{self, HeaderValue};
 use http::uri::{PathAndQuery, Uri};
@@ -26,18 +26,15 @@ pub(super) async fn serve(
     session: &Arc<Session>,
     afterwards: &Afterwards,
     request: Request<Incoming>,
-) -> Response<ReplyBody> {
+) -> Result<Response<ReplyBody>, Reset> {
     let (authority, request) = match unwrap(session, request) {
         Ok(unwrapped) => unwrapped,
-        Err(denial) => return refused(session, &nowhere(Ingress::Reverse), &denial.into()).await,
+        Err(denial) => return Ok(refused(session, &nowhere(Ingress::Reverse), &denial.into()).await),
     };
     let destination = Destination::new(authority, Ingress::Reverse);
     match admit_one(session, &destination, Scheme::Https).await {
-        Ok(tunnel) => match request::serve(&Arc::new(tunnel), afterwards, request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        },
-        Err(refusal) => refused(session, &destination, &refusal).await,
+        Ok(tunnel) => request::serve(&Arc::new(tunnel), afterwards, request).await,
+        Err(refusal) => Ok(refused(session, &destination, &refusal).await),
     }
 }
 

@@ -44,13 +44,12 @@ use crate::io::Stream;
 use crate::respond;
 use crate::session::Session;
 use goes_on::GoesOn;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use standin_model::{Denial, DenyReason, limits};
-use std::convert::Infallible;
 use std::error::Error as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokens::{Taken, Turn};
@@ -63,6 +62,12 @@ pub(crate) enum Protocol {
     /// RFC 9113.
     Http2,
 }
+
+/// Instead of an answer, the stream of HTTP/2 ends with the code with which the origin ended its own: some say that the request
+/// may be sent again, others how (RFC 9113 §8.7).
+#[derive(Debug, thiserror::Error)]
+#[error("the origin reset its stream")]
+pub(crate) struct Reset(#[source] h2::Error);
 
 /// Serves every request of one tunnel, and the WebSocket it may turn into, until the client hangs up.
 pub(crate) async fn serve_tunnel<S: Stream>(tunnel: Arc<Tunnel>, protocol: Protocol, io: S) {
@@ -123,7 +128,7 @@ pub(crate) async fn serve(
     tunnel: &Arc<Tunnel>,
     afterwards: &Afterwards,
     request: Request<Incoming>,
-) -> Result<Response<ReplyBody>, Infallible> {
+) -> Result<Response<ReplyBody>, Reset> {
     let authority = &tunnel.destination.authority;
     if !tunnel.session.policy.exchanges_tokens_at(&authority.host, authority.port) {
         return serve_here(tunnel, afterwards, request).await;
@@ -142,7 +147,8 @@ async fn serve_here(
     tunnel: &Tunnel,
     afterwards: &Afterwards,
     request: Request<Incoming>,
-) -> Result<Response<ReplyBody>, Infallible> {
+) -> Result<Response<ReplyBody>, Reset> {
+    let in_stream = request.version() == Version::HTTP_2;
     let Ok(mut exchange) = Exchange::request(tunnel, &request).await else {
         return Ok(respond::audit_unavailable());
     };
@@ -150,10 +156,16 @@ async fn serve_here(
         return Ok(respond::refusal_on_record(&Refusal::Denied(denial), exchange));
     }
     let dialect = Dialect::of(tunnel, &request);
-    Ok(match run(tunnel, request, &mut exchange).await {
-        Ok(reply) => reply.into_response(exchange, afterwards),
-        Err(refusal) => respond::refusal_in(dialect, &refusal, exchange),
-    })
+    match run(tunnel, request, &mut exchange).await {
+        Ok(reply) => Ok(reply.into_response(exchange, afterwards)),
+        Err(refusal) => match refusal.reset_by_origin() {
+            Some(reason) if in_stream => {
+                exchange.refused(&refusal);
+                Err(Reset(reason.into()))
+            }
+            _ => Ok(respond::refusal_in(dialect, &refusal, exchange)),
+        },
+    }
 }
 
 /// The request phase proper.

@@ -8,6 +8,7 @@ use crate::exchange::RequestSide;
 use crate::fault::Refusal;
 use crate::usage::Spending;
 use bytes::Bytes;
+use h2::Reason;
 use http_body::{Body, Frame, SizeHint};
 use standin_model::Denial;
 use std::future::poll_fn;
@@ -15,7 +16,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// Nothing more goes out. In HTTP/2 the library tells the origin the code that it finds in the source.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub(super) struct Stopped {
+    why: String,
+    source: h2::Error,
+}
 
 /// What a request's body is when it goes out.
 pub(super) enum RequestBody {
@@ -145,19 +152,20 @@ impl Upload {
     }
 
     /// Notes why nothing more goes out.
-    fn stop(&self, refusal: Refusal) -> BoxError {
-        let text = match &refusal {
+    fn stop(&self, refusal: Refusal) -> Stopped {
+        let (why, reset) = match &refusal {
             Refusal::Denied(denial) => {
                 self.exchange.denied(denial);
-                denial.to_string()
+                (denial.to_string(), None)
             }
             Refusal::Fault(fault) => {
                 self.exchange.broken_off(fault.detail.clone());
-                fault.detail.clone()
+                (fault.detail.clone(), fault.reset)
             }
         };
         self.broken.by(refusal);
-        text.into()
+        // Nobody has made a mistake that the origin should know of: it is not needed any more (RFC 9113 §7).
+        Stopped { why, source: reset.unwrap_or(Reason::CANCEL).into() }
     }
 
     fn count(&self, bytes: usize) -> Result<(), Denial> {
@@ -169,11 +177,12 @@ impl Upload {
 
 impl Body for Upload {
     type Data = Bytes;
-    type Error = BoxError;
+    type Error = Stopped;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Stopped>>> {
         if self.exchange.is_over(cx) {
-            return Poll::Ready(Some(Err("the origin has answered in full and reads no more".into())));
+            let why = "the origin has answered in full and reads no more".to_owned();
+            return Poll::Ready(Some(Err(Stopped { why, source: Reason::NO_ERROR.into() })));
         }
         let next = match self.begun.take() {
             Some(frame) => Some(Ok(frame)),

@@ -112,8 +112,12 @@ fn served(exchange: &Exchange, host: &str, played: &Played, row: &RecordRow) {
         }
         End::OriginBreaks(_) => {
             assert!(!whole, "half an answer looks whole: {:?}", played.answer);
-            // Before its head was out, it has not answered.
-            let told = matches!(&played.answer, Answer::Ours { reason } if reason == "upstream.failed");
+            // Before its head was out, it has not answered: who asked in a stream sees that reset, as the origin's was.
+            let told = match &played.answer {
+                Answer::Ours { reason } => reason == "upstream.failed",
+                Answer::None => row.status.is_none(),
+                Answer::Whole { .. } | Answer::Broken { .. } => false,
+            };
             assert_eq!(row.outcome, if told { "upstream_failed" } else { "upstream_closed" });
         }
         End::ClientLeaves(_) => {
