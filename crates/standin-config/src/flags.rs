@@ -1,6 +1,6 @@
 //! The short forms on the command line.
 
-use crate::{Credential, Source};
+use crate::{Credential, Fetch, Source};
 use standin_model::{AddressBlocks, GrantRule, HostPattern, Methods, PatternError, Ports, RequestRule};
 
 /// Why a flag's value is not understood.
@@ -63,6 +63,7 @@ pub fn parse_secret(text: &str) -> Result<Credential, FlagError> {
         client_certificate: None,
         env: vec![name.to_owned()],
         like: None,
+        fetch: Fetch::default(),
         grants: grants.collect::<Result<_, _>>()?,
     })
 }
@@ -102,6 +103,8 @@ mod tests {
         let secret = parse_secret("TOKEN=cmd:pass show me@work@a.example,b.example").unwrap();
         assert_eq!(secret.source, Some(Source::Command("pass show me@work".into())));
         assert_eq!(secret.grants.len(), 2);
+        let secret = parse_secret("TOKEN=git:https://me@git.example#username@a.example").unwrap();
+        assert_eq!(secret.source, Some(Source::Git("https://me@git.example".into(), Some("username".into()))));
         for wrong in ["TOKEN", "TOKEN=env:X", "TOKEN=X@a.example", "=env:X@a.example"] {
             assert_eq!(parse_secret(wrong), Err(FlagError::SecretForm), "{wrong}");
         }

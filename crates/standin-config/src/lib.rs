@@ -11,6 +11,7 @@ pub use error::ConfigError;
 pub use flags::{FlagError, Publish, parse_allow, parse_publish, parse_reach, parse_secret};
 pub use parse::parse;
 
+use serde::Deserialize;
 use standin_model::{Bounds, Bypass, GrantRule, ParentProxy, RequestRule, SessionCaps, TerminalFeature};
 use std::path::PathBuf;
 
@@ -84,8 +85,21 @@ pub struct Credential {
     pub env: Vec<String>,
     /// The shape of the stand-in, as a pattern.
     pub like: Option<String>,
+    /// When its value is fetched.
+    pub fetch: Fetch,
     /// Where it may go.
     pub grants: Vec<GrantRule>,
+}
+
+/// When a value is fetched from its source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fetch {
+    /// When a request is about to carry it, where its stand-in can be made without it.
+    #[default]
+    Use,
+    /// Before the session starts, when it may still ask at the terminal.
+    Start,
 }
 
 /// A client certificate.
@@ -106,4 +120,14 @@ pub enum Source {
     File(PathBuf, Option<String>),
     /// `cmd:COMMAND`, for `/bin/sh -c`
     Command(String),
+    /// `cmd#MEMBER:COMMAND`: it prints JSON, perhaps with a time of expiry.
+    Document(String, String),
+    /// `git:URL`, or `git:URL#NAME`: what git's credential helpers hold.
+    Git(String, Option<String>),
+    /// `op://VAULT/ITEM/FIELD`: 1Password's own reference.
+    OnePassword(String),
+    /// `bw:ITEM`, or `bw:ITEM#OBJECT`: an item of Bitwarden's.
+    Bitwarden(String, Option<String>),
+    /// `sops:PATH`, or `sops:PATH#MEMBER`: a file that SOPS encrypted.
+    Sops(PathBuf, Option<String>),
 }

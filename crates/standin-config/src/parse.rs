@@ -81,6 +81,7 @@ impl File<'_> {
             service: raw.service,
             env: raw.env,
             like: raw.like,
+            fetch: raw.fetch,
         })
     }
 
@@ -157,7 +158,7 @@ impl File<'_> {
 
     fn source(&self, source: &Spanned<String>) -> Result<Source, ConfigError> {
         Source::parse(source.get_ref(), self.path.parent()).ok_or_else(|| {
-            let hint = "write `env:NAME`, `file:PATH` or `cmd:COMMAND`".to_owned();
+            let hint = "write `env:NAME`, `file:PATH`, `cmd:COMMAND`, or another of docs/sources.md".to_owned();
             self.error(source.span(), format!("`{}` is not a source", kind(source.get_ref())), Some(hint))
         })
     }
@@ -236,22 +237,32 @@ impl File<'_> {
 }
 
 impl Source {
-    /// Reads `env:NAME`, `file:PATH`, `file:PATH#NAME` or `cmd:COMMAND`; a relative path is relative to `directory`.
+    /// Reads one as the variants of [`Source`] say; a relative path is relative to `directory`.
     pub fn parse(text: &str, directory: Option<&Path>) -> Option<Self> {
         let (kind, rest) = text.split_once(':').filter(|(_, rest)| !rest.is_empty())?;
+        let path = |path: &str| directory.map_or_else(|| PathBuf::from(path), |directory| directory.join(path));
+        if let Some(member) = kind.strip_prefix("cmd#").filter(|member| !member.is_empty()) {
+            return Some(Self::Document(member.to_owned(), rest.to_owned()));
+        }
         match kind {
             "env" => Some(Self::Env(rest.to_owned())),
-            "file" => {
-                let (path, name) = match rest.split_once('#') {
-                    Some((path, name)) if !path.is_empty() && !name.is_empty() => (path, Some(name.to_owned())),
-                    Some(_) => return None,
-                    None => (rest, None),
-                };
-                Some(Self::File(directory.map_or_else(|| PathBuf::from(path), |d| d.join(path)), name))
-            }
+            "file" => selected(rest).map(|(of, name)| Self::File(path(of), name)),
             "cmd" => Some(Self::Command(rest.to_owned())),
+            "git" if rest.starts_with("https://") => selected(rest).map(|(url, name)| Self::Git(url.to_owned(), name)),
+            "op" if rest.starts_with("//") => Some(Self::OnePassword(text.to_owned())),
+            "bw" => selected(rest).map(|(item, object)| Self::Bitwarden(item.to_owned(), object)),
+            "sops" => selected(rest).map(|(of, member)| Self::Sops(path(of), member)),
             _ => None,
         }
+    }
+}
+
+/// What is meant, and which value of it.
+fn selected(text: &str) -> Option<(&str, Option<String>)> {
+    match text.split_once('#') {
+        Some((of, name)) if !of.is_empty() && !name.is_empty() => Some((of, Some(name.to_owned()))),
+        Some(_) => None,
+        None => Some((text, None)),
     }
 }
 

@@ -163,6 +163,10 @@ pub const MAX_RECORDED_TARGET: usize = 2_048;
 /// Output of a `cmd:` source, in bytes, and the most a secret may have.
 pub const MAX_SECRET_BYTES: usize = 64 * 1024;
 
+/// Time after a source of credentials failed in which it is not asked again while a session runs. What is inside chooses when
+/// requests are made, and a password manager that asks its owner each time must not be made to ask on and on.
+pub const SOURCE_PAUSE: Duration = Duration::from_secs(10);
+
 /// Time for a `cmd:` source to answer. A password manager may ask its owner for a touch.
 pub const SOURCE_DEADLINE: Duration = Duration::from_secs(60);
 

@@ -210,6 +210,7 @@ impl Exchange {
     pub(crate) fn refused(&mut self, refusal: &Refusal) {
         self.record(|record| match refusal {
             Refusal::Denied(denial) => deny(record, denial),
+            Refusal::Unavailable { told, recorded } => deny(record, &Denial::new(told.reason, recorded.as_str())),
             Refusal::Fault(fault) => {
                 record.outcome = match fault.owner {
                     Owner::Upstream | Owner::SilentUpstream => Outcome::UpstreamFailed,

@@ -8,6 +8,13 @@ use standin_model::Denial;
 pub(crate) enum Refusal {
     /// Policy or a check said no.
     Denied(Denial),
+    /// Something that is to be had from the host is not to be had.
+    Unavailable {
+        /// What the agent is told.
+        told: Denial,
+        /// What the operator is told: it may speak of the host.
+        recorded: String,
+    },
     /// Something broke.
     Fault(Fault),
 }

@@ -15,6 +15,7 @@ mod dialect;
 mod dns;
 mod exchange;
 mod fault;
+mod flights;
 mod io;
 mod keeper;
 mod listener;

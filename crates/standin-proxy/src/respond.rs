@@ -70,7 +70,9 @@ struct Answer {
 impl Answer {
     fn to(refusal: &Refusal) -> Self {
         match refusal {
-            Refusal::Denied(denial) => Self::new(denial.reason.status(), denial.reason.code(), &denial.message),
+            Refusal::Denied(told) | Refusal::Unavailable { told, .. } => {
+                Self::new(told.reason.status(), told.reason.code(), &told.message)
+            }
             Refusal::Fault(Fault { owner: Owner::Upstream, message, .. }) => Self::new(502, "upstream.failed", message),
             Refusal::Fault(Fault { owner: Owner::SilentUpstream, message, .. }) => {
                 Self::new(504, "upstream.silent", message)

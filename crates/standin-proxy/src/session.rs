@@ -1,6 +1,7 @@
 //! What every stage of one session shares.
 
 use crate::dns::FakeAddresses;
+use crate::flights::Flights;
 use crate::keeper::TokenKeeper;
 use crate::usage::Usage;
 use standin_audit::AuditSink;
@@ -43,6 +44,8 @@ pub struct Session {
     pub(crate) room: Arc<Semaphore>,
     /// Bounds the exchanges of tokens that are under way, which outlive their clients.
     pub(crate) settling: Arc<Semaphore>,
+    /// Brings credentials from their sources.
+    pub(crate) flights: Flights,
     /// What is lent now.
     lent: RwLock<Arc<Lent>>,
     /// Held while something else is made of it.
@@ -115,6 +118,7 @@ impl Session {
             gathering: Arc::new(Semaphore::new(limits::MAX_GATHERED_BYTES / crate::request::UNIT)),
             room: Arc::new(Semaphore::new(limits::MAX_EXCHANGES)),
             settling: Arc::new(Semaphore::new(limits::MAX_TOKEN_EXCHANGES)),
+            flights: Flights::default(),
             lent: RwLock::new(Arc::new(Lent::new(parts.vault))),
             lending: Mutex::default(),
             exchanges: AtomicU64::new(1),

@@ -88,6 +88,13 @@ const DETOURS: &[Detour] = &[
         error: ("E0603", "tuple struct constructor `NoTokens` is private"),
     },
     Detour {
+        what: "a request whose credentials were not fetched",
+        file: "request/mod.rs",
+        honest: "let ready = fetch::fetch(tunnel, &mut permit, &bound).await?;",
+        instead: "let ready = fetch::Ready(());",
+        error: ("E0603", "tuple struct constructor `Ready` is private"),
+    },
+    Detour {
         what: "an exchange without room for its record",
         file: "exchange.rs",
         honest: "let ticket = session.audit.reserve().await?;",
@@ -97,8 +104,8 @@ const DETOURS: &[Detour] = &[
     Detour {
         what: "a secret in a log line",
         file: "request/inject.rs",
-        honest: "let secret = lent.vault.secret(index).expose();",
-        instead: "tracing::warn!(\"{:?}\", lent.vault.secret(index));\n    let secret = lent.vault.secret(index).expose();",
+        honest: "Self::Secret => Ok(vault.secret(index).expose()),",
+        instead: "Self::Secret => { tracing::warn!(\"{:?}\", vault.secret(index)); Ok(vault.secret(index).expose()) }",
         error: ("E0277", "`standin_secret::Secret` doesn't implement `Debug`"),
     },
 ];

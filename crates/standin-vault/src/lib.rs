@@ -1,6 +1,8 @@
 //! Where real credentials live, and the stand-ins that are shown instead of them.
 //!
-//! * [`source`]: `env:`, `file:` and `cmd:`;
+//! * [`source`]: where they live: variables, files, programs;
+//! * [`supply`]: how they come from there, on first use and before they expire;
+//! * [`shapes`]: what is remembered of them for stand-ins of the same shape;
 //! * [`key`]: the host's key from which stand-ins are derived;
 //! * [`mint`]: a value with the shape of a credential and none of its content;
 //! * [`login`]: tokens that a client keeps in a file and exchanges;
@@ -13,7 +15,9 @@ mod bounded;
 pub mod key;
 pub mod login;
 pub mod mint;
+pub mod shapes;
 pub mod source;
+pub mod supply;
 
 pub use bounded::read_bounded;
 
@@ -21,6 +25,7 @@ use standin_model::CredentialName;
 use standin_secret::{Secret, StandIn};
 use std::collections::HashMap;
 use std::sync::Arc;
+use supply::{Supplied, Supply};
 
 /// Most values of one credential that are remembered when they have been replaced. Tokens that old have expired.
 const MAX_FORMER: usize = 8;
@@ -32,8 +37,17 @@ pub struct Credential {
     pub name: CredentialName,
     /// What the agent holds.
     pub stand_in: StandIn,
-    /// What goes out instead.
+    /// What goes out instead; empty as long as it was not fetched.
     pub secret: Arc<Secret>,
+    /// Where it is fetched from on use; nothing if it is there for good.
+    pub supplied: Option<Supplied>,
+}
+
+impl Credential {
+    /// One that is there for good.
+    pub fn held(name: CredentialName, stand_in: StandIn, secret: Arc<Secret>) -> Self {
+        Self { name, stand_in, secret, supplied: None }
+    }
 }
 
 /// Which stand-in stands for which secret in one session, as of one moment.
@@ -84,9 +98,10 @@ impl SessionVault {
     pub fn with(&self, new: Vec<Credential>) -> Self {
         let (mut credentials, mut former) = (self.credentials.clone(), self.former.clone());
         for credential in new {
-            former.retain(|old| old.stand_in != credential.stand_in);
+            let is_it = |old: &Credential| old.stand_in == credential.stand_in;
+            former.retain(|old| !(is_it(old) && old.secret.expose() == credential.secret.expose()));
             match credentials.iter_mut().find(|known| known.name == credential.name) {
-                Some(known) if known.stand_in == credential.stand_in => *known = credential,
+                Some(known) if is_it(known) && has_nothing_to_keep(known, &credential) => *known = credential,
                 Some(known) => former.push(std::mem::replace(known, credential)),
                 None => credentials.push(credential),
             }
@@ -117,6 +132,16 @@ impl SessionVault {
         self.by_stand_in.get(text).copied()
     }
 
+    /// The credential.
+    pub fn get(&self, index: CredentialIndex) -> &Credential {
+        &self.credentials[index.0]
+    }
+
+    /// Those that come from this supply.
+    pub fn supplied_by<'a>(&'a self, supply: &'a Arc<Supply>) -> impl Iterator<Item = &'a Credential> {
+        self.credentials.iter().filter(move |credential| credential.comes_from(supply))
+    }
+
     /// The credential that is called so.
     pub fn by_name(&self, name: &CredentialName) -> Option<CredentialIndex> {
         self.credentials.iter().position(|credential| credential.name == *name).map(CredentialIndex)
@@ -132,7 +157,7 @@ impl SessionVault {
         &self.credentials[index.0].stand_in
     }
 
-    /// What goes out instead.
+    /// What goes out instead; empty as long as it was not fetched.
     pub fn secret(&self, index: CredentialIndex) -> &Secret {
         &self.credentials[index.0].secret
     }
@@ -143,16 +168,18 @@ impl SessionVault {
     }
 }
 
+/// Whether nothing is lost with the old value: there was none, or it is the new one.
+fn has_nothing_to_keep(old: &Credential, new: &Credential) -> bool {
+    old.secret.is_empty() || old.secret.expose() == new.secret.expose()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn credential(name: &str, value: &str) -> Credential {
-        Credential {
-            name: CredentialName::new(name),
-            stand_in: StandIn::new(format!("fake-{value}")),
-            secret: Arc::new(Secret::new(value.as_bytes().to_vec())),
-        }
+        let secret = Arc::new(Secret::new(value.as_bytes().to_vec()));
+        Credential::held(CredentialName::new(name), StandIn::new(format!("fake-{value}")), secret)
     }
 
     /// What every stand-in means, in the order of [`SessionVault::pairs`].

@@ -92,10 +92,8 @@ impl Minter {
 
     /// The tokens as credentials of a session.
     pub fn credentials(&self, login: &Login, tokens: &Tokens) -> Vec<Credential> {
-        let lend = |(kind, token): &(TokenKind, Arc<Secret>)| Credential {
-            name: name(login, *kind),
-            stand_in: self.stand_in(login, *kind, token),
-            secret: Arc::clone(token),
+        let lend = |(kind, token): &(TokenKind, Arc<Secret>)| {
+            Credential::held(name(login, *kind), self.stand_in(login, *kind, token), Arc::clone(token))
         };
         tokens.all.iter().map(lend).collect()
     }

@@ -129,6 +129,22 @@ pub fn like_secret(key: &StandInKey, workspace: &Path, name: &CredentialName, se
     StandIn::new(String::from_utf8(text).expect("graphic ASCII in, graphic ASCII out"))
 }
 
+/// What a stand-in shows of a value: the value with every character that is replaced written as one of its class. It makes
+/// the same stand-in as the value.
+pub(crate) fn shape(secret: &Secret) -> Vec<u8> {
+    let value = secret.expose();
+    let fixed = fixed_parts(value);
+    if fixed.iter().filter(|kept| !**kept).count() < MIN_GENERATED || !value.iter().all(u8::is_ascii_graphic) {
+        return known_prefix(value).to_vec();
+    }
+    let class = |byte: u8| match byte {
+        b'0'..=b'9' => b'0',
+        b'a'..=b'z' => b'a',
+        _ => b'A',
+    };
+    value.iter().zip(&fixed).map(|(byte, kept)| if *kept { *byte } else { class(*byte) }).collect()
+}
+
 /// Made-up text of letters and digits, to go into a stand-in.
 pub(crate) fn text(key: &StandInKey, workspace: &Path, name: &CredentialName, length: usize) -> String {
     Random::new(key, workspace, name).text(length)
@@ -393,6 +409,18 @@ mod tests {
     }
 
     proptest! {
+        /// A shape stands for the value it is of, and for itself.
+        #[test]
+        fn a_shape_makes_the_same_stand_in(secret in "(sk-|ghp_|AKIA|eyJhbGc|dapi|)[ -~]{0,80}") {
+            let shape = shape(&Secret::new(secret.clone().into_bytes()));
+            let text = String::from_utf8(shape.clone()).unwrap();
+            let key = StandInKey::ephemeral().unwrap();
+            let name = CredentialName::new("test");
+            let make = |value: &str| like_secret(&key, Path::new("/w"), &name, &Secret::new(value.into()));
+            prop_assert_eq!(make(&secret), make(&text));
+            prop_assert_eq!(super::shape(&Secret::new(shape.clone())), shape);
+        }
+
         /// Nothing of the secret beyond its known prefix and marks shows: no window of eight characters survives.
         #[test]
         fn nothing_of_the_secret_shows(secret in "[A-Za-z0-9]{24,80}") {

@@ -15,6 +15,7 @@ pub(super) const KEYS: &[&str] = &[
     "source",
     "env",
     "like",
+    "fetch",
     "grant",
     "hosts",
     "ports",
@@ -140,6 +141,8 @@ pub(super) struct Credential {
     #[serde(default)]
     pub(super) env: Vec<String>,
     pub(super) like: Option<String>,
+    #[serde(default)]
+    pub(super) fetch: crate::Fetch,
     #[serde(default)]
     pub(super) grant: Vec<Spanned<Grant>>,
 }

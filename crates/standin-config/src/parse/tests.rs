@@ -1,4 +1,5 @@
 use super::*;
+use crate::Fetch;
 use standin_model::Host;
 
 fn check(text: &str, expected: &str) {
@@ -13,6 +14,7 @@ fn the_documented_format() {
             [[credential]]
             name    = "internal"
             source  = "env:INTERNAL_TOKEN"
+            fetch   = "start"
             env     = ["INTERNAL_TOKEN"]
             like    = "tok_[A-Za-z0-9]{32}"
             [[credential.grant]]
@@ -78,6 +80,7 @@ fn the_documented_format() {
     let certificate =
         ClientCertificate { cert: "/etc/standin/me.pem".into(), key: Source::Command("pass show key".into()) };
     assert_eq!((&corp.source, &corp.client_certificate), (&None, &Some(certificate)));
+    assert_eq!((internal.fetch, github.fetch), (Fetch::Start, Fetch::Use));
     assert_eq!(internal.grants[0].rule.methods, Methods::only(["GET", "POST"]));
     assert_eq!(internal.grants[0].rule.label, "internal.grant[1]");
     assert_eq!(internal.grants.iter().map(|grant| grant.always).collect::<Vec<_>>(), [true, false]);
@@ -101,6 +104,29 @@ fn the_documented_format() {
     let (memory, pids) = (Bound::At(8 << 30), Bound::At(4_096));
     assert_eq!(config.limits, Bounds { memory, pids, cpu: Bound::At(1_500), tmp: Bound::Unlimited });
     assert_eq!(config.terminal, [TerminalFeature::Clipboard, TerminalFeature::Title]);
+}
+
+#[test]
+fn sources() {
+    let some = |text: &str| Some(text.to_owned());
+    for (text, expected) in [
+        ("env:A", Some(Source::Env("A".into()))),
+        ("file:a#b", Some(Source::File("/etc/a".into(), some("b")))),
+        ("cmd:a # b", Some(Source::Command("a # b".into()))),
+        ("cmd#/a/b:x: y", Some(Source::Document("/a/b".into(), "x: y".into()))),
+        ("git:https://a.example/x", Some(Source::Git("https://a.example/x".into(), None))),
+        ("op://a/b/c d", Some(Source::OnePassword("op://a/b/c d".into()))),
+        ("bw:a b#username", Some(Source::Bitwarden("a b".into(), some("username")))),
+        ("sops:a.yaml#/b/c", Some(Source::Sops("/etc/a.yaml".into(), some("/b/c")))),
+        ("cmd#:x", None),
+        ("git:http://a.example", None),
+        ("op:a/b/c", None),
+        ("bw:#x", None),
+        ("bw:x#", None),
+        ("vault", None),
+    ] {
+        assert_eq!(Source::parse(text, Some(Path::new("/etc"))), expected, "{text}");
+    }
 }
 
 #[test]
@@ -128,7 +154,7 @@ fn errors_show_the_place_and_the_mend() {
     );
     check(
         "[[credential]]\nname = \"a\"\nsource = \"vault:x\"\n[[credential.grant]]\nhosts = [\"a.example\"]\n",
-        "`vault` is not a source\n --> config.toml:3:10\n  |\n3 | source = …\n  |          ^\n  = hint: write `env:NAME`, `file:PATH` or `cmd:COMMAND`",
+        "`vault` is not a source\n --> config.toml:3:10\n  |\n3 | source = …\n  |          ^\n  = hint: write `env:NAME`, `file:PATH`, `cmd:COMMAND`, or another of docs/sources.md",
     );
     check(
         "[[credential]]\nname = \"a\"\nsource = \"env:A\"\n",

@@ -15,6 +15,7 @@ mod files;
 mod home;
 mod injection;
 mod kernel;
+mod late_sources;
 mod limits;
 mod logins;
 mod nested;

@@ -35,6 +35,13 @@ pub(super) struct Whole {
     _memory: Option<OwnedSemaphorePermit>,
 }
 
+impl Whole {
+    /// The same text, to look at.
+    pub(super) fn sketch(&self) -> Self {
+        Self { kind: self.kind.clone(), data: self.data.clone(), trailers: None, _memory: None }
+    }
+}
+
 /// Gathers the body if it has to be.
 pub(super) async fn gather(tunnel: &Tunnel, permit: &Permit, bound: BoundRequest) -> Result<BoundRequest, Refusal> {
     let body = match bound.body {

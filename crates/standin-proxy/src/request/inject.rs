@@ -8,6 +8,8 @@ pub(super) use rest::{Progress, Rest};
 
 use super::authorize::Permit;
 use super::bind::BoundRequest;
+use super::fetch::Ready;
+use super::gather::Whole;
 use super::readable;
 use super::signed;
 use super::upload::RequestBody;
@@ -25,6 +27,7 @@ use standin_wire::auth;
 use standin_wire::path::Target;
 use standin_wire::scrub::Seam;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// A request that may go out: every stand-in in it has been exchanged, and no foreign credential is left.
 pub(super) struct Outbound {
@@ -63,37 +66,59 @@ impl Outbound {
     }
 }
 
-/// Exchanges stand-ins. Takes a [`Permit`], so policy came before.
-pub(super) fn inject(tunnel: &Tunnel, permit: &Permit, mut bound: BoundRequest) -> Result<Outbound, Denial> {
-    let signed = signed::verify(tunnel, permit, &mut bound)?;
-    let BoundRequest { mut head, mut body, mut target, upgrade } = bound;
-    let mut used: Vec<CredentialName> = Vec::new();
-    let named = Named::at(tunnel, permit);
-    let lent = permit.lent();
-    let is_ours = |value: &[u8]| lent.tripwire.find(value).is_some();
-    let found = auth::credentials_in(&head.headers, target.query.as_deref(), is_ours, named.slots());
-    named.are_single(&found)?;
-    for (slot, value) in &found {
-        let ours = |candidate: &str| lent.vault.by_stand_in(candidate).map(|index| (index, candidate.to_owned()));
-        match auth::find(slot, value, ours) {
-            Some((index, stand_in)) => {
-                let name = granted(tunnel, permit, index, slot)?;
-                let secret = lent.vault.secret(index).expose();
-                exchange((&stand_in, secret), slot, value, &mut head.headers, &mut target)?;
-                used.push(name);
-            }
-            None if permit.granted_host() && (auth::is_credential_slot(slot) || named.hold(slot)) => {
-                return Err(foreign(tunnel, slot));
-            }
-            None => {}
+/// What is put where a stand-in stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Put {
+    /// The real credential.
+    Secret,
+    /// The stand-in itself: to see which credentials are wanted.
+    StandIn,
+}
+
+impl Put {
+    /// For this credential. A value that is not there, or not good any more, does not go out.
+    fn value(self, vault: &SessionVault, index: CredentialIndex) -> Result<&[u8], Denial> {
+        let credential = vault.get(index);
+        match self {
+            Self::Secret if credential.is_spent(SystemTime::now()) => Err(Denial::new(
+                DenyReason::SourceFailed,
+                format!("the real credential `{}` has expired; ask anew", credential.name),
+            )),
+            Self::Secret => Ok(vault.secret(index).expose()),
+            Self::StandIn => Ok(credential.stand_in.as_str().as_bytes()),
         }
     }
-    used.extend(named.exchange_in_path(tunnel, permit, &mut target)?);
-    no_stray_stand_in(lent, &head.headers, &target)?;
-    if let RequestBody::Whole(whole) = &mut body {
-        used.extend(body::exchange(tunnel, permit, &mut head.headers, whole)?);
-    }
-    used.extend(named::fill(tunnel, permit, &found, &mut head.headers, &mut target)?);
+}
+
+/// A request in which stand-ins are exchanged.
+struct Sheet<'a> {
+    headers: &'a mut HeaderMap,
+    target: &'a mut Target,
+    whole: Option<&'a mut Whole>,
+}
+
+/// The credentials that would be put in. What is refused here would be, too.
+pub(super) fn rehearse(tunnel: &Tunnel, permit: &Permit, bound: &BoundRequest) -> Result<Vec<CredentialName>, Denial> {
+    let (mut headers, mut target) = (bound.head.headers.clone(), bound.target.clone());
+    signed::set_aside(tunnel, permit, &mut headers, &mut target);
+    let mut whole = match &bound.body {
+        RequestBody::Whole(whole) => Some(whole.sketch()),
+        RequestBody::Streaming(_) | RequestBody::Signed(_) => None,
+    };
+    let sheet = Sheet { headers: &mut headers, target: &mut target, whole: whole.as_mut() };
+    exchange_all(tunnel, permit, Put::StandIn, sheet)
+}
+
+/// Exchanges stand-ins. Takes a [`Permit`], so policy came before, and the proof that what it puts in is there.
+pub(super) fn inject(tunnel: &Tunnel, permit: &Permit, _: Ready, mut bound: BoundRequest) -> Result<Outbound, Denial> {
+    let signed = signed::verify(tunnel, permit, &mut bound)?;
+    let BoundRequest { mut head, mut body, mut target, upgrade } = bound;
+    let whole = match &mut body {
+        RequestBody::Whole(whole) => Some(whole),
+        RequestBody::Streaming(_) | RequestBody::Signed(_) => None,
+    };
+    let sheet = Sheet { headers: &mut head.headers, target: &mut target, whole };
+    let mut used = exchange_all(tunnel, permit, Put::Secret, sheet)?;
     if permit.granted_host() && !signed::keeps_objects(tunnel, permit) {
         readable::ask(&mut head.headers);
     }
@@ -107,6 +132,41 @@ pub(super) fn inject(tunnel: &Tunnel, permit: &Permit, mut bound: BoundRequest) 
     let client = std::mem::replace(&mut head.version, Version::HTTP_11);
     let rest = Rest::new(tunnel, permit, &head.headers, &body)?;
     Ok(Outbound { request: Request::from_parts(head, body), upgrade, client, rest, identity, credentials: used })
+}
+
+/// Every place of a request in which a credential may stand; the ones that were put in.
+fn exchange_all(tunnel: &Tunnel, permit: &Permit, put: Put, sheet: Sheet<'_>) -> Result<Vec<CredentialName>, Denial> {
+    let Sheet { headers, target, whole } = sheet;
+    let mut used: Vec<CredentialName> = Vec::new();
+    let named = Named::at(tunnel, permit);
+    let lent = permit.lent();
+    let is_ours = |value: &[u8]| lent.tripwire.find(value).is_some();
+    let found = auth::credentials_in(headers, target.query.as_deref(), is_ours, named.slots());
+    named.are_single(&found)?;
+    for (slot, value) in &found {
+        let ours = |candidate: &str| lent.vault.by_stand_in(candidate).map(|index| (index, candidate.to_owned()));
+        match auth::find(slot, value, ours) {
+            Some((index, stand_in)) => {
+                let name = granted(tunnel, permit, index, slot)?;
+                let value_put = put.value(&lent.vault, index)?;
+                exchange((&stand_in, value_put), slot, value, headers, target)?;
+                used.push(name);
+            }
+            None if permit.granted_host() && (auth::is_credential_slot(slot) || named.hold(slot)) => {
+                return Err(foreign(tunnel, slot));
+            }
+            None => {}
+        }
+    }
+    used.extend(named.exchange_in_path(tunnel, permit, put, target)?);
+    if put == Put::Secret {
+        no_stray_stand_in(lent, headers, target)?;
+    }
+    if let Some(whole) = whole {
+        used.extend(body::exchange(tunnel, permit, put, headers, whole)?);
+    }
+    used.extend(named::fill(tunnel, permit, put, &found, headers, target)?);
+    Ok(used)
 }
 
 impl FrameRule {
@@ -154,7 +214,7 @@ impl FrameRule {
         let vault = &self.lent.vault;
         for (_, stand_in) in numbers.iter().filter_map(|number| vault.pairs().nth(*number)) {
             let Some(index) = vault.by_stand_in(stand_in.as_str()) else { continue };
-            let secret = vault.secret(index).expose();
+            let secret = Put::Secret.value(vault, index)?;
             text = auth::rewrite_text(&text, stand_in.as_str(), secret).ok_or_else(|| {
                 Denial::new(DenyReason::SourceFailed, "the real credential cannot stand in a text message")
             })?;

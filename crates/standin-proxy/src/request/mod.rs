@@ -5,6 +5,7 @@
 //! authorize   method and path against policy                                  -> Permit
 //! gather      the body as a whole, where a grant has a slot in it             -> BoundRequest
 //! turn        one at a time, where a login's tokens are exchanged
+//! fetch       what it will carry, from its source, where that is due          -> Ready
 //! inject      stand-in -> secret, in granted slots only; signatures anew      -> Outbound
 //! upstream    to the pinned addresses, pooled                                 -> UpstreamResponse
 //! capture     a login's new tokens stay on the host                           -> Reply
@@ -16,6 +17,7 @@ mod afterwards;
 mod authorize;
 mod bind;
 mod content;
+mod fetch;
 mod fields;
 mod gather;
 mod goes_on;
@@ -181,7 +183,8 @@ async fn run(tunnel: &Tunnel, request: Request<Incoming>, exchange: &mut Exchang
         }
         Taken::Turn(turn) => turn,
     };
-    let outbound = inject::inject(tunnel, &permit, bound)?;
+    let ready = fetch::fetch(tunnel, &mut permit, &bound).await?;
+    let outbound = inject::inject(tunnel, &permit, ready, bound)?;
     exchange.injected(outbound.credentials());
     let sent = upstream::send(tunnel, outbound, exchange);
     let mut response = tokens::in_time(turn.is_waited_for(), sent).await?;

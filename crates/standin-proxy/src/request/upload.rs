@@ -154,7 +154,7 @@ impl Upload {
     /// Notes why nothing more goes out.
     fn stop(&self, refusal: Refusal) -> Stopped {
         let (why, reset) = match &refusal {
-            Refusal::Denied(denial) => {
+            Refusal::Denied(denial) | Refusal::Unavailable { told: denial, .. } => {
                 self.exchange.denied(denial);
                 (denial.to_string(), None)
             }

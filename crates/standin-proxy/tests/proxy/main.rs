@@ -25,6 +25,7 @@ mod scrub;
 mod signed;
 mod slots;
 mod smuggling;
+mod sources;
 mod streaming;
 mod tokens;
 mod tripwire;

@@ -54,11 +54,8 @@ impl Turn for Mine {
             return Err(KeeperError("not understood".to_owned()));
         }
         self.0.fetch_add(1, Ordering::SeqCst);
-        let lent = vec![Credential {
-            name: CredentialName::new("key"),
-            stand_in: StandIn::new(NEW_STAND_IN.to_owned()),
-            secret: Arc::new(Secret::new(NEW.into())),
-        }];
+        let (name, stand_in) = (CredentialName::new("key"), StandIn::new(NEW_STAND_IN.to_owned()));
+        let lent = vec![Credential::held(name, stand_in, Arc::new(Secret::new(NEW.into())))];
         Ok(Kept { lent, told: answer_with(NEW_STAND_IN).into_bytes(), until_lent: self })
     }
 

@@ -1,14 +1,14 @@
-//! Which credentials are lent, as what, and to whom: from the configuration, then from the environment.
+//! Which credentials are lent, as what, and to whom: from the configuration ([`configured`]), then from the environment.
 
-use super::identity;
+mod configured;
+
 use super::inputs::Inputs;
 use super::keeper::Keeper;
 use super::logins::{self, Found};
 use super::secret_files::{self, Search, SecretFiles};
 use super::signing;
-use super::sources;
+use super::sources::Sources;
 use crate::exit::Failure;
-use standin_config::Source;
 use standin_model::{CredentialName, Host, TokenKind};
 use standin_net::Identity;
 use standin_policy::catalogue::{Catalogue, Service};
@@ -53,6 +53,7 @@ struct Gathering<'a> {
     logins: Vec<Found>,
     policy: PolicyBuilder,
     credentials: Vec<Credential>,
+    sources: Sources,
     variables: BTreeMap<String, StandIn>,
     services: BTreeSet<String>,
     /// Those for which a credential is lent.
@@ -75,6 +76,7 @@ pub(crate) fn gather(inputs: &Inputs, search: Search) -> Result<Lent, Failure> {
         logins: Vec::new(),
         policy: PolicyBuilder::default(),
         credentials: Vec::new(),
+        sources: Sources::default(),
         variables: BTreeMap::new(),
         services: BTreeSet::new(),
         lent_services: BTreeSet::new(),
@@ -114,68 +116,21 @@ pub(crate) fn gather(inputs: &Inputs, search: Search) -> Result<Lent, Failure> {
     for registry in Catalogue::builtin().registries() {
         gathering.service_rules(registry);
     }
-    let Gathering { minter, mut logins, policy, credentials, variables, identities, notes, .. } = gathering;
+    let Gathering { minter, mut logins, policy, credentials, variables, identities, mut notes, .. } = gathering;
     let mut login_files = gathering.key_files;
     login_files.extend(logins.iter_mut().flat_map(|found| std::mem::take(&mut found.files)));
     let keeper = Arc::new(Keeper::new(minter, logins));
     let (policy, vault) = (policy.build(), SessionVault::new(credentials).signing_with(gathering.signing));
     let aws_profile = gathering.aws_profile;
+    if !standin_secret::all_locked() {
+        notes.push(
+            "some secrets may be swapped out: the system bounds what may be locked in memory (`ulimit -l`)".to_owned(),
+        );
+    }
     Ok(Lent { policy, vault, variables, identities, files, login_files, aws_profile, keeper, notes })
 }
 
 impl Gathering<'_> {
-    /// A credential of the configuration or of `--secret`.
-    fn configured(&mut self, credential: &standin_config::Credential) -> Result<(), Failure> {
-        let name = CredentialName::new(credential.name.as_str());
-        let service = match &credential.service {
-            None => None,
-            Some(id) => Some(Catalogue::builtin().service(id).ok_or_else(|| {
-                let known: Vec<_> = Catalogue::builtin().services().iter().map(|s| s.id.as_str()).collect();
-                Failure::new(format!("there is no service `{id}`")).hint(format!("known: {}", known.join(", ")))
-            })?),
-        };
-        for grant in &credential.grants {
-            self.policy.grant(name.clone(), grant.clone());
-        }
-        if let Some(service) = service {
-            self.grant_service(service, &name);
-        }
-        if let Some(certificate) = &credential.client_certificate {
-            let identity = identity::read(self.inputs, &name, certificate)?;
-            self.identities.insert(name.clone(), identity);
-        }
-        match &credential.source {
-            Some(source) => self.lend_from(source, credential, service, name),
-            None => Ok(()),
-        }
-    }
-
-    /// Lends what a source holds, as a stand-in.
-    fn lend_from(
-        &mut self,
-        source: &Source,
-        credential: &standin_config::Credential,
-        service: Option<&Service>,
-        name: CredentialName,
-    ) -> Result<(), Failure> {
-        let secret = sources::fetch(self.inputs, source)
-            .map_err(|error| Failure::because(format!("the credential `{name}` is not available"), &error))?;
-        let stand_in = match &credential.like {
-            None => mint::like_secret(&self.key, &self.inputs.workspace, &name, &secret),
-            Some(pattern) => mint::like_pattern(&self.key, &self.inputs.workspace, &name, pattern)
-                .map_err(|error| Failure::because(format!("the credential `{name}`"), &error))?,
-        };
-        let mut variables = credential.env.clone();
-        if let Some(service) = service {
-            refuse_admin(service, &name, &secret)?;
-            if variables.is_empty() {
-                variables.extend(service.env.first().cloned());
-            }
-        }
-        self.lend(name, stand_in, secret, variables);
-        Ok(())
-    }
-
     /// Credentials that the catalogue knows by the name of their variable.
     fn known_in_environment(&mut self) {
         for service in Catalogue::builtin().services() {
@@ -194,7 +149,7 @@ impl Gathering<'_> {
                 self.grant_service(service, &name);
                 self.notes
                     .push(format!("{variable} is a stand-in inside; the real one goes to {} only", hosts(service)));
-                self.lend(name, stand_in, secret, vec![variable.clone()]);
+                self.lend(Credential::held(name, stand_in, Arc::new(secret)), vec![variable.clone()]);
             }
         }
     }
@@ -230,7 +185,7 @@ impl Gathering<'_> {
             for (((name, value), stand_in), variable) in parts.into_iter().zip(stand_ins).zip(variables) {
                 let (Some(value), Some(stand_in)) = (value, stand_in) else { continue };
                 let variables = if found.profile.is_none() { vec![variable.clone()] } else { Vec::new() };
-                self.lend(name, stand_in, value, variables);
+                self.lend(Credential::held(name, stand_in, Arc::new(value)), variables);
             }
             self.aws_profile = found.profile;
         }
@@ -289,7 +244,7 @@ impl Gathering<'_> {
         let (place, hosts) = (place.of_entry(entry), hosts(service));
         self.notes.push(format!("{place} is a stand-in inside; the real one goes to {hosts} only"));
         let text = stand_in.as_str().to_owned();
-        self.lend(name, stand_in, secret, Vec::new());
+        self.lend(Credential::held(name, stand_in, Arc::new(secret)), Vec::new());
         text
     }
 
@@ -303,7 +258,8 @@ impl Gathering<'_> {
         let stand_in = mint::like_secret(&self.key, &self.inputs.workspace, &name, &plain_shape(&entry.value));
         let text = stand_in.as_str().to_owned();
         if text.len() == entry.value.len() && text.len() <= MAX_LOOKED_FOR {
-            self.lend(name, stand_in, Secret::new(entry.value.to_vec()), Vec::new());
+            let secret = Arc::new(Secret::copy_of(&entry.value));
+            self.lend(Credential::held(name, stand_in, secret), Vec::new());
         }
         text
     }
@@ -407,9 +363,9 @@ impl Gathering<'_> {
         }
     }
 
-    fn lend(&mut self, name: CredentialName, stand_in: StandIn, secret: Secret, variables: Vec<String>) {
-        self.variables.extend(variables.into_iter().map(|variable| (variable, stand_in.clone())));
-        self.credentials.push(Credential { name, stand_in, secret: Arc::new(secret) });
+    fn lend(&mut self, credential: Credential, variables: Vec<String>) {
+        self.variables.extend(variables.into_iter().map(|variable| (variable, credential.stand_in.clone())));
+        self.credentials.push(credential);
     }
 
     /// The service's name, or with the variable's if that is taken.

@@ -23,6 +23,7 @@ use crate::cli::RunArguments;
 use crate::exit::{self, Failure};
 use crate::{ourselves, random};
 use inputs::Inputs;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use standin_audit::{AuditLog, SessionStart, SessionSummary};
 use standin_ca::SessionCa;
 use standin_model::SessionId;
@@ -38,6 +39,7 @@ pub(crate) use view::host_trust;
 /// Runs a command in the sandbox and gives its exit code.
 pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     let inputs = Inputs::gather(arguments)?;
+    leave_no_core().map_err(|error| Failure::because("cannot bound core dumps", &error))?;
     // Its namespaces and its network are made while the rest is put together here.
     let ground = view::ground(&inputs)?;
     let begun = standin_sandbox::begin(&ground, &ourselves::program()?).map_err(|error| cannot_launch(&error))?;
@@ -118,6 +120,14 @@ fn launch_and_serve(
         terminal::Bridge::open(master, terminal.is_some_and(|terminal| terminal.controls), screen)
     };
     serve::until_end(serving, &session, sandbox, sockets, published, bridge)
+}
+
+/// This process holds real values, and so do the programs that it fetches them with: neither is dumped. One byte, since to a program
+/// that takes cores (core(5)) only that means none.
+fn leave_no_core() -> std::io::Result<()> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Core);
+    let current = Some(maximum.map_or(1, |most| most.min(1)));
+    Ok(setrlimit(Resource::Core, Rlimit { current, maximum })?)
 }
 
 fn cannot_launch(error: &LaunchError) -> Failure {

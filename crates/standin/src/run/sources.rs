@@ -3,29 +3,112 @@
 use super::inputs::Inputs;
 use super::view;
 use standin_config::Source;
-use standin_secret::{Secret, SecretSource, SourceError};
-use standin_vault::source::{CommandSource, EnvSource, FileSource};
+use standin_secret::{Manner, Secret, SecretSource, SourceError};
+use standin_vault::source::{EnvSource, FileSource, ProgramSource, Surroundings};
+use standin_vault::supply::{Delivery, Supply};
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
-/// Fetches a value from its source.
+/// The sources of a session. Credentials that are members of one document come from one supply.
+#[derive(Default)]
+pub(super) struct Sources {
+    supplies: HashMap<String, Arc<Supply>>,
+    /// What was fetched before the session starts.
+    delivered: HashMap<String, Delivery>,
+}
+
+impl Sources {
+    /// The supply that is behind a source.
+    pub(super) fn supply(&mut self, inputs: &Inputs, source: &Source) -> Result<Arc<Supply>, SourceError> {
+        let key = key(source);
+        if let Some(supply) = self.supplies.get(&key) {
+            return Ok(Arc::clone(supply));
+        }
+        let supply = Supply::new(open(inputs, source)?);
+        self.supplies.insert(key, Arc::clone(&supply));
+        Ok(supply)
+    }
+
+    /// What a source has now, fetched once for all of its values.
+    pub(super) fn now(&mut self, inputs: &Inputs, source: &Source) -> Result<&Delivery, SourceError> {
+        let supply = self.supply(inputs, source)?;
+        let key = key(source);
+        if !self.delivered.contains_key(&key) {
+            let delivery = supply.fetch(Manner::MayAsk)?;
+            self.delivered.insert(key.clone(), delivery);
+        }
+        Ok(&self.delivered[&key])
+    }
+}
+
+/// Fetches a value that is needed before the session starts.
 pub(super) fn fetch(inputs: &Inputs, source: &Source) -> Result<Secret, SourceError> {
-    let source: Box<dyn SecretSource> = match source {
+    let supply = Supply::new(open(inputs, source)?);
+    supply.fetch(Manner::MayAsk)?.value(member(source)).map(|(secret, _)| secret)
+}
+
+/// Whether nobody has to be asked for it, and nothing is run.
+pub(super) fn is_at_hand(source: &Source) -> bool {
+    matches!(source, Source::Env(_) | Source::File(..))
+}
+
+/// Which value of the source is meant.
+pub(super) fn member(source: &Source) -> &str {
+    match source {
+        Source::Env(_) | Source::File(..) | Source::Command(_) | Source::OnePassword(_) => "",
+        Source::Document(member, _) => member,
+        Source::Git(_, member) | Source::Bitwarden(_, member) | Source::Sops(_, member) => {
+            member.as_deref().unwrap_or_default()
+        }
+    }
+}
+
+/// What is fetched at once, in words that nobody is shown.
+pub(super) fn key(source: &Source) -> String {
+    match source {
+        Source::Document(_, command) => format!("document {command}"),
+        Source::Git(url, _) => format!("git {url}"),
+        Source::Sops(path, Some(_)) => format!("sops document {}", path.display()),
+        other => format!("{other:?}"),
+    }
+}
+
+fn open(inputs: &Inputs, source: &Source) -> Result<Box<dyn SecretSource>, SourceError> {
+    let around = || surroundings(inputs);
+    Ok(match source {
         Source::Env(variable) => Box::new(EnvSource::new(variable, inputs.value(variable))),
         Source::File(path, name) => {
             stays_in_sight(inputs, path).map_err(|source| SourceError::File { path: path.clone(), source })?;
             Box::new(FileSource::new(path.clone(), name.clone()))
         }
-        Source::Command(command) => Box::new(CommandSource::new(command)),
-    };
-    source.fetch()
+        Source::Command(command) => Box::new(ProgramSource::shell(around(), command, false)),
+        Source::Document(_, command) => Box::new(ProgramSource::shell(around(), command, true)),
+        Source::Git(url, _) => Box::new(ProgramSource::git(around(), url)),
+        Source::OnePassword(reference) => Box::new(ProgramSource::one_password(around(), reference)),
+        Source::Bitwarden(item, _) => Box::new(ProgramSource::bitwarden(around(), item, member(source))),
+        Source::Sops(path, member) => {
+            is_not_steered(inputs, path).map_err(|source| SourceError::File { path: path.clone(), source })?;
+            let path = path.canonicalize().map_err(|source| SourceError::File { path: path.clone(), source })?;
+            Box::new(ProgramSource::sops(around(), path, member.is_some()))
+        }
+    })
+}
+
+/// Programs are run also while the sandbox is there, so none is looked for where it may put one.
+fn surroundings(inputs: &Inputs) -> Surroundings {
+    let path = inputs.value("PATH").unwrap_or_default();
+    let path = <OsString as std::os::unix::ffi::OsStringExt>::from_vec(path);
+    let kept = std::env::split_paths(&path).filter(|entry| entry.is_absolute() && !view::is_steered(entry, inputs));
+    Surroundings::new(std::env::join_paths(kept).expect("parts of a path were split at its colons"))
 }
 
 /// Where what the sandbox may write is on the way, an earlier session may have put a link there, for another file's secret to be lent,
 /// or a pipe, for us to wait.
 fn stays_in_sight(inputs: &Inputs, path: &Path) -> io::Result<()> {
-    // A name alone lies in the directory that we are in.
-    if !view::is_steered(&Path::new(".").join(path), inputs) {
+    if !is_steered(inputs, path) {
         return Ok(());
     }
     let real = path.canonicalize()?;
@@ -33,4 +116,20 @@ fn stays_in_sight(inputs: &Inputs, path: &Path) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::other("it lies in what the sandbox may write, and is a link that leads out of there, or no file"))
+}
+
+/// An encrypted file says where its key is asked for, and SOPS shows its token there: to a server of the sandbox's choice, if it
+/// could write the file.
+fn is_not_steered(inputs: &Inputs, path: &Path) -> io::Result<()> {
+    if is_steered(inputs, path) {
+        return Err(io::Error::other(
+            "it lies in what the sandbox may write, and such a file says to which server SOPS shows its credentials",
+        ));
+    }
+    Ok(())
+}
+
+fn is_steered(inputs: &Inputs, path: &Path) -> bool {
+    // A name alone lies in the directory that we are in.
+    view::is_steered(&Path::new(".").join(path), inputs)
 }

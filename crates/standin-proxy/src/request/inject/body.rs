@@ -1,6 +1,6 @@
 //! Slots in a body that was gathered: a field of a form, a string in a JSON document.
 
-use super::{foreign, granted};
+use super::{Put, foreign, granted};
 use crate::connection::Tunnel;
 use crate::request::authorize::Permit;
 use crate::request::fields::remove;
@@ -16,6 +16,7 @@ use standin_wire::body::{self, Value};
 pub(super) fn exchange(
     tunnel: &Tunnel,
     permit: &Permit,
+    put: Put,
     headers: &mut HeaderMap,
     whole: &mut Whole,
 ) -> Result<Vec<CredentialName>, Denial> {
@@ -40,7 +41,7 @@ pub(super) fn exchange(
             Value::Other => return Err(foreign(tunnel, slot)),
         };
         used.push(granted(tunnel, permit, index, slot)?);
-        let written = kind.written(vault.secret(index).expose()).ok_or_else(|| {
+        let written = kind.written(put.value(vault, index)?).ok_or_else(|| {
             let message = "the real credential has what cannot stand in such a body";
             Denial::new(DenyReason::SourceFailed, message)
         })?;

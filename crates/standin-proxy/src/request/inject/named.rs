@@ -1,6 +1,6 @@
 //! Slots that grants name: nothing but a stand-in stands in them at their host, and some are filled where nothing stood.
 
-use super::{ambiguous, broken, foreign, granted};
+use super::{Put, ambiguous, broken, foreign, granted};
 use crate::connection::Tunnel;
 use crate::request::authorize::Permit;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -42,6 +42,7 @@ impl<'a> Named<'a> {
         &self,
         tunnel: &Tunnel,
         permit: &Permit,
+        put: Put,
         target: &mut Target,
     ) -> Result<Vec<CredentialName>, Denial> {
         let vault = &permit.lent().vault;
@@ -65,7 +66,7 @@ impl<'a> Named<'a> {
         let mut used = Vec::new();
         for (place, index, slot) in ours {
             used.push(granted(tunnel, permit, index, slot)?);
-            let secret = vault.secret(index).expose();
+            let secret = put.value(vault, index)?;
             target.path = auth::rewrite_path(&target.path, place, secret).ok_or_else(broken)?;
         }
         Ok(used)
@@ -76,6 +77,7 @@ impl<'a> Named<'a> {
 pub(super) fn fill(
     tunnel: &Tunnel,
     permit: &Permit,
+    put: Put,
     found: &[(Slot, Vec<u8>)],
     headers: &mut HeaderMap,
     target: &mut Target,
@@ -93,7 +95,7 @@ pub(super) fn fill(
         }
         let index = vault.by_name(name).ok_or_else(broken)?;
         granted(tunnel, permit, index, slot)?;
-        let secret = vault.secret(index).expose();
+        let secret = put.value(vault, index)?;
         match slot {
             Slot::Header(header) => {
                 let mut real = HeaderValue::from_bytes(&auth::fill_header(header, secret)).map_err(|_| broken())?;

@@ -115,6 +115,21 @@ pub(super) fn verify(tunnel: &Tunnel, permit: &Permit, bound: &mut BoundRequest)
     Ok(Some(Verified { claim, payload, endpoint, stand_in, real, credential }))
 }
 
+/// Leaves a signature out of what is rehearsed: it is verified when the request goes out, and its keys are there for good.
+pub(super) fn set_aside(tunnel: &Tunnel, permit: &Permit, headers: &mut HeaderMap, target: &mut Target) {
+    if !is_granted(tunnel, permit) {
+        return;
+    }
+    if headers.get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS4-")) {
+        headers.remove(header::AUTHORIZATION);
+        headers.remove(TOKEN);
+    }
+    // What cannot be read is refused when it is verified.
+    if let Ok(query) = Claim::strip(target.query.as_deref()) {
+        target.query = query;
+    }
+}
+
 impl Verified {
     /// The credential it is signed with.
     pub(super) fn credential(&self) -> &CredentialName {

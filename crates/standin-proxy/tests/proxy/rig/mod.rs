@@ -19,6 +19,7 @@ use standin_net::{Identity, LookUp, Parent, Pings, Resolver, Trust, Upstreams};
 use standin_policy::{Policy, PolicyBuilder};
 use standin_proxy::{Session, SessionParts, TokenKeeper};
 use standin_secret::{Secret, StandIn};
+use standin_vault::supply::Supplied;
 use standin_vault::{Credential, SessionVault, SigningKey};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -79,6 +80,8 @@ pub struct Setup {
     pub keeper: Option<Arc<dyn TokenKeeper>>,
     /// Whether the secret is one that requests to AWS are signed with, whose key is [`KEY`].
     pub signs: bool,
+    /// Where the credential is fetched from on use.
+    pub supplied: Option<Supplied>,
 }
 
 impl Default for Setup {
@@ -100,6 +103,7 @@ impl Default for Setup {
             conversation: false,
             keeper: None,
             signs: false,
+            supplied: None,
         }
     }
 }
@@ -367,10 +371,10 @@ fn policy(port: u16, setup: &Setup) -> Policy {
 fn vault(setup: &Setup) -> SessionVault {
     let (stand_in, rival) = (setup.stand_in.to_owned(), RIVAL.to_lowercase());
     let all = [("key", stand_in, setup.secret), ("rival", rival, RIVAL)];
-    let credential = |(name, stand_in, secret): (&str, String, &str)| Credential {
-        name: CredentialName::new(name),
-        stand_in: StandIn::new(stand_in),
-        secret: Arc::new(Secret::new(secret.into())),
+    let credential = |(name, stand_in, secret): (&str, String, &str)| {
+        let secret = Arc::new(Secret::new(secret.into()));
+        let held = Credential::held(CredentialName::new(name), StandIn::new(stand_in), secret);
+        Credential { supplied: setup.supplied.clone(), ..held }
     };
     let mut credentials: Vec<_> = all.into_iter().take(1 + usize::from(setup.rival)).map(credential).collect();
     if !setup.signs {

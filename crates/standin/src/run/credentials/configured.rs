@@ -1,0 +1,101 @@
+//! Credentials of the configuration and of `--secret`.
+
+use super::super::identity;
+use super::super::sources;
+use super::{Gathering, refuse_admin};
+use crate::exit::Failure;
+use standin_config::{Credential as Configured, Fetch, Source};
+use standin_model::CredentialName;
+use standin_policy::catalogue::{Catalogue, Service};
+use standin_secret::{Secret, SourceError, StandIn};
+use standin_vault::shapes::ShapeFile;
+use standin_vault::supply::{Admits, Supplied};
+use standin_vault::{Credential, mint};
+use std::sync::Arc;
+
+impl Gathering<'_> {
+    /// Grants a credential as it is configured, and lends what its source has.
+    pub(super) fn configured(&mut self, credential: &Configured) -> Result<(), Failure> {
+        let name = CredentialName::new(credential.name.as_str());
+        let service = match &credential.service {
+            None => None,
+            Some(id) => Some(Catalogue::builtin().service(id).ok_or_else(|| {
+                let known: Vec<_> = Catalogue::builtin().services().iter().map(|s| s.id.as_str()).collect();
+                Failure::new(format!("there is no service `{id}`")).hint(format!("known: {}", known.join(", ")))
+            })?),
+        };
+        for grant in &credential.grants {
+            self.policy.grant(name.clone(), grant.clone());
+        }
+        if let Some(service) = service {
+            self.grant_service(service, &name);
+        }
+        if let Some(certificate) = &credential.client_certificate {
+            let identity = identity::read(self.inputs, &name, certificate)?;
+            self.identities.insert(name.clone(), identity);
+        }
+        let Some(source) = &credential.source else { return Ok(()) };
+        let lent = self.sourced(source, credential, service, &name)?;
+        let mut variables = credential.env.clone();
+        if let Some(service) = service.filter(|_| variables.is_empty()) {
+            variables.extend(service.env.first().cloned());
+        }
+        self.lend(lent, variables);
+        Ok(())
+    }
+
+    /// What a source holds, as a credential. Its value is fetched when a request is about to carry it, if its stand-in can be
+    /// made without it: from a pattern, or from the shape that it had the last time.
+    fn sourced(
+        &mut self,
+        source: &Source,
+        credential: &Configured,
+        service: Option<&'static Service>,
+        name: &CredentialName,
+    ) -> Result<Credential, Failure> {
+        let what = format!("the credential `{name}` is not available");
+        let unavailable = |error: SourceError| Failure::because(&what, &error);
+        let supply = self.sources.supply(self.inputs, source).map_err(unavailable)?;
+        let member = sources::member(source).to_owned();
+        let shape = ShapeFile::new(&self.inputs.state, &self.key, &format!("{}#{member}", sources::key(source)));
+        let at_hand = sources::is_at_hand(source);
+        let late = credential.fetch == Fetch::Use && !at_hand;
+        let remembered = if late { shape.recall() } else { None };
+        let admits: Admits = Arc::new(move |value| service.is_none_or(|service| service.lends(value)));
+        let supplied = Supplied { supply, member: member.clone(), admits, shape, term: None };
+        let nothing_yet = Arc::new(Secret::copy_of(b""));
+        let waiting =
+            |stand_in| Credential { name: name.clone(), stand_in, secret: nothing_yet, supplied: Some(supplied) };
+        if late && (credential.like.is_some() || remembered.is_some()) {
+            return Ok(waiting(self.stand_in(credential, name, remembered.as_ref())?));
+        }
+        let delivery = self.sources.now(self.inputs, source).map_err(unavailable)?;
+        let (secret, _) = delivery.value(&member).map_err(unavailable)?;
+        if let Some(service) = service {
+            refuse_admin(service, name, &secret)?;
+        }
+        let waiting = waiting(self.stand_in(credential, name, Some(&secret))?);
+        if at_hand {
+            return Ok(Credential { secret: Arc::new(secret), supplied: None, ..waiting });
+        }
+        self.sources.now(self.inputs, source).and_then(|delivery| delivery.to(&waiting)).map_err(unavailable)
+    }
+
+    /// As its pattern has it, or in the shape of a value.
+    fn stand_in(
+        &self,
+        credential: &Configured,
+        name: &CredentialName,
+        value: Option<&Secret>,
+    ) -> Result<StandIn, Failure> {
+        let workspace = &self.inputs.workspace;
+        match (&credential.like, value) {
+            (None, Some(value)) => Ok(mint::like_secret(&self.key, workspace, name, value)),
+            (pattern, _) => {
+                let pattern = pattern.as_deref().unwrap_or_default();
+                mint::like_pattern(&self.key, workspace, name, pattern)
+                    .map_err(|error| Failure::because(format!("the credential `{name}`"), &error))
+            }
+        }
+    }
+}
