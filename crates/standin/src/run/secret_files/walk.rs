@@ -153,10 +153,12 @@ fn unless_same<'a>(next: Pending<'a>, pending: &mut Vec<Pending<'a>>, found: &mu
 
 fn list<'a>(next: Pending<'a>, trusted: &Trusted, pending: &mut Vec<Pending<'a>>, found: &mut Vec<Looked>) {
     let Pending { at, depth, known } = next;
-    let Some(directory) = open(&at) else { return };
-    let is_closed = directory.is_err();
+    let directory = open(&at);
+    let is_closed = matches!(directory, Some(Err(_)));
+    // One that is gone may come back with a parent that shows nothing of it, when something above both was moved. It is remembered as
+    // one to look for.
     let mut listing = Listing { at, stamp: None, is_closed, found: Vec::new(), kept: Vec::new() };
-    if let Ok(directory) = directory {
+    if let Some(Ok(directory)) = directory {
         // Before it is listed: what comes meanwhile shows.
         listing.stamp = trusted.stamp(directory.as_fd());
         let mut below = Vec::new();

@@ -192,3 +192,35 @@ fn a_memory_that_is_damaged_or_anothers_is_none() {
     fs::set_permissions(&memory, std::os::unix::fs::PermissionsExt::from_mode(0o622)).unwrap();
     assert_eq!(place.listed(), 3);
 }
+
+/// Another session moves what lies above, and moves it back: the parent has its number and its time, and nothing of it tells.
+#[test]
+fn what_was_away_during_a_search_is_looked_for_again() {
+    let place = Place::new();
+    place.make("above/parent/child");
+    let (root, memory) = (place.workspace(), place.memory());
+    let (above, away) = (root.join("above"), root.join("away"));
+    let trusted = memory.trusted();
+    let (mut pending, mut found) = (Vec::new(), Vec::new());
+    let mut go_on = vec![Pending { at: root.clone(), depth: DEEPEST, known: None }];
+    while let Some(next) = go_on.pop() {
+        let is_last = next.at.ends_with("child");
+        if is_last {
+            fs::rename(&above, &away).unwrap();
+        }
+        list(next, &trusted, &mut pending, &mut found);
+        if is_last {
+            fs::rename(&away, &above).unwrap();
+        }
+        go_on.append(&mut pending);
+    }
+    let listed = found.into_iter().filter_map(|looked| match looked {
+        Looked::Listed(listing) => Some(listing),
+        Looked::Same(..) => None,
+    });
+    drop(memory.remember(&root, None, listed.collect()));
+    place.write("above/parent/child/.env");
+    let (files, closed, _) = place.search(&place.memory());
+    assert_eq!(files.into_keys().collect::<Vec<_>>(), [above.join("parent/child/.env")]);
+    assert!(closed.is_empty());
+}
