@@ -4,6 +4,7 @@
 //! as a list of cookies, a parameter as the bare value; a stand-in must be the whole of a part, never a piece of it. What is
 //! beside it must not be another credential: Rails reads `Token token=OTHER; x=OURS` as OTHER.
 
+use crate::body::is_variable;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -99,7 +100,7 @@ pub fn credentials_in(
         }
     }
     for (name, value) in parameters(query.unwrap_or_default()) {
-        let is_named = |slot: &&Slot| matches!(slot, Slot::Query(named) if named.eq_ignore_ascii_case(&name));
+        let is_named = |slot: &&Slot| matches!(slot, Slot::Query(named) if is_variable(&name, named));
         if AUTH_PARAMETERS.contains(&name.to_ascii_lowercase().as_str())
             || is_ours(value.as_bytes())
             || named.iter().any(is_named)
@@ -121,11 +122,11 @@ pub fn is_credential_slot(slot: &Slot) -> bool {
 }
 
 /// Whether some server takes a value in `slot` for one in `named`: `_` for `-` in a field's name, another case in a
-/// parameter's.
+/// parameter's, or a variable's name.
 pub fn means(named: &Slot, slot: &Slot) -> bool {
     match (named, slot) {
         (Slot::Header(named), Slot::Header(name)) => is_same_field(named, name),
-        (Slot::Query(named), Slot::Query(name)) => named.eq_ignore_ascii_case(name),
+        (Slot::Query(named), Slot::Query(name)) => is_variable(name, named),
         _ => named == slot,
     }
 }
@@ -418,6 +419,16 @@ mod tests {
         let got = rewrite_query("a=1&key=fake-token-1234&b=%20", "key", FAKE, b"re/al");
         assert_eq!(got.as_deref(), Some("a=1&key=re%2Fal&b=%20"));
         assert_eq!(rewrite_query("key=other", "key", FAKE, REAL), None);
+    }
+
+    #[test]
+    fn parameters_that_some_server_takes_for_the_named_one() {
+        let named = Slot::Query("my_key".into());
+        for query in ["MY_KEY=x", "my.key=x", "+my%20key=x", "my%5Bkey=x", "my_key%5B%5D=x", "my_key[a]=x"] {
+            let found = credentials_in(&HeaderMap::new(), Some(query), |_| false, &[&named]);
+            assert!(matches!(&found[..], [(slot, _)] if means(&named, slot)), "{query}");
+        }
+        assert_eq!(credentials_in(&HeaderMap::new(), Some("my_keys=x&my=x"), |_| false, &[&named]), []);
     }
 
     #[test]

@@ -95,8 +95,11 @@ impl Kind {
             let (name, value) = parameter.split_once('=')?;
             (name.trim() == "charset").then(|| value.trim().trim_matches('"').to_owned())
         };
-        let read = |charset: String| matches!(charset.as_str(), "utf-8" | "utf8" | "us-ascii");
-        Some(if parts.filter_map(charset).all(read) { Ok(kind) } else { Err(BodyError::Charset) })
+        Some(if parts.filter_map(charset).all(|charset| is_read(&charset)) {
+            Ok(kind)
+        } else {
+            Err(BodyError::Charset)
+        })
     }
 
     /// Whether a slot is one of such a body.
@@ -112,6 +115,11 @@ impl Kind {
             Self::Json => serde_json::to_vec(std::str::from_utf8(secret).ok()?).ok(),
         }
     }
+}
+
+/// Whether a charset is UTF-8 or a part of it.
+fn is_read(charset: &str) -> bool {
+    matches!(charset, "utf-8" | "utf8" | "us-ascii")
 }
 
 /// What stands in a slot of a body of this kind; nothing if the slot is not there.
@@ -147,7 +155,7 @@ pub fn splice(body: &[u8], mut edits: Vec<(Range<usize>, Vec<u8>)>) -> Vec<u8> {
 fn field(body: &str, name: &str) -> Result<Option<Place>, BodyError> {
     let name_of = |part: &str| decoded(part.split('=').next().unwrap_or_default());
     // Some servers take `;` for `&`.
-    let meant = body.split(['&', ';']).filter(|part| same(&name_of(part), name)).count();
+    let meant = body.split(['&', ';']).filter(|part| is_variable(&name_of(part), name)).count();
     if meant == 0 {
         return Ok(None);
     }
@@ -186,6 +194,21 @@ fn same(a: &str, b: &str) -> bool {
         text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
     }
     a == b || folded(a).eq(folded(b))
+}
+
+/// Whether some server takes the name of a field for a variable of the other name: PHP, which passes over spaces before it and takes
+/// dots, spaces and an open bracket for `_`, or one of those that make lists (`key[]`).
+pub(crate) fn is_variable(field: &str, name: &str) -> bool {
+    let in_php = |text: &str| {
+        let text = text.trim_start_matches([' ', '+']);
+        let bracket = text.find('[').unwrap_or(text.len());
+        let (plain, rest) = text.split_at(bracket);
+        let rest = if rest.contains(']') { rest.to_owned() } else { rest.replacen('[', "_", 1) };
+        plain.replace(['.', ' ', '+'], "_") + &rest
+    };
+    let (field, name) = (in_php(field), in_php(name));
+    let list = field.match_indices('[').any(|(at, _)| at > 0 && same(&field[..at], &name));
+    list || same(&field, &name)
 }
 
 fn member(body: &str, pointer: &JsonPointer) -> Result<Option<Place>, BodyError> {

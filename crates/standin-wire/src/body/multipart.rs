@@ -3,7 +3,7 @@
 //! Servers read it as leniently as they read everything: line feeds alone, text before the first delimiter and behind the
 //! last one, folded fields, names told twice. What none of the usual clients writes is therefore refused.
 
-use super::{BodyError, Place, Value, same};
+use super::{BodyError, Place, Value, is_read, is_variable};
 use percent_encoding::percent_decode_str;
 use std::ops::Range;
 
@@ -17,12 +17,19 @@ const MAX_BOUNDARY: usize = 70;
 pub struct Delimiter(Vec<u8>);
 
 impl Delimiter {
-    /// Of a body with these parameters behind its type.
+    /// Of a body with these parameters behind its type. Some servers take the first `boundary` that stands anywhere, so
+    /// there is none but the known ones.
     pub(super) fn of(parameters: &str) -> Result<Self, BodyError> {
-        let mut boundaries = parameters_of(parameters)?.into_iter().filter(|(name, _)| name == "boundary");
-        let (Some((_, boundary)), None) = (boundaries.next(), boundaries.next()) else {
-            return Err(BodyError::Multipart);
-        };
+        let mut found = None;
+        for (name, value) in parameters_of(parameters)? {
+            match name.as_str() {
+                "boundary" if found.is_none() => found = Some(value),
+                "charset" if is_read(&value.to_ascii_lowercase()) => {}
+                "charset" => return Err(BodyError::Charset),
+                _ => return Err(BodyError::Multipart),
+            }
+        }
+        let boundary = found.ok_or(BodyError::Multipart)?;
         let usual = |byte: u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=?".contains(&byte);
         if !boundary.bytes().all(usual) || !(1..=MAX_BOUNDARY).contains(&boundary.len()) {
             return Err(BodyError::Multipart);
@@ -30,9 +37,10 @@ impl Delimiter {
         Ok(Self(format!("--{boundary}").into_bytes()))
     }
 
-    /// Whether a text would be taken for the end of its part.
+    /// Whether a text would be taken for the end of its part, where a line begins. Elsewhere it ends none, and whoever chose the
+    /// boundary would learn from a refusal what the text holds.
     pub(super) fn is_in(&self, text: &[u8]) -> bool {
-        text.windows(self.0.len()).any(|window| window == self.0)
+        text.split(|byte| matches!(byte, b'\r' | b'\n')).any(|line| line.starts_with(&self.0))
     }
 }
 
@@ -44,7 +52,7 @@ pub(super) fn field(body: &[u8], delimiter: &Delimiter, name: &str) -> Result<Op
         if part.name == "_charset_" {
             return Err(BodyError::Charset); // it says in which charset the others are
         }
-        if spellings(&part.name).iter().any(|spelling| same(spelling, name)) {
+        if spellings(&part.name).iter().any(|spelling| is_variable(spelling, name)) {
             meant += 1;
             found = (part.name == name).then_some(part);
         }
@@ -176,8 +184,15 @@ fn parameters_of(text: &str) -> Result<Vec<(String, String)>, BodyError> {
             }
             (&quoted[..end], quoted[end + 1..].trim_start())
         } else {
+            // A quote in it is the beginning of a quoted text to PHP, and so is one of the other kind; a comma ends it.
             let end = value.find(';').unwrap_or(value.len());
-            (value[..end].trim_end(), &value[end..])
+            let bare = value[..end].trim_end();
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&*+-.^_`{|}~".contains(&byte);
+            let is_extended = name.ends_with('*'); // RFC 8187, of a file
+            if bare.is_empty() || !bare.bytes().all(|byte| is_plain(byte) || (is_extended && byte == b'\'')) {
+                return Err(BodyError::Multipart);
+            }
+            (bare, &value[end..])
         };
         let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-*_".contains(&byte);
         if name.is_empty() || !name.bytes().all(token) {

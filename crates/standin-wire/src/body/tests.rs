@@ -194,7 +194,6 @@ fn fields_of_forms_with_parts() {
     ] {
         assert_eq!(in_multipart(&body, "real"), Err(told.to_owned()), "{body}");
     }
-    assert_eq!(in_multipart(&multipart(&[(NAMED, FAKE)]), "a--b0"), Err("cannot stand there".to_owned()));
 }
 
 /// What somebody reads as another field, another name, or not at all.
@@ -260,5 +259,57 @@ proptest! {
             prop_assert!(body[..place.range.start].ends_with("\r\n\r\n"));
             prop_assert!(body[place.range.end..].starts_with("\r\n--b0"));
         }
+    }
+}
+
+/// What PHP reads as another name or another boundary: a quote of either kind opens one wherever it stands, a comma ends a
+/// boundary, and the first `boundary` counts, whatever it is a part of.
+#[test]
+fn parameters_are_read_in_one_way() {
+    for parameters in [
+        // Name `evil` to PHP.
+        "foo=x\"; name=\"key\"; bar=\"; name=evil; z=\"",
+        "foo='; name=\"key\"; bar=\"'; name=evil; z='\"",
+        "foo=a b; name=\"key\"",
+        "foo=; name=\"key\"",
+    ] {
+        let body = multipart(&[(&format!("Content-Disposition: form-data; {parameters}"), FAKE)]);
+        assert_eq!(in_multipart(&body, "real"), Err(NOT_AS_WRITTEN.to_owned()), "{parameters}");
+    }
+    let file = "Content-Disposition: form-data; name=f; filename*=utf-8''na%C3%AFve.txt";
+    assert!(in_multipart(&multipart(&[(file, "x"), (NAMED, FAKE)]), "real").is_ok());
+    for parameters in ["boundary=a:,b", "boundary=a,b", "xboundary=a0; boundary=b0", "x=\"boundary=a0\"; boundary=b0"] {
+        let kind = Kind::of(format!("multipart/form-data; {parameters}").as_bytes());
+        assert_eq!(kind, Some(Err(BodyError::Multipart)), "{parameters}");
+    }
+    assert!(Kind::of(b"multipart/form-data; boundary=\"a:,b\"").unwrap().is_ok());
+    let other = Kind::of(b"multipart/form-data; charset=utf-16; boundary=b0");
+    assert_eq!(other, Some(Err(BodyError::Charset)));
+}
+
+/// Whether a secret holds a text is no answer that whoever chooses the boundary gets, one letter after the other.
+#[test]
+fn a_boundary_asks_nothing_of_the_secret() {
+    let body = multipart(&[(NAMED, FAKE)]);
+    assert_eq!(in_multipart(&body, "abc--b0def"), Ok(multipart(&[(NAMED, "abc--b0def")])));
+    for secret in ["--b0", "a\n--b0", "a\r\n--b0--"] {
+        assert_eq!(in_multipart(&body, secret), Err("cannot stand there".to_owned()));
+    }
+}
+
+/// Servers of PHP's tradition read ` key`, `k.y` and `key[]` as names of their own variables.
+#[test]
+fn names_of_variables_are_the_same() {
+    for (slot, body) in [
+        ("form:key", "+key=x"),
+        ("form:key", "key[]=x"),
+        ("form:key", "key%5Ba%5D=x"),
+        ("form:my_key", "my.key=x"),
+        ("form:my_key", "my+key=x"),
+        ("form:my_key", "my[key=x"),
+    ] {
+        let kind = Kind::of(b"application/x-www-form-urlencoded").unwrap().unwrap();
+        let found = find(&kind, body.as_bytes(), &Slot::parse(slot).unwrap());
+        assert_eq!(found, Err(BodyError::Doubled), "{body}");
     }
 }
