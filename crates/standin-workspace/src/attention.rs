@@ -3,6 +3,7 @@
 use crate::changes::{Change, Kind, Node};
 use crate::tree;
 use standin_model::host_executed::host_runs;
+use standin_model::protected;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
@@ -16,6 +17,8 @@ pub enum Attention {
     NewlyExecutable,
     /// A link that leads out of the workspace.
     LinkOut,
+    /// A link in a directory of git's, which writes by names that it knows, and where they lead: a hook, a start file.
+    LinkInGit,
     /// A pipe, socket or device. It is never applied.
     Special,
 }
@@ -27,6 +30,7 @@ impl Attention {
             Self::HostRuns(why) => why,
             Self::NewlyExecutable => "it can be executed now",
             Self::LinkOut => "a link that leads out of the workspace",
+            Self::LinkInGit => "a link in git's own directory: git writes where it leads",
             Self::Special => "a pipe, socket or device; it is never applied",
         }
     }
@@ -43,7 +47,8 @@ pub(crate) fn of(change: &Change, upper: BorrowedFd<'_>, host: BorrowedFd<'_>) -
     }
     let after = change.after.as_ref()?;
     if let Kind::Link(target) = &after.kind {
-        return leads_out(&change.path, target).then_some(Attention::LinkOut);
+        let in_git = protected::in_git(&change.path).then_some(Attention::LinkInGit);
+        return leads_out(&change.path, target).then_some(Attention::LinkOut).or(in_git);
     }
     if in_bare_repository(&change.path, upper, host) {
         return Some(Attention::HostRuns("git takes the directory for a repository and obeys it"));

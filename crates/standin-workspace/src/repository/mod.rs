@@ -149,6 +149,10 @@ impl Check {
                 let what = format!("a link that leads out, to {}", String::from_utf8_lossy(&target));
                 self.add(path, None, what, "remove it; what is written through it lands there");
             }
+            Ok(target) if within_git(path) => {
+                let what = format!("a link to {}: git writes where it leads", String::from_utf8_lossy(&target));
+                self.add(path, None, what, "remove it; git makes a file there");
+            }
             Ok(_) => {}
             Err(error) => self.unreadable(path, error),
         }

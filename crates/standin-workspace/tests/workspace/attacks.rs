@@ -22,6 +22,28 @@ fn a_directory_in_place_of_a_link_does_not_write_through_it() {
     assert_eq!(crate::listing(&it.outside("")), ["file 644 hosts"]);
 }
 
+/// git writes a reflog through a link, with the subject of a commit that the session made, into a hook of the host's.
+#[test]
+fn links_in_gits_own_directories_are_set_apart() {
+    let it = Fixture::new(|host| create_dir_all(host.join(".git/logs")).unwrap());
+    create_dir_all(it.upper(".git/logs")).unwrap();
+    create_dir_all(it.upper("sub/.GIT")).unwrap();
+    for (path, target) in [
+        (".git/logs/HEAD", "../hooks/post-commit"),
+        (".git/MERGE_MSG", "../.envrc"),
+        ("sub/.GIT/ORIG_HEAD", "x"),
+        ("plain", ".git/HEAD"),
+    ] {
+        symlink(target, it.upper(path)).unwrap();
+    }
+    let applied = it.apply(&[]);
+    let why = "a link in git's own directory: git writes where it leads";
+    let expected = [".git/MERGE_MSG", ".git/logs/HEAD", "sub/.GIT/ORIG_HEAD"].map(|path| format!("{path}: {why}"));
+    let links: Vec<_> = left(&applied).into_iter().filter(|line| line.ends_with(why)).collect();
+    assert_eq!(links, expected);
+    assert!(it.host("plain").is_symlink() && !it.host(".git/MERGE_MSG").is_symlink());
+}
+
 #[test]
 fn a_directory_that_becomes_a_link_meanwhile_is_not_followed() {
     for victim in ["a", "a/b"] {

@@ -101,6 +101,7 @@ fn every_place_is_looked_at() {
     create_dir_all(at.join("linked")).unwrap();
     symlink("/elsewhere", at.join("linked/.git")).unwrap();
     symlink("../../out", at.join("deep/link")).unwrap();
+    symlink("hooks/post-checkout", at.join(".git/MERGE_MSG")).unwrap();
     add(".GIT/config", "[core]\n\tpager = x\n");
     add(".envrc", "");
     add("a/.vscode/tasks.json", "{\"tasks\":[{\n\"runOptions\":{\"runOn\":\"folderOpen\"}}]}");
@@ -110,6 +111,7 @@ fn every_place_is_looked_at() {
         ".GIT/config:2".to_owned(),
         ".claude/settings.json:3".to_owned(),
         ".envrc".to_owned(),
+        ".git/MERGE_MSG".to_owned(),
         format!(".git/config:{}", own + 2),
         format!(".git/config:{}", own + 4),
         ".git/config.worktree:2".to_owned(),
