@@ -1,10 +1,12 @@
 //! Which changes want a look of their own before they are taken over.
 
-use crate::changes::{Change, Kind, Node};
+use crate::changes::{Change, Kind, Node, hold_the_same};
 use crate::tree;
 use standin_model::host_executed::host_runs;
 use standin_model::protected;
-use std::os::fd::BorrowedFd;
+use standin_secretfiles::format_of;
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
@@ -19,6 +21,8 @@ pub enum Attention {
     LinkOut,
     /// A link in a directory of git's, which writes by names that it knows, and where they lead: a hook, a start file.
     LinkInGit,
+    /// A secret file of the host's, by its name or by another that it has in the copy: the next session would see it as it is.
+    MovedSecret,
     /// A pipe, socket or device. It is never applied.
     Special,
 }
@@ -31,6 +35,7 @@ impl Attention {
             Self::NewlyExecutable => "it can be executed now",
             Self::LinkOut => "a link that leads out of the workspace",
             Self::LinkInGit => "a link in git's own directory: git writes where it leads",
+            Self::MovedSecret => "a secret file that has another name now, by which no session would know it",
             Self::Special => "a pipe, socket or device; it is never applied",
         }
     }
@@ -56,6 +61,34 @@ pub(crate) fn of(change: &Change, upper: BorrowedFd<'_>, host: BorrowedFd<'_>) -
     let executable = |node: &Node| node.kind == Kind::File && node.mode & 0o111 != 0;
     let was = change.before.as_ref().is_some_and(executable);
     (executable(after) && !was).then_some(Attention::NewlyExecutable)
+}
+
+/// Marks secret files of the host's that have another name in the copy, under both. Who makes a mount namespace inside can
+/// move one from under its mask, but neither read it nor change it: it holds what the host's does.
+pub(crate) fn moved_secrets(changes: &mut [Change], upper: BorrowedFd<'_>, host: BorrowedFd<'_>) {
+    let mut gone: HashMap<u64, Vec<usize>> = HashMap::new();
+    for (number, Change { path, before, .. }) in changes.iter().enumerate() {
+        if let Some(Node { kind: Kind::File, size: size @ 1.., .. }) = before
+            && format_of(path).is_some()
+        {
+            gone.entry(*size).or_default().push(number);
+        }
+    }
+    for number in 0..changes.len() {
+        let Some(Node { kind: Kind::File, size, .. }) = changes[number].after else { continue };
+        for secret in gone.get(&size).into_iter().flatten().filter(|secret| **secret != number) {
+            let same = tree::file(upper, &changes[number].path).and_then(|new| {
+                let old = tree::file(host, &changes[*secret].path)?;
+                hold_the_same(new.as_fd(), old.as_fd())
+            });
+            // What cannot be read may be one.
+            if same.unwrap_or(true) {
+                // If the old name went alone, the new one would look like any file next time.
+                changes[number].attention = Some(Attention::MovedSecret);
+                changes[*secret].attention = Some(Attention::MovedSecret);
+            }
+        }
+    }
 }
 
 /// Whether a link's own words lead out. The directories on the way to the link are none themselves, so leading `..` mean

@@ -141,6 +141,7 @@ pub fn changes(session: &Session) -> Result<Changes, ChangesError> {
     for change in &mut found.changes {
         change.attention = attention::of(change, upper.as_fd(), host.as_fd());
     }
+    attention::moved_secrets(&mut found.changes, upper.as_fd(), host.as_fd());
     found.changes.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)
 }
@@ -299,15 +300,20 @@ impl Walk<'_> {
         if new_attributes != tree::attributes(old.as_fd(), false).map_err(|e| host_error(path, e))? {
             return Ok(false);
         }
-        let (mut a, mut b) = (vec![0; CHUNK], vec![0; CHUNK]);
-        loop {
-            let length = fill(new.as_fd(), &mut a).map_err(|e| upper_error(path, e))?;
-            if length != fill(old.as_fd(), &mut b).map_err(|e| host_error(path, e))? || a[..length] != b[..length] {
-                return Ok(false);
-            }
-            if length == 0 {
-                return Ok(true);
-            }
+        hold_the_same(new.as_fd(), old.as_fd()).map_err(|e| upper_error(path, e))
+    }
+}
+
+/// Whether two files hold the same.
+pub(crate) fn hold_the_same(new: BorrowedFd<'_>, old: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let (mut a, mut b) = (vec![0; CHUNK], vec![0; CHUNK]);
+    loop {
+        let length = fill(new, &mut a)?;
+        if length != fill(old, &mut b)? || a[..length] != b[..length] {
+            return Ok(false);
+        }
+        if length == 0 {
+            return Ok(true);
         }
     }
 }

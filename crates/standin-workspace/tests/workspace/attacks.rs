@@ -44,6 +44,31 @@ fn links_in_gits_own_directories_are_set_apart() {
     assert!(it.host("plain").is_symlink() && !it.host(".git/MERGE_MSG").is_symlink());
 }
 
+/// What a mount namespace inside makes of a masked file: another name, which no later session would mask.
+#[test]
+fn a_secret_file_by_another_name_is_set_apart() {
+    let it = Fixture::new(|host| {
+        create_dir(host.join("d")).unwrap();
+        for name in [".env", "d/a.env", "plain"] {
+            write(host.join(name), format!("A_TOKEN={name:0<40}")).unwrap();
+        }
+    });
+    create_dir(it.upper("d")).unwrap();
+    for (from, to) in [(".env", "notes.txt"), ("d/a.env", "d/b"), ("plain", "moved")] {
+        it.whiteout(from);
+        write(it.upper(to), fs::read(it.host(from)).unwrap()).unwrap();
+    }
+    write(it.upper("of-the-same-length"), "x".repeat(48)).unwrap();
+    let why = "a secret file that has another name now, by which no session would know it";
+    // The second time nothing else is known of them.
+    for _ in 0..2 {
+        let mut all = left(&it.apply(&[]));
+        all.sort();
+        assert_eq!(all, [".env", "d/a.env", "d/b", "notes.txt"].map(|path| format!("{path}: {why}")));
+    }
+    assert!(it.host("moved").exists() && it.host("of-the-same-length").exists());
+}
+
 #[test]
 fn a_directory_that_becomes_a_link_meanwhile_is_not_followed() {
     for victim in ["a", "a/b"] {
