@@ -178,6 +178,11 @@ const REFUSED_REQUESTS: &[libc::Ioctl] = &[
 const BTRFS: u32 = 0x94;
 const BCACHEFS: u32 = 0xbc;
 
+/// Options of sockets for who administers a network, as anybody does in a namespace of his own: they replace the tables of iptables,
+/// ip6tables (this one and the next), arptables and ebtables, or route multicast (from there on).
+const REPLACE_TABLE: u32 = 64;
+const OTHER_TABLES: u32 = 96;
+
 /// Socket families that exist inside. All others (vsock reaches the host, alg and others widen the kernel's surface) do not.
 const FAMILIES: &[libc::c_int] = &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
 
@@ -268,6 +273,7 @@ fn filter(nested: bool) -> Vec<libc::sock_filter> {
     ]);
     when(&mut program, libc::SYS_socket, &socket);
     when(&mut program, libc::SYS_socketpair, &socket);
+    tables(&mut program);
     // Only the low 32 bits of a request count for the kernel, so only they are compared (CVE-2019-10063).
     let mut ioctl = vec![load(ARGUMENT_1)];
     for request in REFUSED_REQUESTS {
@@ -284,6 +290,22 @@ fn filter(nested: bool) -> Vec<libc::sock_filter> {
     }
     program.push(give(libc::SECCOMP_RET_ALLOW));
     program
+}
+
+/// Setting an option of a socket: none of the kernel's older packet filters, as netlink's newer one cannot be reached either.
+fn tables(program: &mut Vec<libc::sock_filter>) {
+    let [ip, ipv6] = [libc::SOL_IP, libc::SOL_IPV6].map(i32::cast_unsigned);
+    let body = [
+        load(ARGUMENT_1),
+        jump_unless(libc::BPF_JEQ, ip, 1, 0),
+        jump_unless(libc::BPF_JEQ, ipv6, 0, 5), // to the end: allowed
+        load(ARGUMENT_2),
+        jump_unless(libc::BPF_JGE, OTHER_TABLES, 2, 0),
+        jump_unless(libc::BPF_JEQ, REPLACE_TABLE, 1, 0),
+        jump_unless(libc::BPF_JEQ, REPLACE_TABLE + 1, 0, 1),
+        give(errno(EPERM)),
+    ];
+    when(program, libc::SYS_setsockopt, &body);
 }
 
 /// Opening: no file gets the set-user-ID bit; the broker is asked about what writes or makes.

@@ -165,6 +165,29 @@ fn capabilities_in_a_namespace_lift_nothing() {
     assert_eq!(read_to_string(shown.join("file")).unwrap(), "the host's");
 }
 
+/// Who administers a network of his own asks the kernel's older packet filters to replace a table; the error tells who answers. The
+/// last option is one that programs set.
+const TABLES: &str = r"
+import ctypes, errno, socket
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.unshare(0x50000000) == 0
+def tried(family, level, option):
+    held = socket.socket(family, socket.SOCK_DGRAM)
+    failed = libc.setsockopt(held.fileno(), level, option, (1).to_bytes(4, 'little') + bytes(200), 204)
+    return errno.errorcode[ctypes.get_errno()] if failed else 'set'
+ways = [(2, 0, 64), (2, 0, 65), (10, 41, 64), (2, 0, 96), (10, 41, 200), (10, 41, 67)]
+print(*[tried(*way) for way in ways])
+";
+
+#[test]
+fn tables_of_packet_filters_are_not_reached() {
+    let Some(caller) = caller() else { return };
+    let seen = stdout(&caller.program("/usr/bin/python3").args(["-c", TABLES]).output().unwrap());
+    assert!(seen.ends_with(" set\n") && !seen.contains("EPERM"), "{seen}");
+    let seen = stdout(&caller.run(NESTED, &["/usr/bin/python3", "-c", TABLES]).output().unwrap());
+    assert_eq!(seen, "EPERM EPERM EPERM EPERM EPERM set\n");
+}
+
 #[test]
 fn a_session_that_allows_them_says_so() {
     let Some(caller) = caller() else { return };
