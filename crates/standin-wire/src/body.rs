@@ -207,7 +207,9 @@ pub(crate) fn is_variable(field: &str, name: &str) -> bool {
         plain.replace(['.', ' ', '+'], "_") + &rest
     };
     let (field, name) = (in_php(field), in_php(name));
-    let list = field.match_indices('[').any(|(at, _)| at > 0 && same(&field[..at], &name));
+    // No case makes a name four times as long. A field may be as long as its body.
+    let mut brackets = field.match_indices('[').map(|(at, _)| at).take_while(|at| *at <= 4 * name.len());
+    let list = brackets.any(|at| at > 0 && same(&field[..at], &name));
     list || same(&field, &name)
 }
 
