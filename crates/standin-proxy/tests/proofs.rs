@@ -53,7 +53,7 @@ const DETOURS: &[Detour] = &[
         what: "a permit for a request that policy was not asked about",
         file: "request/mod.rs",
         honest: "let mut permit = authorize::request(tunnel, &bound)?;",
-        instead: "let mut permit = authorize::Permit { rule: Arc::from(\"\"), grants: vec![], granted_host: false, at_host: vec![], login: None, conversation: false, lent: tunnel.session.lent() };",
+        instead: "let mut permit = authorize::Permit { rule: Arc::from(\"\"), grants: vec![], ..unreachable!() };",
         error: (
             "E0451",
             "of struct `request::authorize::Permit` are private",
