@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use standin_model::limits::MAX_DECODERS;
 use std::io::Write;
+use tokio::sync::mpsc;
 
 /// Where the stand-in is good for nothing, where its credential is granted, and where it is for other requests.
 const PLACES: [(&str, &str); 3] =
@@ -36,6 +37,15 @@ async fn arriving(mut body: Incoming) -> (Vec<u8>, bool) {
             None => return (got, true),
         }
     }
+}
+
+/// This body arrives as it was sent, and is answered.
+async fn passes(asker: &mut Asker, requests: &mut mpsc::Receiver<Seen>, coding: &str, coded: Vec<u8>) {
+    let answered = asker.ask(post(coding, full(coded.clone())));
+    let Seen { request, answer } = requests.recv().await.unwrap();
+    assert!(arriving(request.into_body()).await == (coded, true), "{coding}"); // it may be too long to be shown
+    answer.send(Response::new(empty())).unwrap();
+    assert_eq!(answered.await.unwrap().unwrap().status(), 200);
 }
 
 pairings! {
@@ -213,11 +223,7 @@ async fn to_a_model_a_stand_in_is_text() {
             let told = forms(STAND_IN).join(" ");
             for (coding, encoder) in CODINGS {
                 let coded = encoder(&[told.as_bytes()]).concat();
-                let answered = asker.ask(post(coding, full(coded.clone())));
-                let Seen { request, answer } = requests.recv().await.unwrap();
-                assert_eq!(arriving(request.into_body()).await, (coded, true));
-                answer.send(Response::new(empty())).unwrap();
-                assert_eq!(answered.await.unwrap().unwrap().status(), 200);
+                passes(&mut asker, &mut requests, coding, coded).await;
             }
             let astray = Request::post("/x").header("x-note", STAND_IN).body(full("text")).unwrap();
             let code = if host == API { "credential.wrong_slot" } else { "credential.wrong_destination" };
@@ -249,11 +255,7 @@ async fn what_cannot_be_looked_at() {
         }
         assert!(world.origin.is_untouched());
         let mut requests = world.origin.accept_all(V::H2);
-        let answered = asker.ask(post("aws-chunked", full(coded.clone())));
-        let Seen { request, answer } = requests.recv().await.unwrap();
-        assert_eq!(arriving(request.into_body()).await, (coded, true));
-        answer.send(Response::new(empty())).unwrap();
-        assert_eq!(answered.await.unwrap().unwrap().status(), 200);
+        passes(&mut asker, &mut requests, "aws-chunked", coded).await;
         drop(asker);
         world.end().await;
     })
@@ -297,11 +299,7 @@ async fn what_unfolds_is_not_gathered() {
         let world = World::new().await;
         let mut requests = world.origin.accept_all(V::H1);
         let mut asker = world.asker(OPEN, V::H1).await;
-        let answered = asker.ask(post("gzip", full(bomb.clone())));
-        let Seen { request, answer } = requests.recv().await.unwrap();
-        assert!(arriving(request.into_body()).await == (bomb, true));
-        answer.send(Response::new(empty())).unwrap();
-        assert_eq!(answered.await.unwrap().unwrap().status(), 200);
+        passes(&mut asker, &mut requests, "gzip", bomb).await;
         drop(asker);
         world.end().await;
     })
