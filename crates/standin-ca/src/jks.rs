@@ -4,23 +4,27 @@
 //! entries, and a SHA-1 over the password, the words "Mighty Aphrodite" and all that precedes.
 
 use aws_lc_rs::digest;
+use std::ops::Range;
 
 const MAGIC: [u8; 4] = [0xfe, 0xed, 0xfe, 0xed];
-const HEADER: usize = 12;
+const VERSION: [u8; 4] = 2u32.to_be_bytes();
+/// Where the number of entries stands.
+const COUNT: Range<usize> = 8..12;
 const DIGEST: usize = 20;
 /// A trusted certificate, as opposed to a private key (1).
 const TRUSTED: u32 = 2;
 /// The password of every system trust store since Java 1.2. It guards integrity, not secrecy.
 const PASSWORD: &str = "changeit";
 
-/// The keystore with one more certificate, or a new one if `keystore` is none of version 2.
-pub(crate) fn with_trusted(keystore: &[u8], alias: &str, certificate: &[u8], now_ms: u64) -> Vec<u8> {
-    let (count, entries) = parse(keystore).unwrap_or((0, &[]));
-    let mut out = Vec::with_capacity(keystore.len() + certificate.len() + 128);
-    out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&2u32.to_be_bytes());
-    out.extend_from_slice(&(count + 1).to_be_bytes());
-    out.extend_from_slice(entries);
+/// The keystore with one more certificate, or a new one if `keystore` is none of version 2. It is changed where it is: a copy
+/// of 150 certificates would be a hundredth of a start.
+pub(crate) fn with_trusted(keystore: Vec<u8>, alias: &str, certificate: &[u8], now_ms: u64) -> Vec<u8> {
+    let (count, mut out) = match count(&keystore) {
+        Some(count) => (count, keystore),
+        None => (0, [&MAGIC[..], &VERSION, &[0; 4 + DIGEST]].concat()),
+    };
+    out.truncate(out.len() - DIGEST);
+    out[COUNT].copy_from_slice(&(count + 1).to_be_bytes());
     out.extend_from_slice(&TRUSTED.to_be_bytes());
     put_text(&mut out, alias);
     out.extend_from_slice(&now_ms.to_be_bytes());
@@ -32,11 +36,11 @@ pub(crate) fn with_trusted(keystore: &[u8], alias: &str, certificate: &[u8], now
     out
 }
 
-fn parse(keystore: &[u8]) -> Option<(u32, &[u8])> {
-    let header = keystore.first_chunk::<HEADER>()?;
-    let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    let entries = keystore.get(HEADER..keystore.len().checked_sub(DIGEST)?)?;
-    (header[..4] == MAGIC && word(4) == 2).then_some((word(8), entries))
+/// How many entries it has, if it is one.
+fn count(keystore: &[u8]) -> Option<u32> {
+    let whole = keystore.len() >= COUNT.end + DIGEST;
+    let count = keystore.strip_prefix(&MAGIC)?.strip_prefix(&VERSION)?.first_chunk()?;
+    whole.then_some(u32::from_be_bytes(*count))
 }
 
 /// Java's modified UTF-8, which is ASCII for ASCII.

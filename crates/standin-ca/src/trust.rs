@@ -67,7 +67,7 @@ pub fn files(ca: &SessionCa, host: HostTrust, now: SystemTime) -> TrustFiles {
         let now_ms = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() * 1000);
         overlay.push((
             PathBuf::from("java/cacerts"),
-            jks::with_trusted(&java, "standin-session-ca", ca.certificate_der(), now_ms),
+            jks::with_trusted(java, "standin-session-ca", ca.certificate_der(), now_ms),
         ));
     }
     TrustFiles { overlay, own_certificate: own.to_vec(), variables: variables() }
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn java_reads_the_keystore_and_checks_its_digest() {
-        for java in [Vec::new(), jks::with_trusted(&[], "other", b"", 0)] {
+        for java in [Vec::new(), jks::with_trusted(Vec::new(), "other", b"", 0)] {
             let entries = if java.is_empty() { 1 } else { 2 };
             let (directory, files) = made(Some(java.clone()));
             let (_, keystore) = files.overlay.iter().find(|(path, _)| path.ends_with("cacerts")).unwrap();

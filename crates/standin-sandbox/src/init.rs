@@ -9,7 +9,7 @@ use crate::control::{self, receive, receive_one, send};
 use crate::ground::{Ground, Terminal};
 use crate::launch::{CONTROL_FD, REPORTS_FD};
 use crate::parcel;
-use crate::plan::Plan;
+use crate::plan::{Blobs, Plan};
 use crate::step::{At, Step, StepError};
 use crate::sys::{self, Fork};
 use crate::{confine, door, gate, group, limits, mounts, network, supervise, terminal};
@@ -74,7 +74,7 @@ fn outside(control: &OwnedFd) -> Result<i32, StepError> {
     send(control.as_fd(), &[NETWORK], &handed).at(Step::SandboxNetwork)?;
     drop((sockets, door));
     // It is made meanwhile, and most often it is there.
-    let plan = receive_one(control).and_then(Plan::unpack).at(Step::Plan)?;
+    let (plan, blobs) = receive_one(control).and_then(Plan::unpack).at(Step::Plan)?;
     let files = serde_json::to_vec(&plan.files).map_err(io::Error::from).at(Step::Broker)?;
     let files = parcel::pack(&[files]).at(Step::Broker)?;
     send(&listener, &[0], &[files.as_fd()]).at(Step::Broker)?;
@@ -86,7 +86,7 @@ fn outside(control: &OwnedFd) -> Result<i32, StepError> {
     // Neither process needs it, and both are there as long as the command.
     drop(group);
     match forked {
-        Fork::Child => inside(control.as_fd(), listener, &ground, &plan, &signals),
+        Fork::Child => inside(control.as_fd(), listener, &ground, (&plan, &blobs), &signals),
         Fork::Parent(first) => {
             drop(listener);
             // Our copy of the socket would keep the launcher waiting for the end of a start that has long ended.
@@ -126,7 +126,13 @@ fn start_broker(control: BorrowedFd<'_>) -> Result<(i32, OwnedFd), StepError> {
 }
 
 /// The first process inside: makes the files and the terminal, starts the command, adopts orphans.
-fn inside(control: BorrowedFd<'_>, listener: OwnedFd, ground: &Ground, plan: &Plan, signals: &libc::sigset_t) -> ! {
+fn inside(
+    control: BorrowedFd<'_>,
+    listener: OwnedFd,
+    ground: &Ground,
+    (plan, blobs): (&Plan, &Blobs),
+    signals: &libc::sigset_t,
+) -> ! {
     let run = || {
         sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).at(Step::Namespaces)?;
         // Who died before that line sent no signal. The launcher's end of the socket closes when it dies, before the
@@ -140,7 +146,7 @@ fn inside(control: BorrowedFd<'_>, listener: OwnedFd, ground: &Ground, plan: &Pl
         sys::unshare(libc::CLONE_NEWCGROUP).at(Step::Namespaces)?;
         prefer_as_victim().at(Step::Limits)?;
         rustix::system::sethostname(b"standin").at(Step::Namespaces)?;
-        mounts::enter(plan)?;
+        mounts::enter(plan, blobs)?;
         let terminal = open_terminal(control, ground.terminal)?;
         confine::drop_privileges()?;
         // After the identity was mapped (it would have made our own /proc entries root's), before anything runs

@@ -4,7 +4,7 @@
 //! (`EBUSY`) or given a second name (`EXDEV`), and every path to the file, every link and every descriptor of a directory
 //! leads to what is mounted. It is read-only: a change that is silently lost at the end would be worse than a refusal.
 
-use crate::plan::Plan;
+use crate::plan::{Blobs, Plan};
 use crate::step::{At, Step, StepError};
 use crate::trees::{self, NO_DEVICES, NO_PROGRAMS, NO_SETUID, READ_ONLY};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, openat, openat2, unlinkat};
@@ -30,7 +30,7 @@ const SOCKET_NOTE: &[u8] =
     b"# The host listens at this socket, so Standin hides it. Its owner can show it with: standin run --show PATH\n";
 
 /// Puts all masks of a plan into the view below `stage`.
-pub(crate) fn put_on(plan: &Plan, stage: &Path) -> Result<(), StepError> {
+pub(crate) fn put_on(plan: &Plan, blobs: &Blobs, stage: &Path) -> Result<(), StepError> {
     let root = rustix::fs::open(stage, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     let root = root.at(Step::Masks)?;
     std::fs::write(stage.join(HIDDEN), NOTE).at(Step::Masks)?;
@@ -38,12 +38,12 @@ pub(crate) fn put_on(plan: &Plan, stage: &Path) -> Result<(), StepError> {
         empty(root.as_fd(), directory).at_thing(Step::Masks, directory.display())?;
     }
     for mask in &plan.masks {
-        let contents = plan.blob(mask.blob).at(Step::Masks)?;
-        put(root.as_fd(), &mask.path, mask.mode, contents).at_thing(Step::Masks, mask.path.display())?;
+        put(root.as_fd(), &mask.path, mask.mode, |file| blobs.write(mask.blob, file))
+            .at_thing(Step::Masks, mask.path.display())?;
     }
     for socket in &plan.sockets {
         // Who may write it and finds no socket is told that nobody listens.
-        match put(root.as_fd(), socket, 0o600, SOCKET_NOTE) {
+        match put(root.as_fd(), socket, 0o600, |mut file| file.write_all(SOCKET_NOTE)) {
             // Its server has ended meanwhile, and taken it along.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => other.at_thing(Step::Masks, socket.display())?,
@@ -52,13 +52,18 @@ pub(crate) fn put_on(plan: &Plan, stage: &Path) -> Result<(), StepError> {
     Ok(())
 }
 
-fn put(root: BorrowedFd<'_>, path: &Path, mode: u32, contents: &[u8]) -> io::Result<()> {
+fn put(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    mode: u32,
+    write: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<()> {
     // What was found there and is not may be under another name by now, where nothing would be over it.
     let target = target(root, path, OFlags::PATH | OFlags::NOFOLLOW)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let file = openat(root, ASIDE, flags, Mode::RUSR)?;
     rustix::fs::fchmod(&file, Mode::from_raw_mode(mode & 0o777))?;
-    File::from(file).write_all(contents)?;
+    write(&File::from(file))?;
     trees::attach_over(trees::copy_of_file(root, ASIDE, ATTRIBUTES)?, target)?;
     // It has no name of its own any more; until it is mounted it needs one.
     Ok(unlinkat(root, ASIDE, AtFlags::empty())?)

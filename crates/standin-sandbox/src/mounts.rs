@@ -3,13 +3,13 @@
 use crate::layered::{self, Layers};
 use crate::limits::Held;
 use crate::masks;
-use crate::plan::{Plan, Show};
+use crate::plan::{Blobs, Plan, Show};
 use crate::step::{At, Step, StepError};
 use crate::sys;
 use crate::trees::{self, NO_DEVICES, NO_PROGRAMS, NO_SETUID, READ_ONLY};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use rustix::mount::MountAttrFlags;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -58,7 +58,7 @@ enum Taken {
 }
 
 /// Builds the view and makes it the root. Runs as the first process of the new pid namespace.
-pub(crate) fn enter(plan: &Plan) -> Result<(), StepError> {
+pub(crate) fn enter(plan: &Plan, blobs: &Blobs) -> Result<(), StepError> {
     // Nothing mounted from here on may show on the host.
     sys::mount(c"none", c"/", c"none", libc::MS_REC | libc::MS_PRIVATE, c"").at(Step::Mounts)?;
     // Sources are taken first: a workspace under the staging directory would be hidden.
@@ -70,9 +70,9 @@ pub(crate) fn enter(plan: &Plan) -> Result<(), StepError> {
     let private = Private::make(&plan.limits).at_thing(Step::Mounts, "private directories")?;
     for show in &plan.view {
         let step = if matches!(show, Show::Layered { .. }) { Step::Layer } else { Step::Mounts };
-        put(show, plan, &private, &mut taken).at_thing(step, describe(show))?;
+        put(show, (plan, blobs), &private, &mut taken).at_thing(step, describe(show))?;
     }
-    masks::put_on(plan, Path::new(STAGE))?;
+    masks::put_on(plan, blobs, Path::new(STAGE))?;
     make_devices(devices, &private).at_thing(Step::Mounts, "/dev")?;
     private.hide().at_thing(Step::Mounts, "private directories")?;
     make_proc(plan.nested)?;
@@ -148,7 +148,12 @@ impl Private {
     }
 }
 
-fn put(show: &Show, plan: &Plan, private: &Private, taken: &mut impl Iterator<Item = Taken>) -> io::Result<()> {
+fn put(
+    show: &Show,
+    (plan, blobs): (&Plan, &Blobs),
+    private: &Private,
+    taken: &mut impl Iterator<Item = Taken>,
+) -> io::Result<()> {
     match show {
         Show::Private(path) => {
             let mode = if path == Path::new("/tmp") || path == Path::new("/var/tmp") { 0o1777 } else { 0o700 };
@@ -170,26 +175,26 @@ fn put(show: &Show, plan: &Plan, private: &Private, taken: &mut impl Iterator<It
             let Some(Taken::Layers(layers)) = taken.next() else { return Err(io::ErrorKind::InvalidInput.into()) };
             layered::mount(&layers, &directory(path)?)
         }
-        Show::Copy(path) => fs::write(file(path)?, fs::read(path)?),
+        Show::Copy(path) => io::copy(&mut File::open(path)?, &mut create(path)?).map(drop),
         // Through a directory that is shown it would be written on the host, and through a link in it anywhere there.
         Show::File { path, .. } if plan.is_hosts(path) => {
             Err(io::Error::other("it lies in what is shown of the host, where nothing is put over it"))
         }
-        Show::File { path, blob } => fs::write(file(path)?, plan.blob(*blob)?),
-        Show::Overlay { directory: over, files } => overlay(over, files, plan),
+        Show::File { path, blob } => blobs.write(*blob, create(path)?),
+        Show::Overlay { directory: over, files } => overlay(over, files, blobs),
     }
 }
 
 /// The host's directory under a directory of ours, both below a read-only overlay: two layers and no upper one, which
 /// needs neither extended attributes nor a copy.
-fn overlay(over: &Path, files: &[(PathBuf, usize)], plan: &Plan) -> io::Result<()> {
+fn overlay(over: &Path, files: &[(PathBuf, usize)], blobs: &Blobs) -> io::Result<()> {
     let ours = directory(&Path::new("/run/standin/overlay").join(over.strip_prefix("/").unwrap_or(over)))?;
     for (path, blob) in files {
         let at = ours.join(path);
         if let Some(parent) = at.parent() {
             fs::create_dir_all(parent)?;
         }
-        fs::write(at, plan.blob(*blob)?)?;
+        blobs.write(*blob, File::create(at)?)?;
     }
     let target = directory(over)?;
     let options = format!("lowerdir={}:{}", ours.display(), over.display());
@@ -265,6 +270,12 @@ fn file(path: &Path) -> io::Result<PathBuf> {
     let staged = staged(path);
     fs::OpenOptions::new().create(true).append(true).open(&staged)?;
     Ok(staged)
+}
+
+/// A file of that path in the new root, to be filled.
+fn create(path: &Path) -> io::Result<File> {
+    directory(path.parent().unwrap_or(Path::new("/")))?;
+    File::create(staged(path))
 }
 
 fn describe(show: &Show) -> String {

@@ -8,10 +8,10 @@ pub use spec::{InlineFile, Layer, MaskedFile, Overlay, Spec};
 
 use crate::ground::inside;
 use crate::limits::Held;
-use crate::parcel;
+use crate::parcel::{self, Parcel};
 use serde::{Deserialize, Serialize};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// What is done. Paths of targets are paths in the sandbox.
@@ -37,7 +37,7 @@ pub struct Plan {
     pub emptied: Vec<PathBuf>,
     /// Sockets in the view that do not answer.
     pub sockets: Vec<PathBuf>,
-    /// What masks, [`Show::File`] and [`Show::Overlay`] refer to by number.
+    /// What masks, [`Show::File`] and [`Show::Overlay`] refer to by number. Where a plan was unpacked, they are in its parcel.
     #[serde(skip)]
     pub blobs: Vec<Vec<u8>>,
 }
@@ -49,16 +49,21 @@ impl Plan {
         parcel::pack(std::iter::once(&json).chain(&self.blobs))
     }
 
-    /// The contents with that number.
-    pub(crate) fn blob(&self, number: usize) -> io::Result<&[u8]> {
-        self.blobs.get(number).map(Vec::as_slice).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+    /// As it was packed, and its blobs.
+    pub(crate) fn unpack(parcel: OwnedFd) -> io::Result<(Self, Blobs)> {
+        let parcel = Parcel::open(parcel)?;
+        Ok((serde_json::from_slice(&parcel.read(0)?)?, Blobs(parcel)))
     }
+}
 
-    /// As it was packed.
-    pub(crate) fn unpack(parcel: OwnedFd) -> io::Result<Self> {
-        let mut parts = parcel::unpack(parcel)?.into_iter();
-        let json = parts.next().ok_or(io::ErrorKind::UnexpectedEof)?;
-        Ok(Self { blobs: parts.collect(), ..serde_json::from_slice(&json)? })
+/// What an unpacked plan refers to by number.
+#[derive(Debug)]
+pub(crate) struct Blobs(Parcel);
+
+impl Blobs {
+    /// Writes the blob with that number to the end of a file.
+    pub(crate) fn write(&self, number: usize, to: impl AsFd) -> io::Result<()> {
+        self.0.write(number + 1, to)
     }
 }
 

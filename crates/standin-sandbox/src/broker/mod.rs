@@ -22,7 +22,7 @@ pub(crate) use refusals::TOLD;
 
 use crate::confine;
 use crate::control::{receive_one, send};
-use crate::parcel;
+use crate::parcel::Parcel;
 use crate::plan::Files;
 use crate::sys::{self, notify};
 use act::{Answer, Desk};
@@ -36,7 +36,7 @@ use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use watcher::{Ours, Watcher};
 
 /// Most opens of FIFOs that wait for their other end.
@@ -63,17 +63,15 @@ pub(crate) fn take_proc() -> io::Result<OwnedFd> {
 pub(crate) fn prepare(Preparation { proc, command, reports }: Preparation) -> io::Result<Ready> {
     // Without a plan or a listener there is no command, and its process says why.
     let Ok(files) = receive_one(&command) else { return Ok(Ready(None)) };
-    let files: Files = serde_json::from_slice(&parcel::unpack(files)?.concat())?;
+    let files: Files = serde_json::from_slice(&Parcel::open(files)?.read(0)?)?;
+    // A thread takes its time to come into being, and now there is some: the sandbox's files are being put together.
+    let begin = if files.watch.roots.is_empty() { None } else { Some(watch_later()?) };
     let Ok(listener) = receive_one(&command) else { return Ok(Ready(None)) };
     let ours = Arc::new(Ours::default());
-    // Before a thread begins: a mount or a capability is none of the one that answers.
-    if !files.watch.roots.is_empty() {
+    if let Some(begin) = begin {
+        // While this thread still may mount.
         let watcher = Watcher::new(caller::root()?, files.watch.clone(), Arc::clone(&ours))?;
-        spawn(move || {
-            if confine::keep_for_watcher().is_ok() {
-                watcher.run();
-            }
-        })?;
+        begin.send(watcher).map_err(|_| io::ErrorKind::BrokenPipe)?;
     }
     confine::keep_for_answers()?;
     // A umask of this thread's own, since it takes on those of callers.
@@ -85,6 +83,19 @@ pub(crate) fn prepare(Preparation { proc, command, reports }: Preparation) -> io
     let desk = Desk { roots, files, masked, ours, refusals, born: Mutex::default() };
     send(&command, &[0], &[])?;
     Ok(Ready(Some(Arc::new(Broker { listener, desk, waiting: AtomicUsize::new(0) }))))
+}
+
+/// The thread that covers secret files, which begins when it has what it needs.
+fn watch_later() -> io::Result<mpsc::SyncSender<Watcher>> {
+    let (begin, watcher) = mpsc::sync_channel::<Watcher>(1);
+    spawn(move || {
+        if confine::keep_for_watcher().is_ok()
+            && let Ok(watcher) = watcher.recv()
+        {
+            watcher.run();
+        }
+    })?;
+    Ok(begin)
 }
 
 /// A broker that lacks nothing, or one that nobody will ask.
