@@ -13,10 +13,10 @@ use crate::plan::{Blobs, Plan};
 use crate::step::{At, Step, StepError};
 use crate::sys::{self, Fork};
 use crate::{confine, door, gate, group, limits, mounts, network, supervise, terminal};
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 /// The argument that makes the binary run [`init_main`] instead of its command line.
 pub const INIT_ARGUMENT: &str = "__sandbox-init";
@@ -25,14 +25,20 @@ pub const INIT_ARGUMENT: &str = "__sandbox-init";
 pub(crate) const NETWORK: u8 = 1;
 pub(crate) const TERMINAL: u8 = 2;
 pub(crate) const FAILED: u8 = 3;
-/// What it hears: the plan comes with this.
+/// What it says: the plan comes with `PLAN`, and the command begins with `BEGIN`.
 pub(crate) const PLAN: u8 = 4;
+pub(crate) const BEGIN: u8 = 5;
 
 /// What our two processes exit with when the sandbox could not be made (as `env` and shells use it).
 pub(crate) const NOT_STARTED: i32 = 125;
 
-/// Enters the sandbox and runs the command. Called first thing in `main`, while there is one thread.
-pub fn init_main() -> ! {
+/// Enters the sandbox and runs the command. Called first thing in `main`, while there is one thread. The arguments are the
+/// numbers of what was handed down: the socket to the launcher, and the one for reports.
+pub fn init_main(handed: impl IntoIterator<Item = OsString>) -> ! {
+    // Who calls this by hand has nothing to hand down.
+    if take(handed).is_err() {
+        std::process::exit(NOT_STARTED)
+    }
     let control = sys::adopt(CONTROL_FD);
     let code = match outside(&control) {
         Ok(code) => code,
@@ -42,6 +48,18 @@ pub fn init_main() -> ! {
         }
     };
     std::process::exit(code)
+}
+
+/// Puts what was handed down where it is looked for.
+fn take(handed: impl IntoIterator<Item = OsString>) -> io::Result<()> {
+    let number = |text: OsString| text.to_str().and_then(|text| text.parse().ok()).ok_or(io::ErrorKind::InvalidInput);
+    let handed: Vec<RawFd> = handed.into_iter().map(number).collect::<Result<_, _>>()?;
+    let [control, reports] = handed.try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
+    // Each may sit where the other is to go, so they move out of the way first.
+    let high = [sys::duplicate_from(control, REPORTS_FD + 1)?, sys::duplicate_from(reports, REPORTS_FD + 1)?];
+    sys::dup2(high[0], CONTROL_FD)?;
+    sys::dup2(high[1], REPORTS_FD)?;
+    sys::close_from(REPORTS_FD + 1)
 }
 
 /// The process outside: makes the namespaces and the network, then waits.
@@ -86,9 +104,9 @@ fn outside(control: &OwnedFd) -> Result<i32, StepError> {
     // Neither process needs it, and both are there as long as the command.
     drop(group);
     match forked {
-        Fork::Child => inside(control.as_fd(), listener, &ground, (&plan, &blobs), &signals),
+        Fork::Child => inside(control.as_fd(), listener, &ground, (&plan, blobs), &signals),
         Fork::Parent(first) => {
-            drop(listener);
+            drop((listener, blobs));
             // Our copy of the socket would keep the launcher waiting for the end of a start that has long ended.
             sys::dup2(2, CONTROL_FD).at(Step::Namespaces)?;
             supervise::wait_for(first, Some(broker), false, &signals).at(Step::Exec)
@@ -130,7 +148,7 @@ fn inside(
     control: BorrowedFd<'_>,
     listener: OwnedFd,
     ground: &Ground,
-    (plan, blobs): (&Plan, &Blobs),
+    (plan, blobs): (&Plan, Blobs),
     signals: &libc::sigset_t,
 ) -> ! {
     let run = || {
@@ -146,7 +164,8 @@ fn inside(
         sys::unshare(libc::CLONE_NEWCGROUP).at(Step::Namespaces)?;
         prefer_as_victim().at(Step::Limits)?;
         rustix::system::sethostname(b"standin").at(Step::Namespaces)?;
-        mounts::enter(plan, blobs)?;
+        mounts::enter(plan, &blobs)?;
+        drop(blobs);
         let terminal = open_terminal(control, ground.terminal)?;
         confine::drop_privileges()?;
         // After the identity was mapped (it would have made our own /proc entries root's), before anything runs
@@ -199,10 +218,9 @@ fn command(
         send(listener.as_fd(), &[0], &[asked.as_fd()]).at(Step::Broker)?;
         drop(asked);
         gate::doors(plan.nested).at(Step::Gate)?;
-        // Nothing runs that nobody guards.
-        if receive(listener).at(Step::Broker)?.0.is_empty() {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof)).at(Step::Broker);
-        }
+        // Nothing runs that nobody guards, or serves.
+        expect(listener, 0).at(Step::Broker)?;
+        expect(control, BEGIN).at(Step::Exec)?;
         let text = |bytes: &Vec<u8>| CString::new(bytes.clone()).map_err(io::Error::from);
         let arguments: Vec<CString> = plan.command.iter().map(text).collect::<Result<_, _>>().at(Step::Exec)?;
         let environment: Vec<CString> = plan.environment.iter().map(text).collect::<Result<_, _>>().at(Step::Exec)?;
@@ -215,6 +233,11 @@ fn command(
         report(control, &error);
     }
     std::process::exit(NOT_STARTED)
+}
+
+/// Waits for a word.
+fn expect(socket: impl AsFd, word: u8) -> io::Result<()> {
+    if receive(socket)?.0 == [word] { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 /// Fails if the launcher is gone.

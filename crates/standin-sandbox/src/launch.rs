@@ -5,7 +5,7 @@ use crate::dns_socket::DnsSocket;
 use crate::door::Door;
 use crate::gate;
 use crate::ground::Ground;
-use crate::init::{FAILED, INIT_ARGUMENT, NETWORK, PLAN, TERMINAL};
+use crate::init::{BEGIN, FAILED, INIT_ARGUMENT, NETWORK, PLAN, TERMINAL};
 use crate::network;
 use crate::plan::Plan;
 use crate::probe;
@@ -13,16 +13,16 @@ use crate::reports::Reports;
 use crate::step::{Step, StepError};
 use crate::sys;
 use crate::terminal;
+use rustix::io::{FdFlags, fcntl_setfd};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 
-/// Where the first process finds its end of the socket.
+/// Where the first process puts its end of the socket.
 pub(crate) const CONTROL_FD: RawFd = 3;
-/// Where it finds the socket on which it reports what the broker of files refuses.
+/// Where it puts the socket on which it reports what the broker of files refuses.
 pub(crate) const REPORTS_FD: RawFd = 4;
 
 /// A sandbox that is being made and waits for its plan. Dropped, it ends: its first process finds the socket closed.
@@ -32,7 +32,13 @@ pub struct Begun {
     has_door: bool,
 }
 
-/// A sandbox whose network exists; its command has not started yet, or has just.
+/// A sandbox that has its plan.
+pub struct Planned {
+    begun: Begun,
+    sent: io::Result<()>,
+}
+
+/// A sandbox whose network exists; its command has not started yet.
 pub struct Prepared {
     starting: Starting,
     reports: OwnedFd,
@@ -96,42 +102,39 @@ pub fn begin(ground: &Ground, program: &Path) -> Result<Begun, LaunchError> {
     let ((ours, theirs), (reports, reporter)) = (pair()?, pair()?);
     let words = serde_json::to_vec(ground).map_err(|error| LaunchError::Spawn(error.into()))?;
     control::send(&ours, &words, &[]).map_err(LaunchError::Spawn)?;
-    let handed = [theirs.as_raw_fd(), reporter.as_raw_fd()];
+    // A caller may have left us any; and nothing of ours is for anyone but these two.
+    sys::close_on_exec_from(3).map_err(|error| failure(StepError::new(Step::Descriptors, error)))?;
     let mut command = Command::new(program);
     command.arg(INIT_ARGUMENT).env_clear();
+    for handed in [&theirs, &reporter] {
+        fcntl_setfd(handed, FdFlags::empty()).map_err(|error| LaunchError::Spawn(error.into()))?;
+        command.arg(handed.as_raw_fd().to_string());
+    }
     if !ground.terminal.is_some_and(|terminal| terminal.controls)
         && let Some(keyboard) = terminal::for_reading().map_err(LaunchError::Keyboard)?
     {
         command.stdin(keyboard);
     }
-    let hand_over = move || {
-        // Each may sit where the other is to go, so they move out of the way first: to numbers that are free, for a
-        // caller may have left us any.
-        let mut high = [0; 2];
-        for (high, handed) in high.iter_mut().zip(handed) {
-            *high = sys::duplicate_from(handed, REPORTS_FD + 1)?;
-        }
-        sys::close_on_exec_from(3)?;
-        sys::dup2(high[0], CONTROL_FD)?;
-        sys::dup2(high[1], REPORTS_FD)
-    };
-    // SAFETY: the closure makes async-signal-safe system calls only and allocates nothing.
-    unsafe { command.pre_exec(hand_over) };
-    let child = command.spawn().map_err(|error| match error.raw_os_error() {
-        // Of what the closure calls only this is not in every kernel.
-        Some(libc::ENOSYS) => failure(StepError::new(Step::Descriptors, error)),
-        _ => LaunchError::Spawn(error),
-    })?;
+    // Without anything to do between fork and exec, this process is not copied: a fiftieth of a start.
+    let child = command.spawn().map_err(LaunchError::Spawn)?;
     Ok(Begun { starting: Starting { child, control: ours }, reports, has_door: ground.ports.publish })
 }
 
 impl Begun {
-    /// Hands the plan over, and returns as soon as the network can be served.
-    pub fn launch(self, plan: &Plan) -> Result<Prepared, LaunchError> {
-        let Self { mut starting, reports, has_door } = self;
+    /// Hands the plan over. What remains to be prepared for the command can be, while its files are put together: it begins
+    /// when it is told to ([`Prepared::started`]).
+    pub fn plan(self, plan: &Plan) -> Result<Planned, LaunchError> {
         let parcel = plan.pack().map_err(LaunchError::Lost)?;
         // A process that has failed takes no plan, and has said why.
-        let sent = control::send(&starting.control, &[PLAN], &[parcel.as_fd()]);
+        let sent = control::send(&self.starting.control, &[PLAN], &[parcel.as_fd()]);
+        Ok(Planned { begun: self, sent })
+    }
+}
+
+impl Planned {
+    /// Returns as soon as the network can be served.
+    pub fn launch(self) -> Result<Prepared, LaunchError> {
+        let Self { begun: Begun { mut starting, reports, has_door }, sent } = self;
         match starting.next_message()? {
             Some((NETWORK, descriptors)) => {
                 sent.map_err(LaunchError::Lost)?;
@@ -167,9 +170,11 @@ impl Prepared {
         vec![network::GATEWAY_V4.into(), network::GATEWAY_V6.into()]
     }
 
-    /// Waits until the command runs.
+    /// Lets the command begin, and waits until it runs.
     pub fn started(self, expects_terminal: bool) -> Result<(Sandbox, Sockets), LaunchError> {
         let Self { mut starting, reports, sockets } = self;
+        // As with the plan: who has failed has said why.
+        control::send(&starting.control, &[BEGIN], &[]).ok();
         let mut terminal = None;
         loop {
             match starting.next_message()? {

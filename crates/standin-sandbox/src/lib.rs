@@ -43,7 +43,7 @@ pub use door::Door;
 pub use ground::{Ground, LocalPorts, Terminal};
 pub use group::{Group, Toll};
 pub use init::{INIT_ARGUMENT, init_main};
-pub use launch::{Begun, LaunchError, Prepared, Sandbox, Sockets, begin};
+pub use launch::{Begun, LaunchError, Planned, Prepared, Sandbox, Sockets, begin};
 pub use limits::{Held, Limits, Machine};
 pub use masks::NOTE as HIDDEN_NOTE;
 pub use plan::{Files, Identity, InlineFile, Layer, MaskedFile, Overlay, Plan, Spec, Watch};

@@ -52,12 +52,7 @@ pub(crate) fn put_on(plan: &Plan, blobs: &Blobs, stage: &Path) -> Result<(), Ste
     Ok(())
 }
 
-fn put(
-    root: BorrowedFd<'_>,
-    path: &Path,
-    mode: u32,
-    write: impl FnOnce(&File) -> io::Result<()>,
-) -> io::Result<()> {
+fn put(root: BorrowedFd<'_>, path: &Path, mode: u32, write: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
     // What was found there and is not may be under another name by now, where nothing would be over it.
     let target = target(root, path, OFlags::PATH | OFlags::NOFOLLOW)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;

@@ -34,7 +34,10 @@ impl Parcel {
             let mut length = [0; 8];
             file.read_exact_at(&mut length, at)?;
             let begin = at + 8;
-            at = begin.checked_add(u64::from_le_bytes(length)).filter(|at| *at <= end).ok_or(io::ErrorKind::InvalidData)?;
+            at = begin
+                .checked_add(u64::from_le_bytes(length))
+                .filter(|at| *at <= end)
+                .ok_or(io::ErrorKind::InvalidData)?;
             parts.push(begin..at);
         }
         Ok(Self { file, parts })

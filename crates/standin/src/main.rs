@@ -21,9 +21,10 @@ use std::io::{self, Write};
 fn main() {
     // Before anything else, and while there is one thread: the same program is the sandbox's first process, and
     // the demonstration's and the doctor's.
-    let first = std::env::args_os().nth(1);
+    let mut arguments = std::env::args_os().skip(1);
+    let first = arguments.next();
     if first.as_deref() == Some(standin_sandbox::INIT_ARGUMENT.as_ref()) {
-        standin_sandbox::init_main();
+        standin_sandbox::init_main(arguments);
     }
     if let Some(role) = demo::hidden_role(first.as_deref()).or_else(|| doctor::hidden_role(first.as_deref())) {
         exit::with(role());

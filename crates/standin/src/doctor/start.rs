@@ -26,7 +26,7 @@ pub(super) fn whole() -> Found {
     let program = ourselves::program().map_err(failed)?;
     let plan = plan::plan(spec(&program, scratch.path()), &HostFacts::read());
     let started = begin(&Ground::new(LocalPorts::default(), None), &program)
-        .and_then(|begun| begun.launch(&plan))
+        .and_then(|begun| begun.plan(&plan)?.launch())
         .and_then(|prepared| prepared.started(false));
     // The sockets are kept: whoever asks the network something waits instead of being refused.
     let (mut sandbox, _sockets) = started.map_err(|error| {

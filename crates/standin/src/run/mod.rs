@@ -29,7 +29,7 @@ use standin_ca::SessionCa;
 use standin_model::SessionId;
 use standin_net::Upstreams;
 use standin_proxy::{Session, SessionParts, TokenKeeper};
-use standin_sandbox::{Begun, LaunchError, Terminal, plan};
+use standin_sandbox::{LaunchError, Planned, Terminal, plan};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -57,8 +57,10 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     let limited = limits::Limited::begin(&inputs.config.limits)?;
     let layer = copy.as_ref().and_then(copy::Copy::layer);
     let spec = view::spec(&inputs, &lent, &ca, &id, layer, limited.held())?;
-    let plan = plan::plan(spec, &plan::HostFacts::read());
     let published = publish::Published::listen(&inputs.publish)?;
+    // Its files are put together while the rest is prepared; the command begins when it is told to.
+    let plan = plan::plan(spec, &plan::HostFacts::read());
+    let planned = begun.plan(&plan).map_err(|error| cannot_launch(&error))?;
     let start = SessionStart {
         id: id.clone(),
         command: inputs.command_line(),
@@ -67,7 +69,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     };
     let log = AuditLog::start(inputs.state.clone(), start).map_err(|e| Failure::because("cannot keep records", &e))?;
     // From here on something is running; whatever happens, the log is finished.
-    let ended = launch_and_serve(&inputs, id, lent, upstreams, ca, &log, (begun, &plan), ground.terminal, published);
+    let ended = launch_and_serve(&inputs, id, lent, upstreams, ca, &log, planned, ground.terminal, published);
     let toll = limited.end(ended.as_ref().ok().copied());
     let summary =
         log.finish(ended.as_ref().ok().copied()).map_err(|e| Failure::because("the records are incomplete", &e))?;
@@ -94,12 +96,12 @@ fn launch_and_serve(
     upstreams: Upstreams,
     ca: SessionCa,
     log: &AuditLog,
-    (begun, plan): (Begun, &plan::Plan),
+    planned: Planned,
     terminal: Option<Terminal>,
     published: publish::Published,
 ) -> Result<i32, Failure> {
     let serving = serve::Serving::prepare()?;
-    let prepared = begun.launch(plan).map_err(|error| cannot_launch(&error))?;
+    let prepared = planned.launch().map_err(|error| cannot_launch(&error))?;
     let parts = SessionParts {
         policy: lent.policy,
         vault: lent.vault,
