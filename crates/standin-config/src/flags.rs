@@ -64,6 +64,7 @@ pub fn parse_secret(text: &str) -> Result<Credential, FlagError> {
         env: vec![name.to_owned()],
         like: None,
         fetch: Fetch::default(),
+        on_leak: None,
         grants: grants.collect::<Result<_, _>>()?,
     })
 }

@@ -12,7 +12,7 @@ pub use flags::{FlagError, Publish, parse_allow, parse_publish, parse_reach, par
 pub use parse::parse;
 
 use serde::Deserialize;
-use standin_model::{Bounds, Bypass, GrantRule, ParentProxy, RequestRule, SessionCaps, TerminalFeature};
+use standin_model::{Bounds, Bypass, GrantRule, OnLeak, ParentProxy, RequestRule, SessionCaps, TerminalFeature};
 use std::path::PathBuf;
 
 /// A whole configuration.
@@ -36,6 +36,8 @@ pub struct Config {
     pub terminal: Vec<TerminalFeature>,
     /// Files that hold secrets.
     pub files: Files,
+    /// What is done when a stand-in is sent where it does not belong, unless its credential says otherwise.
+    pub on_leak: OnLeak,
 }
 
 /// What is done otherwise than by default with files that hold secrets. Relative paths are relative to the workspace.
@@ -87,6 +89,8 @@ pub struct Credential {
     pub like: Option<String>,
     /// When its value is fetched.
     pub fetch: Fetch,
+    /// What is done when its stand-in is sent where it does not belong.
+    pub on_leak: Option<OnLeak>,
     /// Where it may go.
     pub grants: Vec<GrantRule>,
 }

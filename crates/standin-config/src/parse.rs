@@ -4,8 +4,8 @@ mod raw;
 
 use crate::{ClientCertificate, Config, ConfigError, Credential, Files, Parent, Source, Upstream};
 use standin_model::{
-    AddressBlocks, Bound, BoundError, Bounds, Bypass, GrantRule, HostPattern, Methods, ParentProxy, PathPattern, Ports,
-    RequestRule, Slot, TerminalFeature,
+    AddressBlocks, Bound, BoundError, Bounds, Bypass, GrantRule, HostPattern, Methods, OnLeak, ParentProxy,
+    PathPattern, Ports, RequestRule, Slot, TerminalFeature,
 };
 use std::collections::HashSet;
 use std::ops::Range;
@@ -45,6 +45,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         reach: raw.reach.iter().map(|reach| file.port(&reach.port)).collect::<Result<_, _>>()?,
         terminal: file.each(raw.terminal.allow, TerminalFeature::parse)?,
         files: Files { show, hide },
+        on_leak: raw.leaks.on_leak.as_ref().map(|reaction| file.reaction(reaction)).transpose()?.unwrap_or_default(),
     })
 }
 
@@ -82,6 +83,7 @@ impl File<'_> {
             env: raw.env,
             like: raw.like,
             fetch: raw.fetch,
+            on_leak: raw.on_leak.as_ref().map(|reaction| self.reaction(reaction)).transpose()?,
         })
     }
 
@@ -211,6 +213,12 @@ impl File<'_> {
             pids: bound(&raw.pids, Bound::count)?,
             cpu: bound(&raw.cpus, Bound::processors)?,
             tmp: bound(&raw.tmp, Bound::size)?,
+        })
+    }
+
+    fn reaction(&self, name: &Spanned<String>) -> Result<OnLeak, ConfigError> {
+        OnLeak::parse(name.get_ref()).map_err(|error| {
+            self.error(name.span(), format!("`{}` is not understood", name.get_ref()), Some(error.to_string()))
         })
     }
 

@@ -1,5 +1,6 @@
 //! Why a connection or request was refused: stable codes for programs, one sentence for the agent.
 
+use crate::CredentialName;
 use std::fmt;
 
 macro_rules! reasons {
@@ -62,6 +63,8 @@ reasons! {
     WrongDestination = "credential.wrong_destination", 403;
     /// A stand-in outside the slots of its grant.
     WrongSlot = "credential.wrong_slot", 403;
+    /// A stand-in that was sent where it does not belong before, and is worth nothing since.
+    Revoked = "credential.revoked", 403;
     /// A slot that can be read in two ways: it is there twice, or in a body that is not what its type says.
     AmbiguousSlot = "credential.ambiguous_slot", 400;
     /// A body with a slot in it, in a coding or charset that is not read.
@@ -93,12 +96,20 @@ pub struct Denial {
     /// One sentence for the agent: what was refused, and what would be allowed instead. No secret, no host detail
     /// the agent did not send itself.
     pub message: String,
+    /// The credential whose stand-in was sent where it does not belong, if that is what was refused.
+    pub astray: Option<CredentialName>,
 }
 
 impl Denial {
     /// Puts the two together.
     pub fn new(reason: DenyReason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        Self { reason, message: message.into(), astray: None }
+    }
+
+    /// The same about a stand-in that was sent where it does not belong.
+    #[must_use]
+    pub fn astray(self, credential: CredentialName) -> Self {
+        Self { astray: Some(credential), ..self }
     }
 }
 

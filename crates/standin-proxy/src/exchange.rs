@@ -3,6 +3,7 @@
 //! Room in the audit queue is reserved before anything happens ([`standin_audit::Ticket`]), so writing
 //! the record later cannot fail or wait, and an audit store that takes no records stops all exchanges.
 
+use crate::alarm::Alarm;
 use crate::connection::{Destination, Tunnel};
 use crate::fault::{Owner, Refusal};
 use crate::request::UpstreamResponse;
@@ -41,6 +42,8 @@ struct Open {
     parent: Option<Authority>,
     /// Its place among the exchanges that may be open; a connection has one of another kind.
     place: Option<OwnedSemaphorePermit>,
+    host: Arc<str>,
+    alarm: Arc<Alarm>,
 }
 
 /// Whether more of the request may go out.
@@ -92,7 +95,7 @@ impl RequestSide {
 
     /// The body may not go out after all.
     pub(crate) fn denied(&self, denial: &Denial) {
-        self.0.change(|record| deny(record, denial));
+        self.0.deny(denial);
     }
 }
 
@@ -175,7 +178,16 @@ impl Exchange {
         };
         let record = Mutex::new(Some((ticket, Box::new(record))));
         let request = Mutex::new(RequestState::Open(None));
-        let open = Open { record, started: Instant::now(), sent: AtomicU64::new(0), request, parent, place };
+        let open = Open {
+            record,
+            started: Instant::now(),
+            sent: AtomicU64::new(0),
+            request,
+            parent,
+            place,
+            host: Arc::clone(&destination.host),
+            alarm: Arc::clone(&session.alarm),
+        };
         Ok(Self { open: Arc::new(open), lease: None, ends_with_answer: false })
     }
 
@@ -208,17 +220,17 @@ impl Exchange {
 
     /// What was to happen did not.
     pub(crate) fn refused(&mut self, refusal: &Refusal) {
-        self.record(|record| match refusal {
-            Refusal::Denied(denial) => deny(record, denial),
-            Refusal::Unavailable { told, recorded } => deny(record, &Denial::new(told.reason, recorded.as_str())),
-            Refusal::Fault(fault) => {
+        match refusal {
+            Refusal::Denied(denial) => self.open.deny(denial),
+            Refusal::Unavailable { told, recorded } => self.open.deny(&Denial::new(told.reason, recorded.as_str())),
+            Refusal::Fault(fault) => self.record(|record| {
                 record.outcome = match fault.owner {
                     Owner::Upstream | Owner::SilentUpstream => Outcome::UpstreamFailed,
                     Owner::Downstream => Outcome::DownstreamClosed,
                 };
                 record.detail = Some(fault.detail.clone());
-            }
-        });
+            }),
+        }
     }
 
     /// This address was dialled for it.
@@ -306,6 +318,17 @@ impl Drop for Exchange {
 }
 
 impl Open {
+    /// The one place where a denial goes on record, and where it is heard of that a stand-in went astray.
+    fn deny(&self, denial: &Denial) {
+        self.alarm.hear(denial, &self.host);
+        self.change(|record| {
+            record.verdict = Verdict::Deny;
+            record.reason = Some(denial.reason.code());
+            record.detail = Some(denial.message.clone());
+            record.outcome = Outcome::Denied;
+        });
+    }
+
     fn change(&self, change: impl FnOnce(&mut Record)) {
         if let Some((_, record)) = &mut *self.record.lock().unwrap_or_else(PoisonError::into_inner) {
             change(record);
@@ -336,13 +359,6 @@ impl Drop for Open {
 /// Whether the outcome is the one that every record begins with: nothing is known of it yet.
 fn undecided(record: &Record) -> bool {
     record.outcome == Outcome::DownstreamClosed && record.detail.is_none()
-}
-
-fn deny(record: &mut Record, denial: &Denial) {
-    record.verdict = Verdict::Deny;
-    record.reason = Some(denial.reason.code());
-    record.detail = Some(denial.message.clone());
-    record.outcome = Outcome::Denied;
 }
 
 /// Path and query as the agent sent them (with stand-ins), cut to the limit.

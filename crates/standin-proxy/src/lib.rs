@@ -10,6 +10,7 @@
 //!
 //! Read next: `docs/life-of-a-request.md`, then [`connection`], then [`request`].
 
+mod alarm;
 mod connection;
 mod dialect;
 mod dns;
@@ -25,6 +26,7 @@ mod session;
 mod usage;
 mod workers;
 
+pub use alarm::AlarmParts;
 pub use dns::FakeAddresses;
 pub use keeper::{Asked, Begun, KeeperError, Kept, Next, TokenKeeper, Turn};
 pub use listener::{Doors, serve};

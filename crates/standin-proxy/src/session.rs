@@ -1,12 +1,13 @@
 //! What every stage of one session shares.
 
+use crate::alarm::{Alarm, AlarmParts};
 use crate::dns::FakeAddresses;
 use crate::flights::Flights;
 use crate::keeper::TokenKeeper;
 use crate::usage::Usage;
 use standin_audit::AuditSink;
 use standin_ca::SessionCa;
-use standin_model::{ExchangeId, Principal, SessionCaps, SessionId, limits};
+use standin_model::{CredentialName, Denial, ExchangeId, Principal, SessionCaps, SessionId, limits};
 use standin_net::Upstreams;
 use standin_policy::Policy;
 use standin_vault::{Credential, SessionVault};
@@ -44,6 +45,8 @@ pub struct Session {
     pub(crate) room: Arc<Semaphore>,
     /// Bounds the exchanges of tokens that are under way, which outlive their clients.
     pub(crate) settling: Arc<Semaphore>,
+    /// Hears of stand-ins that go astray.
+    pub(crate) alarm: Arc<Alarm>,
     /// Brings credentials from their sources.
     pub(crate) flights: Flights,
     /// What is lent now.
@@ -82,6 +85,8 @@ pub struct SessionParts {
     pub gateway: Vec<IpAddr>,
     /// How much may be used.
     pub caps: SessionCaps,
+    /// What is done about stand-ins that go astray.
+    pub alarm: AlarmParts,
 }
 
 /// How a connection came to the proxy.
@@ -118,6 +123,7 @@ impl Session {
             gathering: Arc::new(Semaphore::new(limits::MAX_GATHERED_BYTES / crate::request::UNIT)),
             room: Arc::new(Semaphore::new(limits::MAX_EXCHANGES)),
             settling: Arc::new(Semaphore::new(limits::MAX_TOKEN_EXCHANGES)),
+            alarm: Arc::new(Alarm::new(parts.alarm)),
             flights: Flights::default(),
             lent: RwLock::new(Arc::new(Lent::new(parts.vault))),
             lending: Mutex::default(),
@@ -160,5 +166,19 @@ impl Lent {
         let pairs = || vault.pairs().map(|(secret, stand_in)| (secret.expose(), stand_in.as_str().as_bytes()));
         let (scrubber, tripwire) = (Scrubber::new(pairs()), Tripwire::new(pairs().map(|(_, stand_in)| stand_in)));
         Self { vault, scrubber, tripwire }
+    }
+
+    /// The credential of a stand-in that the tripwire found, by its number.
+    pub(crate) fn name(&self, number: usize) -> Option<&CredentialName> {
+        let (_, stand_in) = self.vault.pairs().nth(number)?;
+        self.vault.by_stand_in(stand_in.as_str()).map(|index| self.vault.name(index))
+    }
+
+    /// A denial about the stand-in with that number.
+    pub(crate) fn astray(&self, number: usize, denial: Denial) -> Denial {
+        match self.name(number) {
+            Some(name) => denial.astray(name.clone()),
+            None => denial,
+        }
     }
 }

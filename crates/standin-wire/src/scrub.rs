@@ -35,7 +35,7 @@ struct Table {
     owner: Vec<usize>,
     longest: usize,
     /// The values themselves.
-    plain: Vec<Vec<u8>>,
+    plain: Vec<(Vec<u8>, usize)>,
     /// Patterns by their first byte.
     by_first: Vec<Vec<u32>>,
 }
@@ -58,7 +58,7 @@ impl Scrubber {
 
     /// Whether the name of a field holds a value. Names have no case (RFC 9110 §5.1), so a value is found in any.
     pub fn is_in_name(&self, name: &str) -> bool {
-        self.0.as_ref().is_some_and(|table| table.in_name(name))
+        self.0.as_ref().is_some_and(|table| table.in_name(name).is_some())
     }
 
     /// The clean form of a header value; `None` if it is clean already.
@@ -94,9 +94,9 @@ impl Tripwire {
         table.automata.find(text).map(|found| table.owner[found.pattern])
     }
 
-    /// Whether a field holds a value: in its content, or in its name in any case.
-    pub fn find_in_field(&self, name: &str, value: &[u8]) -> bool {
-        self.find(value).is_some() || self.0.as_ref().is_some_and(|table| table.in_name(name))
+    /// The number of a value that a field holds: in its content, or in its name in any case.
+    pub fn find_in_field(&self, name: &str, value: &[u8]) -> Option<usize> {
+        self.find(value).or_else(|| self.0.as_ref()?.in_name(name))
     }
 }
 
@@ -106,7 +106,7 @@ impl Table {
         let mut plain = Vec::new();
         for (number, (value, replacement)) in pairs.enumerate() {
             if !value.is_empty() {
-                plain.push(value.to_vec());
+                plain.push((value.to_vec(), number));
             }
             for (pattern, replacement) in forms(value).into_iter().zip(forms(replacement)) {
                 if !pattern.is_empty() && !patterns.contains(&pattern) {
@@ -129,11 +129,11 @@ impl Table {
         Some(Self { automata, patterns, replacements, let_go, owner, longest, plain, by_first })
     }
 
-    fn in_name(&self, name: &str) -> bool {
+    fn in_name(&self, name: &str) -> Option<usize> {
         // Only the plain form: whoever encodes a value for a field's name loses its case, and with it the value.
-        self.plain
-            .iter()
-            .any(|value| name.as_bytes().windows(value.len()).any(|window| window.eq_ignore_ascii_case(value)))
+        let holds =
+            |value: &[u8]| name.as_bytes().windows(value.len()).any(|window| window.eq_ignore_ascii_case(value));
+        self.plain.iter().find_map(|(value, number)| holds(value).then_some(*number))
     }
 
     /// Where the longest tail of `text[from..]` begins that is a proper prefix of a pattern; the end if none is.

@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use standin_config::{Publish, parse_publish, parse_reach};
-use standin_model::{Bound, TerminalFeature};
+use standin_model::{Bound, OnLeak, TerminalFeature};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -123,6 +123,9 @@ pub(crate) struct RunArguments {
     /// Let the command do this to your terminal: clipboard (set it), title, notifications, palette
     #[arg(long, value_name = "FEATURE", value_parser = TerminalFeature::parse)]
     pub(crate) terminal: Vec<TerminalFeature>,
+    /// When a stand-in is sent where it does not belong: refuse (and tell you), revoke it for this session, or stop the session
+    #[arg(long, value_name = "REACTION", value_parser = OnLeak::parse)]
+    pub(crate) on_leak: Option<OnLeak>,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,

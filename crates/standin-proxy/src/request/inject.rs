@@ -226,9 +226,10 @@ impl FrameRule {
 /// The credential whose client certificate is lent to this request: by a grant of it, and in TLS. There is no stand-in
 /// for a certificate; the grant's hosts, methods and paths are what holds it.
 fn identity(tunnel: &Tunnel, permit: &Permit) -> Option<CredentialName> {
-    let Session { policy, upstreams, .. } = &*tunnel.session;
+    let Session { policy, upstreams, alarm, .. } = &*tunnel.session;
     let mut lent = permit.grants().iter().map(|id| &policy.grant(*id).credential);
-    lent.find(|name| tunnel.scheme == Scheme::Https && upstreams.identifies(name)).cloned()
+    let is_shown = |name: &CredentialName| upstreams.identifies(name) && alarm.admits(name).is_ok();
+    lent.find(|name| tunnel.scheme == Scheme::Https && is_shown(name)).cloned()
 }
 
 /// The grant that lends this credential to this slot of this request, or the reason why none does.
@@ -255,19 +256,18 @@ fn granted_of(
         permit.grants().iter().copied().filter(|id| policy.grant(*id).credential == *name).collect();
     let host = &tunnel.destination.authority.host;
     if mine.is_empty() {
-        return Err(Denial::new(
-            DenyReason::WrongDestination,
-            format!("the stand-in for `{name}` is not good for this request to {host}"),
-        ));
+        let message = format!("the stand-in for `{name}` is not good for this request to {host}");
+        return Err(Denial::new(DenyReason::WrongDestination, message).astray(name.clone()));
     }
     if tunnel.scheme != Scheme::Https {
         return Err(Denial::new(DenyReason::Cleartext, format!("`{name}` is sent over TLS only; use https")));
     }
-    if mine.iter().any(|id| auth::covers(&policy.grant(*id).slots, slot)) {
-        Ok(name.clone())
-    } else {
-        Err(Denial::new(DenyReason::WrongSlot, format!("`{name}` is not granted in {slot}")))
+    if !mine.iter().any(|id| auth::covers(&policy.grant(*id).slots, slot)) {
+        let message = format!("`{name}` is not granted in {slot}");
+        return Err(Denial::new(DenyReason::WrongSlot, message).astray(name.clone()));
     }
+    tunnel.session.alarm.admits(name)?;
+    Ok(name.clone())
 }
 
 fn exchange(
@@ -333,16 +333,13 @@ fn foreign(tunnel: &Tunnel, slot: &Slot) -> Denial {
 /// A stand-in that was not exchanged must not leave, wherever it stands and however it is encoded.
 fn no_stray_stand_in(lent: &Lent, headers: &HeaderMap, target: &Target) -> Result<(), Denial> {
     let tripwire = &lent.tripwire;
-    let stray = headers.iter().any(|(name, value)| tripwire.find_in_field(name.as_str(), value.as_bytes()))
-        || tripwire.find(target.path.as_bytes()).is_some()
-        || target.query.as_deref().is_some_and(|query| tripwire.find(query.as_bytes()).is_some());
-    if stray {
-        return Err(Denial::new(
-            DenyReason::WrongSlot,
-            "a stand-in stands where no credential belongs (path, query or another header)",
-        ));
-    }
-    Ok(())
+    let mut fields = headers.iter();
+    let stray = fields.find_map(|(name, value)| tripwire.find_in_field(name.as_str(), value.as_bytes()));
+    let in_target =
+        || tripwire.find(target.path.as_bytes()).or_else(|| tripwire.find(target.query.as_deref()?.as_bytes()));
+    let Some(number) = stray.or_else(in_target) else { return Ok(()) };
+    let why = "a stand-in stands where no credential belongs (path, query or another header)";
+    Err(lent.astray(number, Denial::new(DenyReason::WrongSlot, why)))
 }
 
 fn outbound_uri(tunnel: &Tunnel, target: &Target) -> Result<Uri, Denial> {

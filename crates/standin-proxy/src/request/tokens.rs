@@ -162,10 +162,10 @@ fn is_ours(tunnel: &Tunnel, permit: &Permit, token: &str) -> Result<(), Denial> 
     let granted =
         |name: &CredentialName| permit.grants().iter().any(|id| tunnel.session.policy.grant(*id).credential == *name);
     match name {
-        Some(name) if granted(name) => Ok(()),
+        Some(name) if granted(name) => tunnel.session.alarm.admits(name),
         Some(name) => {
             let message = format!("`{name}` is not what is exchanged for new tokens here");
-            Err(Denial::new(DenyReason::WrongDestination, message))
+            Err(Denial::new(DenyReason::WrongDestination, message).astray(name.clone()))
         }
         None => {
             let message = "the refresh token was not lent to this session";

@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in helpers too: whatever fails, the test has failed")]
 
+mod astray;
 mod bodies;
 mod caps;
 mod codings;

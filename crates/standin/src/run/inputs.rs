@@ -82,6 +82,7 @@ impl Inputs {
             config.credentials.push(standin_config::parse_secret(text).map_err(|e| Failure::because("--secret", &e))?);
         }
         config.terminal.extend(&arguments.terminal);
+        config.on_leak = arguments.on_leak.unwrap_or(config.on_leak);
         config.reach.extend(&arguments.reach);
         config.reach.sort_unstable();
         config.reach.dedup();

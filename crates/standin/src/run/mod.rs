@@ -1,5 +1,6 @@
 //! `standin run`: from what was typed to a running sandbox, and to its end.
 
+mod alarm;
 mod assurance;
 mod copy;
 mod credentials;
@@ -102,6 +103,7 @@ fn launch_and_serve(
 ) -> Result<i32, Failure> {
     let serving = serve::Serving::prepare()?;
     let prepared = planned.launch().map_err(|error| cannot_launch(&error))?;
+    let (parts_of_alarm, alarm) = alarm::listen(&inputs.config);
     let parts = SessionParts {
         policy: lent.policy,
         vault: lent.vault,
@@ -111,6 +113,7 @@ fn launch_and_serve(
         audit: log.sink(),
         gateway: prepared.gateway(),
         caps: inputs.config.caps.clone(),
+        alarm: parts_of_alarm,
     };
     let session = Session::new(id, parts);
     let (sandbox, sockets) = prepared.started(terminal.is_some()).map_err(|error| match error {
@@ -121,7 +124,7 @@ fn launch_and_serve(
         let screen = terminal::Screen::new(inputs.config.terminal.clone(), &session.lent().scrubber);
         terminal::Bridge::open(master, terminal.is_some_and(|terminal| terminal.controls), screen)
     };
-    serve::until_end(serving, &session, sandbox, sockets, published, bridge)
+    serve::until_end(serving, &session, sandbox, sockets, (published, alarm), bridge)
 }
 
 /// This process holds real values, and so do the programs that it fetches them with: neither is dumped. One byte, since to a program

@@ -1,5 +1,6 @@
 //! While the sandbox runs: the proxy, DNS, the terminal, signals.
 
+use super::alarm::{Alarm, Owner};
 use super::files;
 use super::publish::Published;
 use super::terminal::Bridge;
@@ -45,7 +46,7 @@ pub(super) fn until_end(
     session: &Arc<Session>,
     mut sandbox: Sandbox,
     Sockets { tcp, dns, local, door }: Sockets,
-    published: Published,
+    (published, alarm): (Published, Alarm),
     open_bridge: impl FnOnce(OwnedFd) -> std::io::Result<Bridge>,
 ) -> Result<i32, Failure> {
     let cannot_serve = |error: std::io::Error| Failure::because("cannot serve the sandbox", &error);
@@ -70,15 +71,19 @@ pub(super) fn until_end(
         ended.await.ok(); // a dropped sender is an end too
     }));
     let answering = runtime.spawn(answer_queries(Arc::clone(session), dns, readiness));
-    let bridge = sandbox.terminal.take().map(open_bridge).transpose().map_err(cannot_serve)?;
+    let mut bridge = sandbox.terminal.take().map(open_bridge).transpose().map_err(cannot_serve)?;
     let resize = bridge.as_ref().map(Bridge::resizer).transpose().map_err(cannot_serve)?;
     let pid = sandbox.pid();
     let forwarding = runtime.spawn(signals.forward(pid, resize));
+    let owner = Owner::at(bridge.as_mut().and_then(Bridge::notifier));
+    let watching = runtime.spawn(alarm.watch(pid, owner.clone()));
     let code = sandbox.wait().map_err(|error| Failure::because("lost the sandbox", &error))?;
     if let Some(bridge) = bridge {
         bridge.close();
     }
     forwarding.abort();
+    watching.abort();
+    owner.tell_the_rest();
     answering.abort();
     end.send(()).ok(); // if the proxy has ended already, its result says so
     let drained = runtime.block_on(async {

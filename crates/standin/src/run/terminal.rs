@@ -8,9 +8,12 @@ use standin_sandbox::Terminal;
 use standin_sandbox::terminal::{self, RawTerminal};
 use standin_wire::scrub::{self, Scrubber};
 use standin_wire::terminal::Filter;
+use standin_workspace::printable;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Stdin, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 /// Bytes moved at once.
@@ -43,6 +46,19 @@ pub(super) struct Bridge {
     screen: File,
     output: JoinHandle<()>,
     raw: Option<RawTerminal<Stdin>>,
+    notifier: Option<Notifier>,
+}
+
+/// Shows notifications beside what the command shows.
+pub(super) struct Notifier {
+    to: mpsc::Sender<String>,
+    wake: UnixStream,
+}
+
+/// Its other end.
+struct Notices {
+    from: mpsc::Receiver<String>,
+    wake: UnixStream,
 }
 
 impl Bridge {
@@ -55,8 +71,14 @@ impl Bridge {
             std::thread::spawn(move || type_in(&mut keys));
         }
         let (from, to) = (File::from(master.try_clone()?), screen.try_clone()?);
-        let output = std::thread::spawn(move || filter.show(from, to));
-        Ok(Self { master, screen, output, raw })
+        let (notifier, notices) = notices()?;
+        let output = std::thread::spawn(move || filter.show(from, to, &notices));
+        Ok(Self { master, screen, output, raw, notifier: controls.then_some(notifier) })
+    }
+
+    /// What shows notifications, if the command has the whole terminal: then a line would end up in its midst.
+    pub(super) fn notifier(&mut self) -> Option<Notifier> {
+        self.notifier.take()
     }
 
     /// Takes the caller's window size over.
@@ -76,6 +98,24 @@ impl Bridge {
         // Ends when every process inside has closed the terminal, and they are all gone. A panic there showed itself.
         self.output.join().ok();
         drop(self.raw);
+    }
+}
+
+fn notices() -> io::Result<(Notifier, Notices)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let (to, from) = mpsc::channel();
+    theirs.set_nonblocking(true)?;
+    Ok((Notifier { to, wake: ours }, Notices { from, wake: theirs }))
+}
+
+impl Notifier {
+    /// A desktop notification where the terminal has them (OSC 9), and its bell.
+    pub(super) fn notify(&self, text: &str) {
+        let text = printable::line(text.as_bytes()).0;
+        // A terminal that is gone shows nothing.
+        if self.to.send(format!("\x1b]9;standin: {text}\x1b\\\x07")).is_ok() {
+            (&self.wake).write_all(&[0]).ok();
+        }
     }
 }
 
@@ -101,13 +141,21 @@ impl Screen {
     }
 
     /// Until nobody inside holds the terminal any more, which it says with an error, or the caller's is gone.
-    fn show(mut self, mut from: File, mut to: File) {
+    fn show(mut self, mut from: File, mut to: File, notices: &Notices) {
         let mut buffer = [0; CHUNK];
         let mut clean = Vec::with_capacity(CHUNK);
-        while let Ok(length @ 1..) = from.read(&mut buffer) {
-            self.push(&buffer[..length], &mut clean);
-            if self.scrub.holds_back() && !is_readable(&from) {
-                self.scrub.flush(|part| clean.extend_from_slice(&part));
+        loop {
+            if notices.come_before(&from) {
+                // Between two sequences: nothing is held back of one that has begun to go out.
+                if !self.scrub.holds_back() {
+                    notices.from.try_iter().for_each(|notice| clean.extend_from_slice(notice.as_bytes()));
+                }
+            } else {
+                let Ok(length @ 1..) = from.read(&mut buffer) else { break };
+                self.push(&buffer[..length], &mut clean);
+                if self.scrub.holds_back() && !is_readable(&from) {
+                    self.scrub.flush(|part| clean.extend_from_slice(&part));
+                }
             }
             if to.write_all(&clean).is_err() {
                 return;
@@ -131,8 +179,58 @@ impl Screen {
     }
 }
 
+impl Notices {
+    /// Waits for one of either; whether a notice is there.
+    fn come_before(&self, from: &File) -> bool {
+        let mut both = [PollFd::new(&self.wake, PollFlags::IN), PollFd::new(from, PollFlags::IN)];
+        // Without it, a read waits all the same.
+        let woken = poll(&mut both, None).is_ok() && both[0].revents().contains(PollFlags::IN);
+        woken && matches!((&self.wake).read(&mut [0; 64]), Ok(1..))
+    }
+}
+
 /// Whether more is there already.
 fn is_readable(file: &File) -> bool {
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::PipeReader;
+
+    /// What is shown next.
+    fn next(shown: &mut PipeReader, length: usize) -> String {
+        let mut next = vec![0; length];
+        shown.read_exact(&mut next).unwrap();
+        String::from_utf8(next).unwrap()
+    }
+
+    #[test]
+    fn a_notification_comes_at_once_and_between_sequences() {
+        let secrets = Scrubber::new([(&b"very-secret-value"[..], &b"stand-in"[..])].into_iter());
+        let screen = Screen::new(vec![], &secrets);
+        let (from, mut command) = io::pipe().unwrap();
+        let (mut shown, to) = io::pipe().unwrap();
+        let (notifier, notices) = notices().unwrap();
+        let (from, to) = (OwnedFd::from(from).into(), OwnedFd::from(to).into());
+        let showing = std::thread::spawn(move || screen.show(from, to, &notices));
+        // Nobody shows anything, and one that steers does not.
+        notifier.notify("a\x1b\x07b");
+        let notice = next(&mut shown, "\x1b]9;standin: ".len());
+        assert_eq!(notice, "\x1b]9;standin: ");
+        let rest = next(&mut shown, printable::line(b"a\x1b\x07b").0.len() + 3);
+        assert!(rest.starts_with('a') && rest.ends_with("b\x1b\\\x07") && !rest.contains("\x1b\x07"), "{rest:?}");
+        // Half a sequence is not shown, so what comes now does not end up in it.
+        command.write_all(b"text\x1b[3").unwrap();
+        assert_eq!(next(&mut shown, 4), "text");
+        notifier.notify("c");
+        let expected = "\x1b]9;standin: c\x1b\\\x07";
+        assert_eq!(next(&mut shown, expected.len()), expected);
+        command.write_all(b"1mred").unwrap();
+        assert_eq!(next(&mut shown, 8), "\x1b[31mred");
+        drop(command);
+        showing.join().unwrap();
+    }
 }

@@ -127,11 +127,11 @@ impl Rest {
     pub(in crate::request) fn judge_trailers(&self, mut trailers: HeaderMap) -> Result<HeaderMap, Denial> {
         bind::strip_trailers(&mut trailers);
         let Rule { session, lent, granted_host, at_host, .. } = &self.rule;
-        if trailers.iter().any(|(name, value)| lent.tripwire.find_in_field(name.as_str(), value.as_bytes())) {
-            return Err(Denial::new(
-                DenyReason::WrongSlot,
-                "a stand-in stands in a trailer, where no credential belongs",
-            ));
+        let mut fields = trailers.iter();
+        let stray = fields.find_map(|(name, value)| lent.tripwire.find_in_field(name.as_str(), value.as_bytes()));
+        if let Some(number) = stray {
+            let why = "a stand-in stands in a trailer, where no credential belongs";
+            return Err(lent.astray(number, Denial::new(DenyReason::WrongSlot, why)));
         }
         let is_credential = |name: &HeaderName| {
             let slot = Slot::Header(name.as_str().to_owned());
@@ -155,9 +155,8 @@ impl Rule {
 
     /// A stand-in in a body is a word to a model. To all others it would tell what the agent means to tell them.
     fn stray(&self, number: usize) -> Denial {
-        let (vault, host) = (&self.lent.vault, &self.host);
-        let index = vault.pairs().nth(number).and_then(|(_, stand_in)| vault.by_stand_in(stand_in.as_str()));
-        let Some(name) = index.map(|index| vault.name(index)) else {
+        let host = &self.host;
+        let Some(name) = self.lent.name(number) else {
             return Denial::new(DenyReason::WrongSlot, "a stand-in stands in the body of this request");
         };
         let granted = self.at_host.iter().any(|id| self.session.policy.grant(*id).credential == *name);
@@ -170,7 +169,7 @@ impl Rule {
             "the stand-in for `{name}` stands in the body of this request to {host}, and {why}; leave it out (where a model \
              is told it, the session's owner can say so: [[conversation]])"
         );
-        Denial::new(reason, message)
+        Denial::new(reason, message).astray(name.clone())
     }
 }
 

@@ -11,21 +11,23 @@ pub use self::wire::Wire;
 use ipnet::IpNet;
 use standin_audit::{Assurance, AuditLog, AuditReader, RecordRow, SessionStart};
 use standin_ca::SessionCa;
+
 use standin_model::{
-    AddressBlocks, CredentialName, GrantRule, Host, HostPattern, Methods, Name, PathPattern, Ports, RequestRule,
-    SessionCaps, SessionId, Slot,
+    AddressBlocks, CredentialName, GrantRule, Host, HostPattern, Methods, Name, OnLeak, PathPattern, Ports,
+    RequestRule, SessionCaps, SessionId, Slot,
 };
 use standin_net::{Identity, LookUp, Parent, Pings, Resolver, Trust, Upstreams};
 use standin_policy::{Policy, PolicyBuilder};
-use standin_proxy::{Session, SessionParts, TokenKeeper};
+use standin_proxy::{AlarmParts, Session, SessionParts, TokenKeeper};
 use standin_secret::{Secret, StandIn};
 use standin_vault::supply::Supplied;
 use standin_vault::{Credential, SessionVault, SigningKey};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::oneshot;
 
 /// What goes out. Shares nothing with its stand-in beyond the first three characters.
@@ -82,6 +84,8 @@ pub struct Setup {
     pub signs: bool,
     /// Where the credential is fetched from on use.
     pub supplied: Option<Supplied>,
+    /// What is done about stand-ins that go astray.
+    pub alarm: AlarmParts,
 }
 
 impl Default for Setup {
@@ -104,6 +108,8 @@ impl Default for Setup {
             keeper: None,
             signs: false,
             supplied: None,
+            // Nobody listens.
+            alarm: AlarmParts { each: HashMap::new(), others: OnLeak::Refuse, told: unbounded_channel().0 },
         }
     }
 }
@@ -168,6 +174,7 @@ impl World {
                 audit: log.sink(),
                 gateway: vec![Ipv4Addr::LOCALHOST.into()],
                 caps: setup.caps.clone(),
+                alarm: setup.alarm,
             },
         );
         // The proxy has a runtime of its own, as in the product: ending it ends everything it started. One thread, so
