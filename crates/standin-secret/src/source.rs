@@ -94,6 +94,9 @@ pub enum SourceError {
     /// A key that makes further keys.
     #[error("what {0} gave administers its service, and such keys are never lent")]
     Administers(String),
+    /// Standin's own store has no such value, or cannot be read.
+    #[error(transparent)]
+    Safe(Box<dyn std::error::Error + Send + Sync>),
     /// The command cannot be started.
     #[error("cannot run `{program}`")]
     Spawn {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use zeroize::Zeroizing;
 
 /// Largest file that is read, in bytes. Clients' files have a few thousand.
-const MAX_FILE: usize = 1024 * 1024;
+pub const MAX_FILE: usize = 1024 * 1024;
 /// How long a turn is waited for. An exchange takes a second or two, and its own deadline is shorter.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often it is looked whether the turn has come.
@@ -51,7 +51,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// Others are at it all the time.
-    #[error("{path} is held by somebody else who exchanges tokens")]
+    #[error("{path} is held by another process")]
     Held {
         /// The lock.
         path: PathBuf,

@@ -81,7 +81,7 @@ impl SecretSource for FileSource {
 }
 
 /// What a source gave, for good, without the white space around it.
-fn fetched(bytes: &[u8], describe: impl Fn() -> String) -> Result<Fetched, SourceError> {
+pub(crate) fn fetched(bytes: &[u8], describe: impl Fn() -> String) -> Result<Fetched, SourceError> {
     if bytes.len() > MAX_SECRET_BYTES {
         return Err(SourceError::TooLarge(describe()));
     }
