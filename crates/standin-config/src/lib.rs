@@ -126,6 +126,8 @@ pub enum Source {
     Command(String),
     /// `cmd#MEMBER:COMMAND`: it prints JSON, perhaps with a time of expiry.
     Document(String, String),
+    /// `age:NAME`: a secret that `standin secret set NAME` keeps.
+    Safe(String),
     /// `git:URL`, or `git:URL#NAME`: what git's credential helpers hold.
     Git(String, Option<String>),
     /// `op://VAULT/ITEM/FIELD`: 1Password's own reference.

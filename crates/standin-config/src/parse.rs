@@ -160,7 +160,8 @@ impl File<'_> {
 
     fn source(&self, source: &Spanned<String>) -> Result<Source, ConfigError> {
         Source::parse(source.get_ref(), self.path.parent()).ok_or_else(|| {
-            let hint = "write `env:NAME`, `file:PATH`, `cmd:COMMAND`, or another of docs/sources.md".to_owned();
+            let hint =
+                "write `env:NAME`, `file:PATH`, `cmd:COMMAND`, `age:NAME`, or another of docs/sources.md".to_owned();
             self.error(source.span(), format!("`{}` is not a source", kind(source.get_ref())), Some(hint))
         })
     }
@@ -256,6 +257,7 @@ impl Source {
             "env" => Some(Self::Env(rest.to_owned())),
             "file" => selected(rest).map(|(of, name)| Self::File(path(of), name)),
             "cmd" => Some(Self::Command(rest.to_owned())),
+            "age" => Some(Self::Safe(rest.to_owned())),
             "git" if rest.starts_with("https://") => selected(rest).map(|(url, name)| Self::Git(url.to_owned(), name)),
             "op" if rest.starts_with("//") => Some(Self::OnePassword(text.to_owned())),
             "bw" => selected(rest).map(|(item, object)| Self::Bitwarden(item.to_owned(), object)),

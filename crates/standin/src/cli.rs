@@ -36,6 +36,12 @@ pub(crate) enum Command {
     Discard(DiscardArguments),
     /// Find what the next git, editor or agent on this host would run
     CheckRepo(CheckRepoArguments),
+    /// Keep secrets in an encrypted file, to be lent as `age:NAME`
+    #[command(long_about = SECRET)]
+    Secret {
+        #[command(subcommand)]
+        command: SecretCommand,
+    },
     /// Print completions for a shell
     Completions {
         /// For which shell
@@ -43,6 +49,44 @@ pub(crate) enum Command {
     },
     /// Print the manual page
     Man,
+}
+
+/// What `standin secret --help` says first.
+const SECRET: &str = "\
+Keep secrets in an encrypted file, to be lent as `age:NAME`.
+
+The file is secrets/secrets.age in Standin's state directory (~/.local/state/standin), an age file for the key secrets.key beside it, \
+which may have a passphrase. Nothing of it is visible in a sandbox. Values come from standard input or are typed without an echo, never from the \
+command line, which every process of the host can read.
+
+There is no command that prints a value: a credential is there to be lent, and what prints one prints it to every agent and script that \
+runs as you. With the key, `age -d -i secrets.key secrets.age` shows all of them (in base64) to who means it.";
+
+#[derive(Subcommand)]
+pub(crate) enum SecretCommand {
+    /// Set a secret, or replace it
+    Set(SecretSetArguments),
+    /// List the names of the secrets
+    List,
+    /// Remove a secret
+    Rm {
+        /// Its name
+        name: String,
+    },
+}
+
+/// Sets a secret, or replaces it. The value comes from standard input, or is asked for without an echo.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  standin secret set work/api
+  pass show work/api | standin secret set work/api
+  standin run --secret TOKEN=age:work/api@api.example.com -- ./script.sh")]
+pub(crate) struct SecretSetArguments {
+    /// Its name: letters, digits, `.`, `_`, `-`, `/`
+    pub(crate) name: String,
+    /// Give the key a passphrase, which is asked for at the terminal; only when the first secret is set
+    #[arg(long)]
+    pub(crate) passphrase: bool,
 }
 
 /// Without configuration, credentials that Standin knows (ANTHROPIC_API_KEY, OPENAI_API_KEY, GH_TOKEN, …) are found in
@@ -69,7 +113,7 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "HOST")]
     pub(crate) allow: Vec<String>,
     /// Lend a credential: the command sees a stand-in as NAME; SOURCE is env:NAME, file:PATH, file:PATH#NAME,
-    /// cmd:COMMAND, or another of docs/sources.md (git:, op:, bw:, sops:)
+    /// cmd:COMMAND, or another of docs/sources.md (age:, git:, op:, bw:, sops:)
     #[arg(long, value_name = "NAME=SOURCE@HOST")]
     pub(crate) secret: Vec<String>,
     /// Lend the login of this agent, too (claude, codex, gemini); `none` lends none, not even that of COMMAND

@@ -9,9 +9,11 @@ mod doctor;
 mod exit;
 mod log;
 mod ourselves;
+mod prompt;
 mod random;
 mod run;
 mod scratch;
+mod secret;
 mod workspace;
 
 use clap::{CommandFactory, Parser};
@@ -46,6 +48,7 @@ fn dispatch(cli: Cli) -> Result<i32, exit::Failure> {
         Command::Apply(arguments) => workspace::apply(&arguments),
         Command::Discard(arguments) => workspace::discard(&arguments),
         Command::CheckRepo(arguments) => workspace::check_repo::check_repo(&arguments),
+        Command::Secret { command } => secret::secret(command),
         Command::Completions { shell } => {
             // In memory first: the generator panics where it cannot write.
             let mut text = Vec::new();

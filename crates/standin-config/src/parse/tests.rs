@@ -119,6 +119,7 @@ fn sources() {
         ("file:a#b", Some(Source::File("/etc/a".into(), some("b")))),
         ("cmd:a # b", Some(Source::Command("a # b".into()))),
         ("cmd#/a/b:x: y", Some(Source::Document("/a/b".into(), "x: y".into()))),
+        ("age:work/a", Some(Source::Safe("work/a".into()))),
         ("git:https://a.example/x", Some(Source::Git("https://a.example/x".into(), None))),
         ("op://a/b/c d", Some(Source::OnePassword("op://a/b/c d".into()))),
         ("bw:a b#username", Some(Source::Bitwarden("a b".into(), some("username")))),
@@ -159,7 +160,7 @@ fn errors_show_the_place_and_the_mend() {
     );
     check(
         "[[credential]]\nname = \"a\"\nsource = \"vault:x\"\n[[credential.grant]]\nhosts = [\"a.example\"]\n",
-        "`vault` is not a source\n --> config.toml:3:10\n  |\n3 | source = …\n  |          ^\n  = hint: write `env:NAME`, `file:PATH`, `cmd:COMMAND`, or another of docs/sources.md",
+        "`vault` is not a source\n --> config.toml:3:10\n  |\n3 | source = …\n  |          ^\n  = hint: write `env:NAME`, `file:PATH`, `cmd:COMMAND`, `age:NAME`, or another of docs/sources.md",
     );
     check(
         "[[credential]]\nname = \"a\"\nsource = \"env:A\"\n",

@@ -270,6 +270,13 @@ impl Screen {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
+    /// Waits for the end of what the terminal shows; gives all that is left.
+    pub fn rest(self) -> String {
+        // It ends when nobody has the terminal open any more.
+        drop(self.terminal);
+        self.text.rest()
+    }
+
     pub fn resize(&self, size: (u16, u16)) {
         resize(self.keyboard.as_fd(), size);
     }

@@ -23,6 +23,7 @@ mod nghttp2;
 mod ports;
 mod python;
 mod refusal;
+mod safe;
 mod screen;
 mod searched;
 mod secret_files;

@@ -4,10 +4,12 @@ use crate::cli::RunArguments;
 use crate::exit::{self, Failure};
 use standin_config::{Config, Publish};
 use standin_sandbox::MAX_LOCAL_PORTS;
+use standin_vault::safe::Safe;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What was typed and found.
 pub(crate) struct Inputs {
@@ -27,6 +29,8 @@ pub(crate) struct Inputs {
     pub(crate) writable: Vec<PathBuf>,
     /// Where tools are, once they were looked for: what is searched for secrets is what is shown.
     pub(super) tools: OnceCell<Vec<PathBuf>>,
+    /// Our own secrets, once a source is among them: a passphrase is asked for once.
+    pub(super) safe: OnceCell<Arc<Safe>>,
     /// Ports that are brought to the host's loopback.
     pub(crate) publish: Vec<Publish>,
     /// Files that hold secrets and are shown as they are, or directories above them.
@@ -104,6 +108,7 @@ impl Inputs {
             read_only,
             writable,
             tools: OnceCell::new(),
+            safe: OnceCell::new(),
             publish: arguments.publish.clone(),
             shown,
             hidden,

@@ -40,7 +40,7 @@ pub(crate) use view::host_trust;
 /// Runs a command in the sandbox and gives its exit code.
 pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     let inputs = Inputs::gather(arguments)?;
-    leave_no_core().map_err(|error| Failure::because("cannot bound core dumps", &error))?;
+    leave_no_core()?;
     // Its namespaces and its network are made while the rest is put together here.
     let ground = view::ground(&inputs)?;
     let begun = standin_sandbox::begin(&ground, &ourselves::program()?).map_err(|error| cannot_launch(&error))?;
@@ -129,10 +129,11 @@ fn launch_and_serve(
 
 /// This process holds real values, and so do the programs that it fetches them with: neither is dumped. One byte, since to a program
 /// that takes cores (core(5)) only that means none.
-fn leave_no_core() -> std::io::Result<()> {
+pub(crate) fn leave_no_core() -> Result<(), Failure> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Core);
     let current = Some(maximum.map_or(1, |most| most.min(1)));
-    Ok(setrlimit(Resource::Core, Rlimit { current, maximum })?)
+    setrlimit(Resource::Core, Rlimit { current, maximum })
+        .map_err(|error| Failure::because("cannot bound core dumps", &error))
 }
 
 fn cannot_launch(error: &LaunchError) -> Failure {

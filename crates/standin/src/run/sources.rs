@@ -2,8 +2,10 @@
 
 use super::inputs::Inputs;
 use super::view;
+use crate::secret;
 use standin_config::Source;
 use standin_secret::{Manner, Secret, SecretSource, SourceError};
+use standin_vault::safe::{Safe, SafeSource};
 use standin_vault::source::{EnvSource, FileSource, ProgramSource, Surroundings};
 use standin_vault::supply::{Delivery, Supply};
 use std::collections::HashMap;
@@ -58,7 +60,7 @@ pub(super) fn is_at_hand(source: &Source) -> bool {
 /// Which value of the source is meant.
 pub(super) fn member(source: &Source) -> &str {
     match source {
-        Source::Env(_) | Source::File(..) | Source::Command(_) | Source::OnePassword(_) => "",
+        Source::Env(_) | Source::File(..) | Source::Command(_) | Source::Safe(_) | Source::OnePassword(_) => "",
         Source::Document(member, _) => member,
         Source::Git(_, member) | Source::Bitwarden(_, member) | Source::Sops(_, member) => {
             member.as_deref().unwrap_or_default()
@@ -86,6 +88,7 @@ fn open(inputs: &Inputs, source: &Source) -> Result<Box<dyn SecretSource>, Sourc
         }
         Source::Command(command) => Box::new(ProgramSource::shell(around(), command, false)),
         Source::Document(_, command) => Box::new(ProgramSource::shell(around(), command, true)),
+        Source::Safe(name) => Box::new(SafeSource::new(safe(inputs)?, name)),
         Source::Git(url, _) => Box::new(ProgramSource::git(around(), url)),
         Source::OnePassword(reference) => Box::new(ProgramSource::one_password(around(), reference)),
         Source::Bitwarden(item, _) => Box::new(ProgramSource::bitwarden(around(), item, member(source))),
@@ -95,6 +98,16 @@ fn open(inputs: &Inputs, source: &Source) -> Result<Box<dyn SecretSource>, Sourc
             Box::new(ProgramSource::sops(around(), path, member.is_some()))
         }
     })
+}
+
+/// Our own secrets. If their key has a passphrase that is asked for once, and now: later on the terminal is the command's.
+fn safe(inputs: &Inputs) -> Result<Arc<Safe>, SourceError> {
+    if let Some(safe) = inputs.safe.get() {
+        return Ok(Arc::clone(safe));
+    }
+    let safe = secret::unlocked(Safe::new(&inputs.state));
+    let safe = safe.map_err(|failure| SourceError::Safe(failure.message().into()))?;
+    Ok(Arc::clone(inputs.safe.get_or_init(|| Arc::new(safe))))
 }
 
 /// Programs are run also while the sandbox is there, so none is looked for where it may put one.
