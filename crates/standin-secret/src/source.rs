@@ -97,6 +97,14 @@ pub enum SourceError {
     /// Standin's own store has no such value, or cannot be read.
     #[error(transparent)]
     Safe(Box<dyn std::error::Error + Send + Sync>),
+    /// The service that keeps it gave none.
+    #[error("{source_name} gave nothing")]
+    Service {
+        /// The source.
+        source_name: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The command cannot be started.
     #[error("cannot run `{program}`")]
     Spawn {
