@@ -134,6 +134,8 @@ pub enum Source {
     OnePassword(String),
     /// `bw:ITEM`, or `bw:ITEM#OBJECT`: an item of Bitwarden's.
     Bitwarden(String, Option<String>),
+    /// `vault:PATH#FIELD`: a value that HashiCorp Vault or OpenBao keeps or makes.
+    Leased(String, String),
     /// `sops:PATH`, or `sops:PATH#MEMBER`: a file that SOPS encrypted.
     Sops(PathBuf, Option<String>),
 }

@@ -261,6 +261,10 @@ impl Source {
             "git" if rest.starts_with("https://") => selected(rest).map(|(url, name)| Self::Git(url.to_owned(), name)),
             "op" if rest.starts_with("//") => Some(Self::OnePassword(text.to_owned())),
             "bw" => selected(rest).map(|(item, object)| Self::Bitwarden(item.to_owned(), object)),
+            "vault" => match selected(rest)? {
+                (path, Some(field)) if is_plain(path) => Some(Self::Leased(path.to_owned(), field)),
+                _ => None,
+            },
             "sops" => selected(rest).map(|(of, member)| Self::Sops(path(of), member)),
             _ => None,
         }
@@ -274,6 +278,12 @@ fn selected(text: &str) -> Option<(&str, Option<String>)> {
         Some(_) => None,
         None => Some((text, None)),
     }
+}
+
+/// Whether a path means what stands there: it is part of a URL, with the reader's token.
+fn is_plain(path: &str) -> bool {
+    let odd = |byte: u8| byte.is_ascii_control() || b"?\\%".contains(&byte);
+    !path.bytes().any(odd) && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 /// What stands before the colon: all of a mistaken source that is shown, for somebody may have put the secret there.

@@ -211,6 +211,7 @@ impl Rig {
             ".codex/auth.json",
             ".gemini/oauth_creds.json",
             ".aws/credentials",
+            ".vault-token",
         ]
         .map(|name| self.home().join(name));
         let logins = logins.into_iter().chain(["anthropic", "openai"].map(|service| self.own_login(service)));

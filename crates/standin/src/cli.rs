@@ -113,7 +113,7 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "HOST")]
     pub(crate) allow: Vec<String>,
     /// Lend a credential: the command sees a stand-in as NAME; SOURCE is env:NAME, file:PATH, file:PATH#NAME,
-    /// cmd:COMMAND, or another of docs/sources.md (age:, git:, op:, bw:, sops:)
+    /// cmd:COMMAND, or another of docs/sources.md (age:, git:, op:, bw:, vault:, sops:)
     #[arg(long, value_name = "NAME=SOURCE@HOST")]
     pub(crate) secret: Vec<String>,
     /// Lend the login of this agent, too (claude, codex, gemini); `none` lends none, not even that of COMMAND

@@ -124,12 +124,21 @@ fn sources() {
         ("op://a/b/c d", Some(Source::OnePassword("op://a/b/c d".into()))),
         ("bw:a b#username", Some(Source::Bitwarden("a b".into(), some("username")))),
         ("sops:a.yaml#/b/c", Some(Source::Sops("/etc/a.yaml".into(), some("/b/c")))),
+        ("vault:secret/team/api#key", Some(Source::Leased("secret/team/api".into(), "key".into()))),
+        ("vault:a/b#/c/d", Some(Source::Leased("a/b".into(), "/c/d".into()))),
         ("cmd#:x", None),
         ("git:http://a.example", None),
         ("op:a/b/c", None),
         ("bw:#x", None),
         ("bw:x#", None),
         ("vault", None),
+        ("vault:a/b", None),
+        ("vault:a/b#", None),
+        ("vault:a/../sys/raw#x", None),
+        ("vault:/a#x", None),
+        ("vault:a//b#x", None),
+        ("vault:a/%2e%2e/b#x", None),
+        ("vault:a?list=true#x", None),
     ] {
         assert_eq!(Source::parse(text, Some(Path::new("/etc"))), expected, "{text}");
     }

@@ -16,6 +16,7 @@ mod home;
 mod injection;
 mod kernel;
 mod late_sources;
+mod leases;
 mod limits;
 mod logins;
 mod nested;

@@ -2,6 +2,7 @@
 
 mod anthropic;
 pub mod aws;
+pub mod bao;
 mod events;
 mod generic;
 mod git;
@@ -46,6 +47,7 @@ pub struct Origins {
     seen: Mutex<Vec<Seen>>,
     logins: oauth::Logins,
     objects: aws::Objects,
+    leases: bao::Leases,
 }
 
 impl Origins {
@@ -53,7 +55,7 @@ impl Origins {
     pub fn new(directory: &Path) -> Self {
         let ca = SessionCa::generate(SystemTime::now()).expect("a certificate can be made");
         let (seen, logins, objects) = (Mutex::default(), oauth::Logins::default(), aws::Objects::default());
-        Self { ca, directory: directory.to_owned(), seen, logins, objects }
+        Self { ca, directory: directory.to_owned(), seen, logins, objects, leases: bao::Leases::default() }
     }
 
     /// What was asked, in order.
@@ -110,6 +112,7 @@ impl Origins {
             host if host.ends_with(".amazonaws.com") => s3::answer(&seen),
             host if host.starts_with("registry.") => packages::npm(&seen),
             host if host.starts_with("pypi.") || host.starts_with("files.") => packages::pypi(&seen),
+            "bao.example" => bao::answer(&self.leases, &seen, &self.directory),
             _ => generic::answer(&seen),
         };
         if seen.method == "HEAD" { without_body(response) } else { response }

@@ -3,6 +3,7 @@
 use crate::cli::RunArguments;
 use crate::exit::{self, Failure};
 use standin_config::{Config, Publish};
+use standin_leases::Leases;
 use standin_sandbox::MAX_LOCAL_PORTS;
 use standin_vault::safe::Safe;
 use std::cell::OnceCell;
@@ -31,6 +32,8 @@ pub(crate) struct Inputs {
     pub(super) tools: OnceCell<Vec<PathBuf>>,
     /// Our own secrets, once a source is among them: a passphrase is asked for once.
     pub(super) safe: OnceCell<Arc<Safe>>,
+    /// What was leased, once a source is.
+    pub(super) leases: OnceCell<Arc<Leases>>,
     /// Ports that are brought to the host's loopback.
     pub(crate) publish: Vec<Publish>,
     /// Files that hold secrets and are shown as they are, or directories above them.
@@ -109,6 +112,7 @@ impl Inputs {
             writable,
             tools: OnceCell::new(),
             safe: OnceCell::new(),
+            leases: OnceCell::new(),
             publish: arguments.publish.clone(),
             shown,
             hidden,

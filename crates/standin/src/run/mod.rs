@@ -41,6 +41,7 @@ pub(crate) use view::host_trust;
 pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     let inputs = Inputs::gather(arguments)?;
     leave_no_core()?;
+    let _at_the_end = sources::EndOfLeases(&inputs);
     // Its namespaces and its network are made while the rest is put together here.
     let ground = view::ground(&inputs)?;
     let begun = standin_sandbox::begin(&ground, &ourselves::program()?).map_err(|error| cannot_launch(&error))?;

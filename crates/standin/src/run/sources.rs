@@ -2,8 +2,10 @@
 
 use super::inputs::Inputs;
 use super::view;
+use crate::exit;
 use crate::secret;
 use standin_config::Source;
+use standin_leases::{LeasedSource, Leases, Settings};
 use standin_secret::{Manner, Secret, SecretSource, SourceError};
 use standin_vault::safe::{Safe, SafeSource};
 use standin_vault::source::{EnvSource, FileSource, ProgramSource, Surroundings};
@@ -61,7 +63,7 @@ pub(super) fn is_at_hand(source: &Source) -> bool {
 pub(super) fn member(source: &Source) -> &str {
     match source {
         Source::Env(_) | Source::File(..) | Source::Command(_) | Source::Safe(_) | Source::OnePassword(_) => "",
-        Source::Document(member, _) => member,
+        Source::Document(member, _) | Source::Leased(_, member) => member,
         Source::Git(_, member) | Source::Bitwarden(_, member) | Source::Sops(_, member) => {
             member.as_deref().unwrap_or_default()
         }
@@ -73,6 +75,7 @@ pub(super) fn key(source: &Source) -> String {
     match source {
         Source::Document(_, command) => format!("document {command}"),
         Source::Git(url, _) => format!("git {url}"),
+        Source::Leased(path, _) => format!("vault {path}"),
         Source::Sops(path, Some(_)) => format!("sops document {}", path.display()),
         other => format!("{other:?}"),
     }
@@ -89,6 +92,7 @@ fn open(inputs: &Inputs, source: &Source) -> Result<Box<dyn SecretSource>, Sourc
         Source::Command(command) => Box::new(ProgramSource::shell(around(), command, false)),
         Source::Document(_, command) => Box::new(ProgramSource::shell(around(), command, true)),
         Source::Safe(name) => Box::new(SafeSource::new(safe(inputs)?, name)),
+        Source::Leased(path, _) => Box::new(LeasedSource::new(leases(inputs)?, path)),
         Source::Git(url, _) => Box::new(ProgramSource::git(around(), url)),
         Source::OnePassword(reference) => Box::new(ProgramSource::one_password(around(), reference)),
         Source::Bitwarden(item, _) => Box::new(ProgramSource::bitwarden(around(), item, member(source))),
@@ -108,6 +112,33 @@ fn safe(inputs: &Inputs) -> Result<Arc<Safe>, SourceError> {
     let safe = secret::unlocked(Safe::new(&inputs.state));
     let safe = safe.map_err(|failure| SourceError::Safe(failure.message().into()))?;
     Ok(Arc::clone(inputs.safe.get_or_init(|| Arc::new(safe))))
+}
+
+/// The server that keeps or makes them, as its own command line would find it, but by nothing that the sandbox may write.
+fn leases(inputs: &Inputs) -> Result<Arc<Leases>, SourceError> {
+    if let Some(leases) = inputs.leases.get() {
+        return Ok(Arc::clone(leases));
+    }
+    let variable = |name: &str| inputs.variable(name).map(str::to_owned);
+    if let Some(path) = Settings::roots_file(variable).filter(|path| is_steered(inputs, path)) {
+        let source = io::Error::other("it lies in what the sandbox may write, and says which server is believed");
+        return Err(SourceError::File { path, source });
+    }
+    let settings = Settings::read(variable, &inputs.home);
+    let settings =
+        settings.map_err(|error| SourceError::Service { source_name: "vault:".to_owned(), source: Box::new(error) })?;
+    Ok(Arc::clone(inputs.leases.get_or_init(|| Leases::new(settings))))
+}
+
+/// Ends with the session what was leased for it, however that ends.
+pub(super) struct EndOfLeases<'a>(pub(super) &'a Inputs);
+
+impl Drop for EndOfLeases<'_> {
+    fn drop(&mut self) {
+        if let Some(leases) = self.0.leases.get() {
+            leases.end().iter().for_each(|note| exit::say(note));
+        }
+    }
 }
 
 /// Programs are run also while the sandbox is there, so none is looked for where it may put one.
