@@ -187,6 +187,32 @@ fn signals_reach_the_command() {
     }
 }
 
+/// Whoever is stopped and continued finds his call interrupted (signal(7)).
+#[test]
+fn a_session_that_was_stopped_goes_on() {
+    let caller = Caller::new();
+    let mut standin = caller.standin(&["/bin/sh", "-c", "echo up; read line; echo $line"]);
+    let mut running = Running::start(standin.stdin(Stdio::piped()).stdout(Stdio::piped()));
+    let mut said = Text::from(running.stdout());
+    said.until("up\n");
+    let below = running.descendants();
+    for (pid, _) in &below {
+        kill_process(*pid, Signal::STOP).unwrap();
+    }
+    for (pid, _) in &below {
+        let stat = format!("/proc/{pid}/stat");
+        while !std::fs::read_to_string(&stat).unwrap().contains(") T ") {
+            std::thread::yield_now();
+        }
+    }
+    for (pid, _) in &below {
+        kill_process(*pid, Signal::CONT).unwrap();
+    }
+    std::io::Write::write_all(&mut running.stdin(), b"on\n").unwrap();
+    assert_eq!(running.wait().code(), Some(0));
+    said.until("on\n");
+}
+
 #[test]
 fn a_signal_that_ends_the_command_is_its_exit_code() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 129), (Signal::QUIT, 131)] {

@@ -182,8 +182,14 @@ pub(crate) fn reset_signals(set: &libc::sigset_t) -> io::Result<()> {
 
 /// Waits for one of the blocked signals.
 pub(crate) fn wait_signal(set: &libc::sigset_t) -> io::Result<libc::c_int> {
-    // SAFETY: the set is valid; the details are not asked for.
-    check(unsafe { libc::sigwaitinfo(set, std::ptr::null_mut()) })
+    loop {
+        // SAFETY: the set is valid; the details are not asked for.
+        match check(unsafe { libc::sigwaitinfo(set, std::ptr::null_mut()) }) {
+            // Whoever is stopped and continued is told so, although no signal came (signal(7)).
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
 }
 
 /// Collects one ended child without waiting: its process id and raw status.
