@@ -92,8 +92,7 @@ pub(super) const VECTORS: &[Vector] = &[
         let mut file = fs::OpenOptions::new().append(true).open(scene.host("workspace/linked")).attacked("opening")?;
         writeln!(file, "{mark}").attacked("writing")?;
         Ok("written".to_owned())
-    })
-    .open_in_place("the host gave that file a second name, by which it is written like any other (`find -type f -links +1` shows such files)"),
+    }),
     held(78, Files, "a file `.git` that points elsewhere", Left("workspace/pointer/.git"), |scene, mark| {
         write(scene, "pointer/.git", &format!("gitdir: ../{mark}\n"))
     }),

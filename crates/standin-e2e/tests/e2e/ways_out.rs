@@ -32,7 +32,7 @@ fn every_way_out_is_contained_or_known_to_be_open() {
     assert!(mended.is_empty(), "said to be open, and is not: {mended:?}");
     // What a copy of the workspace is said to hold, it holds.
     let copied: Vec<_> = rows.iter().filter(|row| !row["with_cow"].is_null()).collect();
-    assert!(copied.len() >= 3 && copied.iter().all(|row| row["with_cow"] == "contained"), "{copied:?}");
+    assert!(copied.len() >= 2 && copied.iter().all(|row| row["with_cow"] == "contained"), "{copied:?}");
     assert!(with("not tried").is_empty(), "{:?}\n{said}", with("not tried"));
     let idle: Vec<_> = with("not applicable").iter().map(number).filter(|n| !NOT_TRIED.contains(n)).collect();
     assert!(idle.iter().all(|n| MAY_NOT_WORK.contains(n)), "attempts that fail without a sandbox, too: {idle:?}");
@@ -61,7 +61,7 @@ fn told(caller: &Caller, arguments: &[&str]) -> Vec<u64> {
 fn a_sessions_record_starts_with_what_is_open_in_it() {
     let caller = Caller::new();
     let plain = told(&caller, &[]);
-    assert!(plain.contains(&49) && plain.contains(&77), "{plain:?}");
+    assert!(plain.contains(&49) && plain.contains(&88), "{plain:?}");
     let printed = caller.program(binary("standin")).arg("log").output().unwrap();
     let text = String::from_utf8_lossy(&printed.stdout).into_owned();
     let numbers: Vec<_> = plain.iter().map(u64::to_string).collect();
@@ -71,7 +71,7 @@ fn a_sessions_record_starts_with_what_is_open_in_it() {
         "{text}"
     );
     let copy = told(&caller, &["--cow"]);
-    assert!(!copy.contains(&77) && copy.iter().all(|number| plain.contains(number)), "{copy:?}");
+    assert!(!copy.contains(&88) && copy.iter().all(|number| plain.contains(number)), "{copy:?}");
     let wildcard = told(&caller, &["--allow", "*.plain.example"]);
     assert_eq!(wildcard.iter().filter(|number| !plain.contains(number)).collect::<Vec<_>>(), [&24]);
 }

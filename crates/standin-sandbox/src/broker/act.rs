@@ -6,6 +6,7 @@
 use super::call::{At, Call};
 use super::caller::Caller;
 use super::masked::Masked;
+use super::names::Names;
 use super::place::{Nowhere, Place, Roots, beside, descriptor_named, unresolved};
 use super::refusals::Refusals;
 use super::watcher::Ours;
@@ -47,6 +48,7 @@ pub(super) struct Desk {
     pub(super) refusals: Refusals,
     /// Configurations of repositories that were made inside: by device and number.
     pub(super) born: Mutex<HashSet<(u64, u64)>>,
+    pub(super) names: Names,
 }
 
 impl Desk {
@@ -121,7 +123,7 @@ impl Desk {
             if self.is_native(&whole) {
                 return Ok(Answer::Native);
             }
-            return self.open_here(caller, place, &whole, found.as_ref().map(kind_of), flags, mode);
+            return self.open_here(caller, place, &whole, found, flags, mode);
         }
         Err(Errno::LOOP.into())
     }
@@ -132,12 +134,12 @@ impl Desk {
         caller: Caller<'_>,
         place: Place,
         whole: &Path,
-        found: Option<FileType>,
+        found: Option<Stat>,
         flags: OFlags,
         mode: u32,
     ) -> Result<Answer, Nowhere> {
         let mut flags = flags;
-        match found {
+        match found.as_ref().map(|stat| (kind_of(stat), stat)) {
             // Making it fails on its own, without the flag that would make it.
             None if !flags.contains(OFlags::CREATE) => return Err(Errno::NOENT.into()),
             None => {
@@ -148,9 +150,12 @@ impl Desk {
                     self.may_change(whole, Kind::Other)?;
                 }
             }
-            Some(FileType::Directory) => {}
-            Some(FileType::Fifo) if !flags.contains(OFlags::NONBLOCK) => return Ok(Answer::Wait(place, flags)),
-            Some(_) if writes(flags) => drop(self.may_change(whole, Kind::Other)?),
+            Some((FileType::Directory, _)) => {}
+            Some((FileType::Fifo, _)) if !flags.contains(OFlags::NONBLOCK) => return Ok(Answer::Wait(place, flags)),
+            Some((_, stat)) if writes(flags) => {
+                self.may_change(whole, Kind::Other)?;
+                self.make_own(&place, whole, stat, flags)?;
+            }
             // It only asked to make it if need be.
             Some(_) if !flags.contains(OFlags::EXCL) => flags.remove(OFlags::CREATE),
             Some(_) => {}
@@ -300,6 +305,7 @@ impl Desk {
         self.noting(&[(&to, &target)], || {
             linkat(&from.directory, &from.name, &to.directory, &to.name, AtFlags::empty())
         })?;
+        self.named(&to);
         Ok(Answer::Done)
     }
 
@@ -320,6 +326,7 @@ impl Desk {
         self.noting(&[(to, &target)], || {
             linkat(&self.roots.proc, itself, &to.directory, &to.name, AtFlags::SYMLINK_FOLLOW)
         })?;
+        self.named(to);
         Ok(Answer::Done)
     }
 
@@ -345,6 +352,9 @@ impl Desk {
         self.may_move(&moved, &source, &target)?;
         if let Some(replaced) = replaced.filter(|_| flags.contains(RenameFlags::EXCHANGE)) {
             self.may_move(&replaced, &target, &source)?;
+        }
+        if let Some(replaced) = replaced.filter(|stat| flags.is_empty() && stat.st_ino != moved.st_ino) {
+            self.unnamed(&to, &replaced);
         }
         let rename = || renameat_with(&from.directory, &from.name, &to.directory, &to.name, flags);
         let places = [(&to, target.as_path()), (&from, source.as_path())];
@@ -401,6 +411,7 @@ impl Desk {
             if !free && !self.forget(&found) {
                 self.may_change(&whole, kind)?;
             }
+            self.unnamed(&place, &found);
         }
         unlinkat(&place.directory, &place.name, flags).map_err(|error| self.masked(error, &whole))?;
         Ok(Answer::Done)

@@ -11,6 +11,7 @@ mod caller;
 mod configure;
 mod links;
 mod masked;
+mod names;
 mod place;
 mod refusals;
 mod watcher;
@@ -28,6 +29,7 @@ use crate::sys::{self, notify};
 use act::{Answer, Desk};
 use caller::Caller;
 use masked::Masked;
+use names::Names;
 use place::{Place, Roots};
 use refusals::Refusals;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -80,7 +82,7 @@ pub(crate) fn prepare(Preparation { proc, command, reports }: Preparation) -> io
     let roots = Roots { root: caller::root()?, proc };
     let refusals = Refusals::new(&roots.root, reports);
     let masked = Masked::new(&files.watch);
-    let desk = Desk { roots, files, masked, ours, refusals, born: Mutex::default() };
+    let desk = Desk { roots, files, masked, ours, refusals, born: Mutex::default(), names: Names::default() };
     send(&command, &[0], &[])?;
     Ok(Ready(Some(Arc::new(Broker { listener, desk, waiting: AtomicUsize::new(0) }))))
 }

@@ -53,6 +53,11 @@ impl Refusals {
         self.tell_why(path, "git on the host would write where this link leads");
     }
 
+    /// Tells that a file has a name on the host beside the one that is shown.
+    pub(super) fn tell_second_name(&self, path: &Path) {
+        self.tell_why(path, "the host gave it a second name, and it is too large to get one of its own");
+    }
+
     fn tell_why(&self, path: &Path, reason: &str) {
         let line = format!("{}: {reason}, so it cannot be changed from inside the sandbox\n", path.display());
         let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

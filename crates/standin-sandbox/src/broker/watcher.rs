@@ -50,7 +50,8 @@ impl OursLocked<'_> {
     }
 }
 
-fn identity(directory: BorrowedFd<'_>, name: &CStr) -> Option<Identity> {
+/// What tells what is in a place from all else, if anything is.
+pub(super) fn identity(directory: BorrowedFd<'_>, name: &CStr) -> Option<Identity> {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH;
     let stat = statat(directory, name, flags).ok()?;
     let made = statx(directory, name, flags, StatxFlags::BTIME).ok()?;

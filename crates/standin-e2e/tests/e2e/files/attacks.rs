@@ -144,6 +144,72 @@ os.rmdir('d')",
     );
 }
 
+/// Files outside of the workspace to which the host gave names in it, and a protected one with another name.
+fn with_second_names(caller: &Caller) {
+    with_repository(caller);
+    let workspace = caller.path("workspace");
+    std::fs::create_dir(caller.path("outside")).unwrap();
+    for name in SECOND_NAMES {
+        let outside = caller.path("outside").join(name);
+        std::fs::write(&outside, "mine\n").unwrap();
+        std::fs::hard_link(&outside, workspace.join(name)).unwrap();
+    }
+    std::fs::hard_link(workspace.join(".git/config"), workspace.join("notes")).unwrap();
+}
+
+const SECOND_NAMES: &[&str] =
+    &["append", "open", "truncate", "shorten", "mapped", "held", "linked", "third", "moved", "replaced", "nameless"];
+
+/// Each writes what it can read again, and so does whoever attacks; where it lands is the question.
+const TO_SECOND_NAMES: &str = "import mmap
+write('append', flags=os.O_WRONLY | os.O_APPEND)
+write('open', flags=os.O_RDWR)
+write('truncate')
+os.truncate('shorten', 2)
+with open('mapped', 'r+b') as file:
+    mmap.mmap(file.fileno(), 0)[:4] = b'evil'
+held = os.open('held', os.O_RDONLY)
+write('/proc/self/fd/%d' % held)
+os.symlink('linked', 'link')
+write('link')
+os.link('third', 'fourth')
+write('fourth')
+os.rename('moved', 'elsewhere')
+write('elsewhere')
+write('new')
+os.link('new', 'newer')
+write('newer', b'also')
+os.rename('new', 'replaced')
+write('replaced', b'here')
+read = os.open('nameless', os.O_PATH)
+call(265, HERE, b'/proc/self/fd/%d' % read, HERE, b'named', 0x400)
+write('named')
+write('notes', flags=os.O_WRONLY | os.O_APPEND)
+names = 'append open truncate shorten mapped link fourth elsewhere newer replaced named'.split()
+print([open(name).read() for name in names], open('notes').read().endswith('evil'), os.path.exists('.standin-copy'))
+print(oct(os.stat('append').st_mode & 0o777))";
+
+#[test]
+fn second_names_of_the_hosts() {
+    let there = |caller: &Caller| {
+        SECOND_NAMES.iter().all(|name| {
+            *name == "replaced" || std::fs::read_to_string(caller.path("outside").join(name)).unwrap() == "mine\n"
+        }) && !std::fs::read_to_string(caller.path("workspace/.git/config")).unwrap().contains("evil")
+    };
+    let script = format!("{PRELUDE}{TO_SECOND_NAMES}");
+    let (outside, inside) = (Caller::new(), Caller::new());
+    for caller in [&outside, &inside] {
+        with_second_names(caller);
+        assert!(there(caller));
+    }
+    let said = python_outside(&outside, &script);
+    assert!(!there(&outside), "without a sandbox it lands outside of the workspace");
+    assert!(said.contains("'evil', 'here', 'here', 'evil'] True False"), "{said}");
+    assert_eq!(inside.python(&script), said, "who writes reads what was written");
+    assert!(there(&inside));
+    assert_eq!(std::fs::read_to_string(inside.path("outside/replaced")).unwrap(), "mine\n");
+}
+
 /// Why: git on the host writes where they lead.
 #[test]
 fn git_writes_through_links() {
