@@ -214,6 +214,7 @@ impl File<'_> {
             pids: bound(&raw.pids, Bound::count)?,
             cpu: bound(&raw.cpus, Bound::processors)?,
             tmp: bound(&raw.tmp, Bound::size)?,
+            spare: bound(&raw.spare, Bound::size)?,
         })
     }
 

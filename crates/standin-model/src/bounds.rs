@@ -23,6 +23,8 @@ pub struct Bounds {
     pub cpu: Bound,
     /// Bytes in its private directories, which lie in memory.
     pub tmp: Bound,
+    /// Bytes that stay free on each disk that it writes to.
+    pub spare: Bound,
 }
 
 /// A bound cannot be read.

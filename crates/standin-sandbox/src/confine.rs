@@ -85,6 +85,7 @@ pub(crate) fn landlock(files: &Files, nested: bool) -> Result<(), StepError> {
 const EPERM: u32 = libc::EPERM as u32;
 const ENOSYS: u32 = libc::ENOSYS as u32;
 const EAFNOSUPPORT: u32 = libc::EAFNOSUPPORT as u32;
+const EOPNOTSUPP: u32 = libc::EOPNOTSUPP as u32;
 
 /// Refused with "function not implemented": programs fall back (libuv from io_uring, glibc from clone3).
 const ABSENT: &[libc::c_long] = &[
@@ -174,9 +175,20 @@ const REFUSED_REQUESTS: &[libc::Ioctl] = &[
     libc::_IOW::<[u8; 4096]>(BTRFS, 63),  // SNAP_DESTROY_V2
     libc::_IOW::<[u64; 4]>(BCACHEFS, 16), // SUBVOLUME_CREATE
     libc::_IOW::<[u64; 4]>(BCACHEFS, 17), // SUBVOLUME_DESTROY
+    // The older ways to what `fallocate` does.
+    libc::_IOW::<[u64; 6]>(SPACE, 10), // XFS' ALLOCSP, up to Linux 5.16, and the next
+    libc::_IOW::<[u64; 6]>(SPACE, 36), // ALLOCSP64
+    libc::_IOW::<[u64; 6]>(SPACE, 40), // RESVSP
+    libc::_IOW::<[u64; 6]>(SPACE, 42), // RESVSP64
+    libc::_IOW::<[u64; 6]>(SPACE, 57), // ZERO_RANGE
 ];
 const BTRFS: u32 = 0x94;
 const BCACHEFS: u32 = 0xbc;
+const SPACE: u32 = b'X' as u32;
+
+/// Modes of `fallocate` that take no space. The others take all there is in no time, before anybody could see it: they are not
+/// supported, as on some file systems, and programs write instead.
+const FREEING: libc::c_int = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_COLLAPSE_RANGE | libc::FALLOC_FL_INSERT_RANGE;
 
 /// Options of sockets for who administers a network, as anybody does in a namespace of his own: they replace the tables of iptables,
 /// ip6tables (this one and the next), arptables and ebtables, or route multicast (from there on).
@@ -274,6 +286,8 @@ fn filter(nested: bool) -> Vec<libc::sock_filter> {
     when(&mut program, libc::SYS_socket, &socket);
     when(&mut program, libc::SYS_socketpair, &socket);
     tables(&mut program);
+    let takes = [load(ARGUMENT_1), jump_unless(libc::BPF_JSET, FREEING.cast_unsigned(), 1, 0), give(errno(EOPNOTSUPP))];
+    when(&mut program, libc::SYS_fallocate, &takes);
     // Only the low 32 bits of a request count for the kernel, so only they are compared (CVE-2019-10063).
     let mut ioctl = vec![load(ARGUMENT_1)];
     for request in REFUSED_REQUESTS {

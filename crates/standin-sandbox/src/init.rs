@@ -159,6 +159,10 @@ fn inside(
         if plan.nested && group::can_be_set_anew() {
             fs::write("/proc/sys/user/max_cgroup_namespaces", "1").at(Step::Limits)?;
         }
+        if let Some(most) = plan.limits.processes.filter(|_| ground.uid.1 == 0) {
+            // Where /proc cannot be written (a container's) nobody bounds them.
+            limits::bound_numbers(most).ok();
+        }
         // The group that it began in is the topmost that it sees. (From within a namespace of control groups it could not have
         // been put into one beside.)
         sys::unshare(libc::CLONE_NEWCGROUP).at(Step::Namespaces)?;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use standin_model::{Bound, Bounds};
+use std::io;
 use std::path::PathBuf;
 
 const GIB: u64 = 1 << 30;
@@ -9,6 +10,10 @@ const GIB: u64 = 1 << 30;
 const USUAL_PIDS: u64 = 8_192;
 /// Bytes of private directories for each file in them: a file costs the kernel a KiB, however small.
 const BYTES_PER_FILE: u64 = 8 * 1024;
+/// Fewest numbers of processes: some 300 are the kernel's own, and it takes no fewer than 8 for each processor.
+const LEAST_NUMBERS: u64 = 4_096;
+/// The first version of Linux in which each pid namespace has its own.
+const OWN_NUMBERS: (u32, u32) = (6, 14);
 /// How much likelier than others its processes are ended when the machine has no memory left, in thousandths of it.
 pub(crate) const SCORE: i32 = 300;
 
@@ -76,6 +81,22 @@ impl Limits {
     }
 }
 
+/// Bounds processes by their numbers, of which this pid namespace has its own: that counts root's, too. The usual bound, where nobody else
+/// holds it; gives whether it does.
+pub(crate) fn bound_numbers(most: u64) -> io::Result<bool> {
+    // Before, they are the whole host's, and root may set them.
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    if version(&release).is_none_or(|version| version < OWN_NUMBERS) {
+        return Ok(false);
+    }
+    std::fs::write("/proc/sys/kernel/pid_max", most.max(LEAST_NUMBERS).to_string()).map(|()| true)
+}
+
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
 impl Held {
     /// The number of files in all private directories together.
     pub(crate) fn files(&self) -> u64 {
@@ -96,14 +117,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn versions_are_compared_by_their_numbers() {
+        for (release, own) in
+            [("6.18.44-fc", true), ("6.14.0", true), ("7.0-rc1", true), ("6.8.0-51-generic", false), ("5.15", false)]
+        {
+            assert_eq!(version(release).unwrap() >= OWN_NUMBERS, own, "{release}");
+        }
+        assert_eq!(version("next"), None);
+    }
+
+    #[test]
     fn something_is_left_for_the_host() {
         let of = |gib: u64, bounds: Bounds| Limits::new(&bounds, Machine { memory: gib * GIB, pids: 32_768 });
         let usual = |gib| of(gib, Bounds::default());
         assert_eq!((usual(64).memory, usual(64).tmp), (Some(56 * GIB), 28 * GIB));
         assert_eq!((usual(4).memory, usual(1).memory), (Some(3 * GIB), Some(GIB / 2)));
         assert_eq!((usual(8).pids, usual(8).cpu), (Some(8_192), None));
-        let asked =
-            Bounds { memory: Bound::At(GIB), pids: Bound::Unlimited, cpu: Bound::At(500), tmp: Bound::Unlimited };
+        let asked = Bounds {
+            memory: Bound::At(GIB),
+            pids: Bound::Unlimited,
+            cpu: Bound::At(500),
+            tmp: Bound::Unlimited,
+            ..Bounds::default()
+        };
         let expected = Limits { memory: Some(GIB), pids: None, cpu: Some(500), tmp: 8 * GIB };
         assert_eq!(of(8, asked), expected);
     }

@@ -164,6 +164,9 @@ pub(crate) struct RunArguments {
     /// Most in /tmp, the home and other private directories together [default: half of the memory]
     #[arg(long, value_name = "SIZE", value_parser = Bound::size)]
     pub(crate) tmp: Option<Bound>,
+    /// What stays free on the disks that the command writes to, or it is ended [default: 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = Bound::size)]
+    pub(crate) spare: Option<Bound>,
     /// Let the command do this to your terminal: clipboard (set it), title, notifications, palette
     #[arg(long, value_name = "FEATURE", value_parser = TerminalFeature::parse)]
     pub(crate) terminal: Vec<TerminalFeature>,

@@ -175,7 +175,7 @@ pub(super) const VECTORS: &[Vector] = &[
     ),
     untried(93, Files, "files of ours that are left on the host", "no act of the command's; held by the tests `files`"),
     held(94, Files, "more processes than the host stands", Done, |_, _| processes())
-        .open("the usual bound is 8,192 processes, and only a control group bounds root's; the workspace's disk is the host's; see docs/limits.md"),
+        .open("the usual bound is 8,192 processes, and only a control group bounds memory; see docs/limits.md"),
 ];
 
 fn read(path: &Path) -> Tried {

@@ -90,6 +90,7 @@ pub(super) struct Limits {
     pub(super) pids: Option<Spanned<toml::Value>>,
     pub(super) cpus: Option<Spanned<toml::Value>>,
     pub(super) tmp: Option<Spanned<toml::Value>>,
+    pub(super) spare: Option<Spanned<toml::Value>>,
 }
 
 #[derive(Deserialize)]

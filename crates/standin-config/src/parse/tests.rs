@@ -76,6 +76,7 @@ fn the_documented_format() {
             pids     = 4096
             cpus     = 1.5
             tmp      = "none"
+            spare    = "2GiB"
         "#,
         Path::new("/etc/standin/config.toml"),
     )
@@ -107,7 +108,8 @@ fn the_documented_format() {
     assert_eq!(config.upstream.roots, [Path::new("/etc/standin/corp-ca.pem")]);
     assert_eq!(config.reach, [5432]);
     let (memory, pids) = (Bound::At(8 << 30), Bound::At(4_096));
-    assert_eq!(config.limits, Bounds { memory, pids, cpu: Bound::At(1_500), tmp: Bound::Unlimited });
+    let (cpu, spare) = (Bound::At(1_500), Bound::At(2 << 30));
+    assert_eq!(config.limits, Bounds { memory, pids, cpu, tmp: Bound::Unlimited, spare });
     assert_eq!(config.terminal, [TerminalFeature::Clipboard, TerminalFeature::Title]);
 }
 

@@ -66,6 +66,74 @@ for line in open('/proc/self/mountinfo'):
     assert_eq!(stdout(&run(&Caller::new(), &[], script)), expected);
 }
 
+/// In a namespace, where a directory is a disk of its own: so many MiB.
+fn on_a_disk(caller: &Caller, directory: &str, size: u32, command: &str) -> Output {
+    let at = caller.path(directory);
+    let script = format!(
+        "mount -t tmpfs -o mode=700,size={size}m none {at} && cd {workspace} && {command}; code=$?; stat -f -c 'free: %a' {at}; exit $code",
+        at = at.display(),
+        workspace = caller.path("workspace").display()
+    );
+    caller.program("/usr/bin/unshare").args(["-rm", "/bin/sh", "-c", &script]).output().unwrap()
+}
+
+#[test]
+fn no_disk_of_the_hosts_is_filled() {
+    for (directory, flags) in [("workspace", ""), ("state", "--cow")] {
+        let caller = Caller::new();
+        let fill = format!("/usr/bin/python3 -c \"{FILL}print(fill('.', 1024))\"");
+        if directory == "workspace" {
+            let outside = on_a_disk(&caller, directory, 512, &fill);
+            let said = stdout(&outside);
+            assert!(said.starts_with("No space left on device after 51") && said.ends_with("free: 0\n"), "{said}");
+        }
+        let standin = standin_e2e::binary("standin");
+        let inside = format!("{} run {flags} --spare 448MiB -- {fill}", standin.display());
+        let inside = on_a_disk(&caller, directory, 512, &inside);
+        let (out, said) = (String::from_utf8_lossy(&inside.stdout), String::from_utf8_lossy(&inside.stderr));
+        assert_eq!(inside.status.code(), Some(137), "{out}{said}");
+        let at = caller.path(directory).display().to_string();
+        assert!(said.contains("standin: the command was ended: less than 469.7 MB are left where "), "{said}");
+        assert!(said.contains(&at) && said.contains("(see --spare)"), "{said}");
+        assert!(out.starts_with("free: ") && out != "free: 0\n", "{out}");
+    }
+}
+
+#[test]
+fn nothing_runs_on_a_disk_that_is_full_already() {
+    let caller = Caller::new();
+    let command = format!("{} run --spare 64MiB -- true", standin_e2e::binary("standin").display());
+    let output = on_a_disk(&caller, "workspace", 32, &command);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("only 33.5 MB are free where ") && said.contains("less than is to stay free"), "{said}");
+    assert_eq!(output.status.code(), Some(125), "{said}");
+}
+
+#[test]
+fn space_is_not_taken_at_once() {
+    // By the calls themselves; glibc's posix_fallocate writes where they are not supported.
+    let script = "import ctypes, fcntl, os
+libc = ctypes.CDLL(None, use_errno=True)
+fd = os.open('file', os.O_RDWR | os.O_CREAT)
+for mode in (0, 1, 0x10):
+    print(libc.fallocate(fd, mode, ctypes.c_long(0), ctypes.c_long(1 << 20)), os.strerror(ctypes.get_errno()))
+os.posix_fallocate(fd, 0, 1 << 20)
+print(os.fstat(fd).st_blocks * 512 >> 20)
+print(libc.fallocate(fd, 3, ctypes.c_long(0), ctypes.c_long(1 << 20)), os.fstat(fd).st_blocks)
+for request in (0x4030580a, 0x40305824, 0x40305828, 0x4030582a, 0x40305839):
+    try:
+        fcntl.ioctl(fd, request, bytes(48))
+        print('done')
+    except OSError as error:
+        print(error.strerror)";
+    let caller = Caller::new();
+    let outside = stdout(&caller.program("/usr/bin/python3").args(["-c", script]).output().unwrap());
+    assert!(outside.starts_with("0 Success\n0 Success\n0 Success\n1\n0 0\n"), "{outside}");
+    let refused = "-1 Operation not supported\n".repeat(3);
+    let inside = stdout(&run(&caller, &[], script));
+    assert_eq!(inside, format!("{refused}1\n0 0\n{}", "Operation not permitted\n".repeat(5)));
+}
+
 /// Makes processes until it is refused or has this many.
 const BREED: &str = "import os, signal, sys
 children = []
@@ -94,6 +162,30 @@ fn processes_are_bounded() {
         return;
     }
     assert_eq!(stdout(&inside), "Resource temporarily unavailable True\n");
+}
+
+#[test]
+fn the_usual_bound_of_processes_holds_for_root_too() {
+    let script = "import _thread, os
+_thread.stack_size(64 << 10)
+never, count = os.pipe()[0], 0
+try:
+    while count < 8400:
+        _thread.start_new_thread(os.read, (never, 1))
+        count += 1
+except RuntimeError:
+    pass
+print(count, flush=True)
+os._exit(0)";
+    let caller = Caller::new();
+    let number = |output: Output| stdout(&output).trim().parse::<u32>().unwrap();
+    let outside = number(caller.program("/usr/bin/python3").args(["-c", script]).output().unwrap());
+    if outside < 8400 {
+        eprintln!("not tried: this host lets nobody have more than {outside} threads");
+        return;
+    }
+    let inside = number(run(&caller, &[], script));
+    assert!(inside < 8192, "{inside}");
 }
 
 #[test]

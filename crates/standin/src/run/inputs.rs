@@ -152,6 +152,7 @@ fn bound(config: &mut Config, arguments: &RunArguments) {
         (&mut config.limits.pids, arguments.pids),
         (&mut config.limits.cpu, arguments.cpus),
         (&mut config.limits.tmp, arguments.tmp),
+        (&mut config.limits.spare, arguments.spare),
     ] {
         *bound = typed.unwrap_or(*bound);
     }

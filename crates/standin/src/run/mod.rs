@@ -4,6 +4,7 @@ mod alarm;
 mod assurance;
 mod copy;
 mod credentials;
+mod disks;
 mod environment;
 mod files;
 mod identity;
@@ -57,6 +58,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     let keeper = Arc::clone(&lent.keeper);
     let copy = copy::Copy::begin(&inputs, &id)?;
     let limited = limits::Limited::begin(&inputs.config.limits)?;
+    let disks = Arc::new(disks::Disks::of(&inputs, inputs.config.limits.spare)?);
     let layer = copy.as_ref().and_then(copy::Copy::layer);
     let spec = view::spec(&inputs, &lent, &ca, &id, layer, limited.held())?;
     let published = publish::Published::listen(&inputs.publish)?;
@@ -71,7 +73,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     };
     let log = AuditLog::start(inputs.state.clone(), start).map_err(|e| Failure::because("cannot keep records", &e))?;
     // From here on something is running; whatever happens, the log is finished.
-    let ended = launch_and_serve(&inputs, id, lent, upstreams, ca, &log, planned, ground.terminal, published);
+    let ended = launch_and_serve(&inputs, id, lent, upstreams, ca, &log, planned, ground.terminal, (published, &disks));
     let toll = limited.end(ended.as_ref().ok().copied());
     let summary =
         log.finish(ended.as_ref().ok().copied()).map_err(|e| Failure::because("the records are incomplete", &e))?;
@@ -79,6 +81,9 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     let code = ended?;
     for line in toll {
         exit::say(&line);
+    }
+    if let Some(low) = disks.low() {
+        exit::say(low);
     }
     if summary.refused_files > 0 {
         exit::say(&format!("{} changes of protected files refused; see `standin log`", summary.refused_files));
@@ -100,7 +105,7 @@ fn launch_and_serve(
     log: &AuditLog,
     planned: Planned,
     terminal: Option<Terminal>,
-    published: publish::Published,
+    (published, disks): (publish::Published, &Arc<disks::Disks>),
 ) -> Result<i32, Failure> {
     let serving = serve::Serving::prepare()?;
     let prepared = planned.launch().map_err(|error| cannot_launch(&error))?;
@@ -125,7 +130,7 @@ fn launch_and_serve(
         let screen = terminal::Screen::new(inputs.config.terminal.clone(), &session.lent().scrubber);
         terminal::Bridge::open(master, terminal.is_some_and(|terminal| terminal.controls), screen)
     };
-    serve::until_end(serving, &session, sandbox, sockets, (published, alarm), bridge)
+    serve::until_end(serving, &session, sandbox, sockets, (published, alarm, disks), bridge)
 }
 
 /// This process holds real values, and so do the programs that it fetches them with: neither is dumped. One byte, since to a program

@@ -1,6 +1,7 @@
 //! While the sandbox runs: the proxy, DNS, the terminal, signals.
 
 use super::alarm::{Alarm, Owner};
+use super::disks::Disks;
 use super::files;
 use super::publish::Published;
 use super::terminal::Bridge;
@@ -46,7 +47,7 @@ pub(super) fn until_end(
     session: &Arc<Session>,
     mut sandbox: Sandbox,
     Sockets { tcp, dns, local, door }: Sockets,
-    (published, alarm): (Published, Alarm),
+    (published, alarm, disks): (Published, Alarm, &Arc<Disks>),
     open_bridge: impl FnOnce(OwnedFd) -> std::io::Result<Bridge>,
 ) -> Result<i32, Failure> {
     let cannot_serve = |error: std::io::Error| Failure::because("cannot serve the sandbox", &error);
@@ -76,13 +77,15 @@ pub(super) fn until_end(
     let pid = sandbox.pid();
     let forwarding = runtime.spawn(signals.forward(pid, resize));
     let owner = Owner::at(bridge.as_mut().and_then(Bridge::notifier));
-    let watching = runtime.spawn(alarm.watch(pid, owner.clone()));
+    let disks = Arc::clone(disks);
+    let watching =
+        [runtime.spawn(alarm.watch(pid, owner.clone())), runtime.spawn(async move { disks.watch(pid).await })];
     let code = sandbox.wait().map_err(|error| Failure::because("lost the sandbox", &error))?;
     if let Some(bridge) = bridge {
         bridge.close();
     }
     forwarding.abort();
-    watching.abort();
+    watching.iter().for_each(tokio::task::JoinHandle::abort);
     owner.tell_the_rest();
     answering.abort();
     end.send(()).ok(); // if the proxy has ended already, its result says so
