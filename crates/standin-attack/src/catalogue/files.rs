@@ -115,8 +115,7 @@ pub(super) const VECTORS: &[Vector] = &[
         }
         write(scene, "bare/HEAD", "ref: refs/heads/main\n")?;
         write(scene, "bare/config", &format!("[core]\n\tworktree = .\n\tfsmonitor = {mark}\n"))
-    })
-    .open_in_place("a bare repository is told by no name; `standin check-repo` finds it"),
+    }),
     held(82, Files, "links within git's objects", Left("workspace/.git/objects/zz"), |scene, mark| {
         symlink(format!("/{mark}"), scene.host("workspace/.git/objects/zz")).attacked("linking")?;
         Ok("linked".to_owned())

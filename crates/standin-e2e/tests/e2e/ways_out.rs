@@ -32,7 +32,7 @@ fn every_way_out_is_contained_or_known_to_be_open() {
     assert!(mended.is_empty(), "said to be open, and is not: {mended:?}");
     // What a copy of the workspace is said to hold, it holds.
     let copied: Vec<_> = rows.iter().filter(|row| !row["with_cow"].is_null()).collect();
-    assert!(copied.len() >= 2 && copied.iter().all(|row| row["with_cow"] == "contained"), "{copied:?}");
+    assert!(!copied.is_empty() && copied.iter().all(|row| row["with_cow"] == "contained"), "{copied:?}");
     assert!(with("not tried").is_empty(), "{:?}\n{said}", with("not tried"));
     let idle: Vec<_> = with("not applicable").iter().map(number).filter(|n| !NOT_TRIED.contains(n)).collect();
     assert!(idle.iter().all(|n| MAY_NOT_WORK.contains(n)), "attempts that fail without a sandbox, too: {idle:?}");

@@ -23,7 +23,7 @@ const OF_NEW: &[(&str, &[&str])] = &[
     ("extensions", &["objectformat", "refstorage"]),
     ("user", &["name", "email"]),
     // Not `promisor`: with that, whatever git does in the repository may reach for the remote.
-    ("remote", &["url", "fetch", "tagopt", "prune"]),
+    ("remote", &["url", "fetch", "mirror", "tagopt", "prune"]),
     ("branch", BRANCH_KEYS),
     ("pull", &["rebase", "ff"]),
     ("push", &["default", "autosetupremote"]),

@@ -15,7 +15,7 @@ pub(crate) use fold::fold;
 use list::{Pattern, Scope};
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 pub use list::Reason;
@@ -115,6 +115,30 @@ pub fn is_git_config(path: &Path) -> bool {
         [modules, .., last] => modules == b"modules" && last == b"config",
         [] => false,
     })
+}
+
+/// Names of a repository's by which something protected in it begins, in lower case.
+const IN_REPOSITORY: &[&[u8]] =
+    &[b"config", b"config.standin", b"config.worktree", b"commondir", b"hooks", b"info", b"modules", b"worktrees"];
+
+/// The paths in `.git` that a path has the role of, if one of the directories above it is a bare repository: the outermost first.
+/// There are none for most paths.
+pub fn in_bare(path: &Path) -> Vec<PathBuf> {
+    let names: Vec<_> = path.iter().collect();
+    let may_begin = |at: &usize| is_one_of(names[*at].as_bytes(), IN_REPOSITORY);
+    let below = |at: usize| Path::new(".git").join(names[at..].iter().collect::<PathBuf>());
+    (0..names.len()).filter(may_begin).map(below).filter(|path| role(path, Kind::Other) != Role::Free).collect()
+}
+
+/// Whether a name is, in whatever spelling, that of the file without which git takes no directory for a repository.
+pub fn is_head(name: &[u8]) -> bool {
+    is_one_of(name, &[b"head"])
+}
+
+/// Whether a name may be taken for one of these, which are in lower case. What is ASCII is only ever cut at its end.
+fn is_one_of(name: &[u8], list: &[&[u8]]) -> bool {
+    let begins = |known: &&[u8]| name.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known));
+    (!name.is_ascii() || list.iter().any(begins)) && list.contains(&fold(name).as_slice())
 }
 
 /// Whether a protected path is an example of a hook, as `git init` lays them out: git does not run it.

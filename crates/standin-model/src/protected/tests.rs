@@ -111,6 +111,22 @@ fn what_lies_in_gits_directories_is_known() {
 }
 
 #[test]
+fn what_a_bare_repository_obeys_is_judged_as_in_git() {
+    let found = |path: &str| in_bare(Path::new(path)).iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+    assert_eq!(found("a/b/config"), [".git/config"]);
+    assert_eq!(found("config"), [".git/config"]);
+    assert_eq!(found("a/Hooks/post-update"), [".git/Hooks/post-update"]);
+    assert_eq!(found("a/info/attributes"), [".git/info/attributes"]);
+    assert_eq!(found("config/hooks/x/config"), [".git/hooks/x/config", ".git/config"]);
+    assert_eq!(found("a/COMMONDIR./x"), Vec::<String>::new());
+    assert_eq!(found("a/conf\u{200d}ig"), [".git/conf\u{200d}ig"]);
+    for path in ["src/main.rs", "a/info/exclude", "configuration", "a/objects/config2", "hook/x"] {
+        assert!(found(path).is_empty(), "{path}");
+    }
+    assert!(is_head(b"HEAD") && is_head(b"head.") && !is_head(b"HEAD.lock") && !is_head(b"header"));
+}
+
+#[test]
 fn every_pattern_can_be_looked_up() {
     for Pattern(text, _, reason) in list::PATTERNS {
         assert!(!text.split('/').next().unwrap().contains('*'), "{text}");

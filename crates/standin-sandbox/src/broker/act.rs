@@ -78,7 +78,8 @@ impl Desk {
     /// Fails if the name is protected, and says so.
     fn may_change(&self, path: &Path, kind: Kind) -> Result<Role, Nowhere> {
         let Zone::Guarded(judged) = self.files.zone(path) else { return Ok(Role::Free) };
-        let role = protected::role(judged, kind);
+        self.may_complete(path, judged)?;
+        let role = protected::role(&self.judged_as(path, judged), kind);
         match role {
             Role::Protected(reason) => {
                 self.refusals.tell(path, reason);
@@ -343,7 +344,7 @@ impl Desk {
         self.may_leave(&target)?;
         let moved = look(&from)?.ok_or(Errno::NOENT)?;
         let replaced = look(&to)?;
-        if kind_of(&moved) == FileType::RegularFile && flags.is_empty() && self.is(&target, protected::is_git_config) {
+        if kind_of(&moved) == FileType::RegularFile && flags.is_empty() && self.is_configuration(&target) {
             self.may_change(&source, Kind::Other)?;
             if self.configure(&from, &to, replaced.as_ref())? {
                 return Ok(Answer::Done);
@@ -408,7 +409,7 @@ impl Desk {
             self.may_leave(&whole)?;
             let kind = if flags.contains(AtFlags::REMOVEDIR) { Kind::Directory } else { Kind::Other };
             let free = self.is(&whole, |path| protected::pointer(path).is_some() || protected::is_sample(path));
-            if !free && !self.forget(&found) {
+            if !free && !self.forget(&found) && !self.is_bare_configuration(&place, &whole) {
                 self.may_change(&whole, kind)?;
             }
             self.unnamed(&place, &found);
@@ -419,7 +420,7 @@ impl Desk {
 }
 
 /// What is in a place, if anything.
-fn look(place: &Place) -> Result<Option<Stat>, Nowhere> {
+pub(super) fn look(place: &Place) -> Result<Option<Stat>, Nowhere> {
     let name = CString::new(place.plain_name().as_encoded_bytes()).map_err(|_| Errno::INVAL)?;
     match statat(&place.directory, &name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat)),

@@ -15,6 +15,7 @@ use std::sync::PoisonError;
 
 /// Configurations are small; a longer one is not looked at.
 const LONGEST: usize = 256 * 1024;
+pub(super) const CONFIG: &std::ffi::CStr = c"config";
 /// In the list of protected names.
 const COPY: &std::ffi::CStr = c"config.standin";
 
@@ -31,20 +32,27 @@ impl Desk {
         if !harmless {
             return Ok(false);
         }
+        let made = self.put_configuration(to, &new, replaced.filter(|_| own))?;
+        unlinkat(&from.directory, &from.name, AtFlags::empty())?;
+        if !own {
+            self.forget(&made);
+        }
+        Ok(true)
+    }
+
+    /// Puts a file of ours in the place of a configuration, as one that was made inside.
+    pub(super) fn put_configuration(&self, to: &Place, text: &[u8], replaced: Option<&Stat>) -> Result<Stat, Nowhere> {
         // Left by one that was interrupted for good.
         unlinkat(&to.directory, COPY, AtFlags::empty()).ok();
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut copy = File::from(openat(&to.directory, COPY, flags, own_mode())?);
-        copy.write_all(&new).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        copy.write_all(text).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
         let made = fstat(&copy)?;
         renameat(&to.directory, COPY, &to.directory, &to.name)?;
-        unlinkat(&from.directory, &from.name, AtFlags::empty())?;
-        if own {
-            let mut born = self.born.lock().unwrap_or_else(PoisonError::into_inner);
-            replaced.map(|old| born.remove(&(old.st_dev, old.st_ino)));
-            born.insert((made.st_dev, made.st_ino));
-        }
-        Ok(true)
+        let mut born = self.born.lock().unwrap_or_else(PoisonError::into_inner);
+        replaced.map(|old| born.remove(&(old.st_dev, old.st_ino)));
+        born.insert((made.st_dev, made.st_ino));
+        Ok(made)
     }
 
     fn is_born(&self, stat: &Stat) -> bool {
@@ -58,7 +66,7 @@ impl Desk {
 }
 
 /// What is in a small file; nothing if it is something else.
-fn contents(place: &Place) -> Result<Option<Vec<u8>>, Nowhere> {
+pub(super) fn contents(place: &Place) -> Result<Option<Vec<u8>>, Nowhere> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = openat(&place.directory, &place.name, flags, Mode::empty())?;
     if kind_of(&fstat(&file)?) != FileType::RegularFile {

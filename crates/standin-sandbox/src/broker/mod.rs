@@ -6,6 +6,7 @@
 //! docs/adr/0004. Read next: [`act`], which lists the operations, then [`place`] (from a path to a place without a race).
 
 mod act;
+mod bare;
 mod call;
 mod caller;
 mod configure;

@@ -42,6 +42,11 @@ pub(super) struct Roots {
 }
 
 impl Place {
+    /// A name in a directory that is held and lies there.
+    pub(super) fn in_directory(directory: OwnedFd, parent: PathBuf, name: &CStr) -> Self {
+        Self { directory, parent, name: name.to_owned() }
+    }
+
     /// The whole path, without links and dots.
     pub(super) fn path(&self) -> PathBuf {
         self.parent.join(self.plain_name())

@@ -58,6 +58,11 @@ impl Refusals {
         self.tell_why(path, "the host gave it a second name, and it is too large to get one of its own");
     }
 
+    /// Tells that a directory would become a repository.
+    pub(super) fn tell_bare(&self, path: &Path) {
+        self.tell_why(path, "git on the host would take the directory for a repository, and obey what is in it");
+    }
+
     fn tell_why(&self, path: &Path, reason: &str) {
         let line = format!("{}: {reason}, so it cannot be changed from inside the sandbox\n", path.display());
         let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -58,7 +58,8 @@ impl Desk {
         )
     }
 
-    fn directory(&self, path: &Path) -> Option<OwnedFd> {
+    /// A directory of the sandbox's, through no link.
+    pub(super) fn directory(&self, path: &Path) -> Option<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         openat2(self.roots.root.as_fd(), path, flags, Mode::empty(), NO_LINKS).ok()
     }

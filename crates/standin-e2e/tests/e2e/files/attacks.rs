@@ -210,6 +210,122 @@ fn second_names_of_the_hosts() {
     assert_eq!(std::fs::read_to_string(inside.path("outside/replaced")).unwrap(), "mine\n");
 }
 
+/// Directories that git takes for repositories, made in every order and by every call, each with a program in its configuration.
+const BARE: &str = "import itertools, shutil, socket
+PROGRAM = b'[core]\\n\\trepositoryformatversion = 0\\n\\tbare = false\\n\\tworktree = ..\\n\\tfsmonitor = \"touch ran-%s; false\"\\n'
+def config(at):
+    write(at + '/config', PROGRAM % at.encode())
+def head(at):
+    write(at + '/HEAD', b'ref: refs/heads/main\\n')
+def made(at, *steps):
+    def all():
+        for step in steps:
+            step(at)
+    os.mkdir(at)
+    tried(at, all)
+objects, refs = (lambda at: os.mkdir(at + '/objects')), (lambda at: os.mkdir(at + '/refs'))
+for number, steps in enumerate(itertools.permutations((config, head, objects, refs))):
+    made('b%d' % number, *steps)
+def moved(name, text):
+    def move(at):
+        write('loose-' + at, text % at.encode() if b'%s' in text else text)
+        os.rename('loose-' + at, at + '/' + name)
+    return move
+HEAD = b'ref: refs/heads/main\\n'
+made('moved-head', objects, refs, config, moved('HEAD', HEAD))
+made('moved-config', objects, refs, head, moved('config', PROGRAM))
+def linked(at):
+    write('name-' + at, HEAD)
+    os.link('name-' + at, at + '/HEAD')
+made('linked', objects, refs, config, linked)
+def exchanged(at):
+    write('other-' + at, HEAD)
+    os.mkdir(at + '/HEAD')
+    call(316, HERE, b'other-' + at.encode(), HERE, at.encode() + b'/HEAD', 2)
+made('exchanged', objects, refs, config, exchanged)
+made('symbolic', objects, refs, config, lambda at: os.symlink('refs/heads/main', at + '/HEAD'))
+def nameless(at):
+    held = os.open(at, os.O_TMPFILE | os.O_WRONLY)
+    os.write(held, HEAD)
+    call(265, HERE, b'/proc/self/fd/%d' % held, HERE, at.encode() + b'/HEAD', 0x400)
+made('nameless', objects, refs, config, nameless)
+def kept_open(at):
+    held = os.open(at + '/config', os.O_WRONLY | os.O_CREAT)
+    head(at)
+    objects(at)
+    refs(at)
+    os.write(held, PROGRAM % at.encode())
+made('kept-open', kept_open)
+def sockets(at):
+    for name in ('objects', 'refs'):
+        socket.socket(socket.AF_UNIX).bind(at + '/' + name)
+made('sockets', head, config, sockets)
+made('sockets-first', config, head, sockets)
+def elsewhere(at):
+    os.mkdir(at + '-common')
+    objects(at + '-common')
+    refs(at + '-common')
+    write(at + '-common/config', PROGRAM % at.encode())
+made('common', elsewhere, lambda at: write(at + '/commondir', b'../common-common\\n'), head)
+made('common-last', elsewhere, head, lambda at: write(at + '/commondir', b'../common-last-common\\n'))
+def within(at):
+    os.makedirs('.git/' + at)
+    for step in (config, head, objects, refs):
+        step('.git/' + at)
+    os.rename('.git/' + at, at + '/sub')
+tried('within', lambda: within('within') if os.mkdir('within') is None else None)
+";
+
+/// What git on the host runs when somebody enters each of the directories.
+fn ran(caller: &Caller) -> usize {
+    let enter = "for d in */ */sub/; do [ -d $d ] && (cd $d && git status >/dev/null 2>&1); done; ls -d ran-* */ran-* 2>/dev/null | wc -l";
+    let output = caller.program("/bin/sh").args(["-c", enter]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).trim().parse().unwrap()
+}
+
+#[test]
+fn bare_repositories() {
+    let script = format!("{PRELUDE}{BARE}");
+    let outside = Caller::new();
+    let said = python_outside(&outside, &script);
+    assert!(said.lines().all(|line| line.ends_with(" done")), "{said}");
+    let attacks = said.lines().count();
+    assert!(attacks > 35 && ran(&outside) > 30, "{} of {attacks} run without a sandbox", ran(&outside));
+    let inside = Caller::new();
+    let said = inside.python(&script);
+    assert_eq!(said.lines().count(), attacks, "{said}");
+    // What was refused is the one call that would have completed it; the one that was kept open wrote to a file that nobody reads.
+    let refused = said.lines().filter(|line| line.ends_with(" refused")).count();
+    assert_eq!(refused, attacks - 1, "{said}");
+    assert_eq!(ran(&inside), 0, "{said}");
+}
+
+#[test]
+fn a_bare_repository_of_the_hosts() {
+    let prepare = |caller: &Caller| {
+        let made = caller.program("git").args(["init", "-q", "--bare", "-b", "main", "x/store"]).status().unwrap();
+        assert!(made.success());
+    };
+    check(
+        prepare,
+        "at = 'x/store/'
+tried('config', lambda: write(at + 'config'))
+tried('hook', lambda: write(at + 'hooks/post-receive'))
+tried('renamed hook', lambda: os.rename(at + 'hooks/update.sample', at + 'hooks/update') or os.rename(at + 'hooks/update', at + 'hooks/update.sample'))
+tried('hooks', lambda: os.rename(at + 'hooks', at + 'h') or os.rename(at + 'h', at + 'hooks'))
+tried('attributes', lambda: write(at + 'info/attributes'))
+tried('config.worktree', lambda: write(at + 'config.worktree'))
+tried('commondir', lambda: write(at + 'commondir'))
+read = os.open(at + 'config', os.O_RDONLY)
+tried('another name', lambda: os.link(at + 'config', 'a'))
+tried('by its descriptor', lambda: write('/proc/self/fd/%d' % read))
+write('evil')
+tried('moved over', lambda: os.rename('evil', at + 'config'))
+for name in ('evil', 'a'):
+    os.path.exists(name) and os.remove(name)",
+    );
+}
+
 /// Why: git on the host writes where they lead.
 #[test]
 fn git_writes_through_links() {

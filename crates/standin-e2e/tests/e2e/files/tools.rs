@@ -179,3 +179,23 @@ func TestWrites(t *testing.T) { if os.WriteFile(t.TempDir()+\"/x\", nil, 0o600) 
     let seen = shell(&caller, "go build -o app . && ./app 2>&1 && go test . | cut -f1; ls");
     assert_eq!(seen, "builtok  \napp\ngo.mod\nmain.go\nmain_test.go\n");
 }
+
+#[test]
+fn bare_repositories_are_made_served_and_removed() {
+    let caller = Caller::new();
+    let script =
+        "export GIT_AUTHOR_NAME=u GIT_AUTHOR_EMAIL=u@example.com GIT_COMMITTER_NAME=u GIT_COMMITTER_EMAIL=u@example.com
+        git init -q --bare -b main store.git && git clone -q store.git work 2>/dev/null
+        cd work && git commit -q --allow-empty -m one && git push -q origin HEAD:main && cd ..
+        git clone -q --bare store.git copy.git && git clone -q --mirror store.git mirror.git
+        git -C copy.git config user.name other && git -C copy.git log --format=%s main
+        git -C mirror.git fetch -q && git -C store.git symbolic-ref HEAD refs/heads/main
+        ls -A store.git | tr '\\n' ' '; rm -rf copy.git; ls";
+    let seen = shell(&caller, script);
+    assert!(seen.starts_with("one\nHEAD ") && seen.ends_with("mirror.git\nstore.git\nwork\n"), "{seen}");
+    // In a later session, too: what tests leave behind.
+    assert_eq!(shell(&caller, "rm -rf store.git mirror.git && ls"), "work\n");
+    // A directory that only looks a bit like one, and a file that is called so.
+    let ordinary = "mkdir -p docs/hooks app && echo x > docs/HEAD && echo 'a = 1' > app/config && echo x > app/head && cat app/config";
+    assert_eq!(shell(&caller, ordinary), "a = 1\n");
+}
