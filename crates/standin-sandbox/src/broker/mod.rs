@@ -80,7 +80,7 @@ pub(crate) fn prepare(Preparation { proc, command, reports }: Preparation) -> io
     // A umask of this thread's own, since it takes on those of callers.
     sys::unshare(libc::CLONE_FS)?;
     notify::prefer_synchronous(listener.as_fd());
-    let roots = Roots { root: caller::root()?, proc };
+    let roots = Roots::new(caller::root()?, proc)?;
     let refusals = Refusals::new(&roots.root, reports);
     let masked = Masked::new(&files.watch);
     let desk = Desk { roots, files, masked, ours, refusals, born: Mutex::default(), names: Names::default() };

@@ -1,11 +1,12 @@
 //! From a path to a place: a directory that is held, where that is, and a name in it.
 
 use super::caller::Caller;
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, fstat, openat2, readlinkat_raw, statat};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat_raw, statat};
 use rustix::io::Errno;
+use rustix::path::DecInt;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -39,6 +40,23 @@ pub(super) struct Roots {
     pub(super) root: OwnedFd,
     /// The host's /proc, in which `self` is this process.
     pub(super) proc: OwnedFd,
+    /// This process's descriptors in it.
+    pub(super) own: OwnedFd,
+}
+
+/// Where a path starts.
+pub(super) enum Start<'a> {
+    Root(BorrowedFd<'a>),
+    Held(OwnedFd),
+}
+
+impl AsFd for Start<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Root(root) => *root,
+            Self::Held(held) => held.as_fd(),
+        }
+    }
 }
 
 impl Place {
@@ -62,6 +80,12 @@ impl Place {
 }
 
 impl Roots {
+    pub(super) fn new(root: OwnedFd, proc: OwnedFd) -> Result<Self, Errno> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let own = openat(&proc, "self/fd", flags, Mode::empty())?;
+        Ok(Self { root, proc, own })
+    }
+
     /// The place of a caller's path. Links on the way are followed as the kernel follows them; the last name is not looked at.
     pub(super) fn place(&self, caller: Caller<'_>, directory: i32, path: &CStr) -> Result<Place, Nowhere> {
         if let Some(number) = descriptor_named(path) {
@@ -76,22 +100,24 @@ impl Roots {
 
     /// Where a caller's path starts, and what follows. A path may start at what /proc calls a process's own, which only the
     /// caller's number leads to.
-    pub(super) fn start(&self, caller: Caller<'_>, directory: i32, path: &CStr) -> Result<(OwnedFd, CString), Nowhere> {
+    pub(super) fn start(
+        &self,
+        caller: Caller<'_>,
+        directory: i32,
+        path: &CStr,
+    ) -> Result<(Start<'_>, CString), Nowhere> {
         let own = OWN.iter().find_map(|start| path.to_bytes().strip_prefix(start.as_bytes()));
         let own = own.filter(|rest| !path.to_bytes().starts_with(b"/dev/") || rest.starts_with(b"fd/"));
         let Some((name, rest)) = own.and_then(own_directory) else {
             let absolute = path.to_bytes().starts_with(b"/");
-            let base = if absolute {
-                self.root.try_clone().map_err(|_| Errno::NFILE)?
-            } else {
-                caller.directory(directory)?
-            };
+            let base =
+                if absolute { Start::Root(self.root.as_fd()) } else { Start::Held(caller.directory(directory)?) };
             return Ok((base, path.to_owned()));
         };
         let base = match name {
-            Own::Current => caller.directory(libc::AT_FDCWD)?,
-            Own::Root => self.root.try_clone().map_err(|_| Errno::NFILE)?,
-            Own::Descriptor(number) => caller.descriptor(number)?,
+            Own::Current => Start::Held(caller.directory(libc::AT_FDCWD)?),
+            Own::Root => Start::Root(self.root.as_fd()),
+            Own::Descriptor(number) => Start::Held(caller.descriptor(number)?),
         };
         let rest = if rest.is_empty() { b".".as_slice() } else { rest };
         Ok((base, CString::new(rest).map_err(|_| Errno::INVAL)?))
@@ -113,8 +139,8 @@ impl Roots {
     /// Where the kernel says that something is.
     pub(super) fn path_of(&self, held: BorrowedFd<'_>) -> Result<PathBuf, Errno> {
         let mut buffer = [MaybeUninit::uninit(); 4096];
-        let link = format!("self/fd/{}", held.as_raw_fd());
-        let (path, _) = readlinkat_raw(&self.proc, link, &mut buffer)?;
+        let number = DecInt::from_fd(held);
+        let (path, _) = readlinkat_raw(&self.own, number, &mut buffer)?;
         if path.len() == 4096 { Err(Errno::NAMETOOLONG) } else { Ok(PathBuf::from(OsString::from_vec(path.to_vec()))) }
     }
 
