@@ -86,8 +86,8 @@ pub(crate) async fn dial(
     let authority = peer.authority();
     let reach = async {
         match reach(peer, scheme, need != Need::Any, who, configs, parent).await {
-            // An origin may speak HTTP/2 only (RFC 7301 §3.2); a request can be translated, a WebSocket cannot.
-            Err(DialError::Tls { source, .. }) if need == Need::Http1 && speaks_no_http1(&source) => {
+            // An origin may speak HTTP/2 only (RFC 7301 §3.2).
+            Err(DialError::Tls { source, .. }) if need != Need::Any && speaks_no_http1(&source) => {
                 reach(peer, scheme, false, who, configs, parent).await
             }
             reached => reached,

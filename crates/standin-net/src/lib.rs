@@ -8,8 +8,10 @@
 //! host's trust store, as any client on the host would.
 
 mod dial;
+mod form;
 mod identity;
 mod last_words;
+mod overheard;
 mod parent;
 mod patience;
 mod pool;

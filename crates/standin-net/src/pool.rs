@@ -1,17 +1,20 @@
 //! Connections to origins that outlive one exchange.
 
 use crate::resolve::PinnedPeer;
+use crate::upstreams::Need;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::client::conn::{http1, http2};
-use standin_model::limits::{H2_UPSTREAM_STREAMS, POOL_IDLE, POOL_IDLE_PER_AUTHORITY};
+use standin_model::limits::{DIAL_DEADLINE, H2_UPSTREAM_STREAMS, POOL_IDLE, POOL_IDLE_PER_AUTHORITY};
 use standin_model::{CredentialName, Scheme};
+use standin_wire::http2::Allowed;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ThreadId;
 use std::time::Instant;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// What is sent: any body, in a box.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
@@ -30,7 +33,21 @@ pub(crate) enum Sender {
 
 /// A stream's place on its connection. While it is held, the answer may still come in, and take up window.
 #[derive(Default)]
-pub struct Lease(#[expect(dead_code, reason = "held to be counted")] Option<Arc<()>>);
+pub struct Lease(Option<Arc<Streams>>);
+
+/// What the streams of one connection share, held by each of them and so counted: what its origin allows, once that is known.
+struct Streams(watch::Receiver<Option<Allowed>>);
+
+impl Lease {
+    /// Whether the origin opens WebSockets in streams of this connection. On a new one that is known when its settings are
+    /// there, which are the first that it says (RFC 9113 §3.4).
+    pub(crate) async fn opens_websockets(&self) -> bool {
+        let Some(streams) = &self.0 else { return false };
+        let mut allowed = streams.0.clone();
+        let told = timeout(DIAL_DEADLINE, allowed.wait_for(Option::is_some)).await;
+        told.is_ok_and(|told| told.is_ok_and(|allowed| allowed.is_some_and(|allowed| allowed.websockets)))
+    }
+}
 
 /// A pooled way to send, and where it leads.
 pub(crate) struct Pooled {
@@ -61,9 +78,7 @@ struct Shared {
     sender: http2::SendRequest<Body>,
     address: SocketAddr,
     /// Cloned for each stream.
-    streams: Arc<()>,
-    /// Streams the origin allows at once.
-    limit: Arc<AtomicUsize>,
+    streams: Arc<Streams>,
 }
 
 /// What an origin has been seen to speak.
@@ -87,27 +102,24 @@ impl Pool {
 }
 
 impl Place {
-    /// A connection that is idle (HTTP/1) or open (HTTP/2), if there is one.
-    pub(crate) fn take(&self, http1_only: bool) -> Option<Pooled> {
+    /// A connection that is idle (HTTP/1) or open (HTTP/2), if there is one that will do.
+    pub(crate) fn take(&self, need: Need) -> Option<Pooled> {
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        if !http1_only {
-            connections.http2.retain(|shared| !shared.sender.is_closed());
-            if let Some(shared) = connections.http2.iter().find(|shared| shared.has_room()) {
-                return Some(shared.stream());
-            }
-            if connections.speaks != Speaks::OnlyHttp1 {
-                return None; // what is idle was opened for a client that wanted HTTP/1.1; this one prefers HTTP/2
+        match need {
+            Need::Any => match connections.stream(|_| true) {
+                // What is idle was opened for a client that wanted HTTP/1.1; this one prefers HTTP/2.
+                None if connections.speaks == Speaks::OnlyHttp1 => connections.idle(),
+                stream => stream,
+            },
+            Need::Http1 => connections.idle(),
+            Need::WebSocket { in_stream } => {
+                let only_http2 = connections.speaks == Speaks::OnlyHttp2;
+                let opens_some = |allowed: Option<Allowed>| allowed.is_some_and(|allowed| allowed.websockets);
+                let known = if in_stream || only_http2 { connections.stream(opens_some) } else { None };
+                // Another connection would be offered no more than one that is there.
+                known.or_else(|| if only_http2 { connections.stream(|_| true) } else { None })
             }
         }
-        let now = Instant::now();
-        // A connection stays listed while its exchange runs; hyper tells when it is ready again.
-        connections.http1.retain(|(sender, _, used)| {
-            let stale = sender.is_ready() && now.duration_since(*used) > POOL_IDLE;
-            !sender.is_closed() && !stale
-        });
-        let idle = connections.http1.iter().rposition(|(sender, ..)| sender.is_ready())?;
-        let (sender, address, _) = connections.http1.swap_remove(idle);
-        Some(Pooled { sender: Sender::Http1(sender), address })
     }
 
     /// Lists an HTTP/1 connection whose exchange has begun.
@@ -123,9 +135,9 @@ impl Place {
         &self,
         sender: http2::SendRequest<Body>,
         address: SocketAddr,
-        limit: Arc<AtomicUsize>,
+        allowed: watch::Receiver<Option<Allowed>>,
     ) -> Pooled {
-        let shared = Shared { sender, address, streams: Arc::default(), limit };
+        let shared = Shared { sender, address, streams: Arc::new(Streams(allowed)) };
         let first = shared.stream();
         self.connections.lock().unwrap_or_else(PoisonError::into_inner).http2.push(shared);
         first
@@ -142,11 +154,34 @@ impl Place {
     }
 }
 
+impl Connections {
+    /// A stream of an HTTP/2 connection with room, whose origin allows what is wanted.
+    fn stream(&mut self, wanted: impl Fn(Option<Allowed>) -> bool) -> Option<Pooled> {
+        self.http2.retain(|shared| !shared.sender.is_closed());
+        self.http2.iter().find(|shared| shared.has_room_for(&wanted)).map(Shared::stream)
+    }
+
+    /// An HTTP/1 connection on which nothing happens. It stays listed while its exchange runs; hyper tells when it is
+    /// ready again.
+    fn idle(&mut self) -> Option<Pooled> {
+        let now = Instant::now();
+        self.http1.retain(|(sender, _, used)| {
+            let stale = sender.is_ready() && now.duration_since(*used) > POOL_IDLE;
+            !sender.is_closed() && !stale
+        });
+        let idle = self.http1.iter().rposition(|(sender, ..)| sender.is_ready())?;
+        let (sender, address, _) = self.http1.swap_remove(idle);
+        Some(Pooled { sender: Sender::Http1(sender), address })
+    }
+}
+
 impl Shared {
-    /// Whether another stream can be opened at once, by our count and by the origin's (RFC 9113 §5.1.2).
-    fn has_room(&self) -> bool {
+    /// Whether another stream can be opened at once, by our count and by the origin's (RFC 9113 §5.1.2), and is wanted.
+    fn has_room_for(&self, wanted: impl Fn(Option<Allowed>) -> bool) -> bool {
         let open = Arc::strong_count(&self.streams) - 1;
-        open < self.limit.load(Ordering::Relaxed).min(H2_UPSTREAM_STREAMS as usize)
+        let allowed = *self.streams.0.borrow();
+        let streams = allowed.unwrap_or_default().streams.min(H2_UPSTREAM_STREAMS);
+        open < streams as usize && wanted(allowed)
     }
 
     fn stream(&self) -> Pooled {

@@ -1,7 +1,9 @@
 //! Resolving and sending: the two verbs of this crate.
 
-use crate::dial::{DialError, UpstreamIo, dial};
+use crate::dial::{DialError, dial};
+use crate::form;
 use crate::identity::Identity;
+use crate::overheard::Overheard;
 use crate::parent::Parent;
 use crate::patience::Progress;
 use crate::pool::{Body, Lease, Place, Pool, Pooled, Sender, Speaks};
@@ -10,8 +12,7 @@ use crate::resolve::{
 };
 use crate::trust::{ClientConfigs, Trust};
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
-use http::{Request, Response, Uri, Version};
+use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
@@ -22,10 +23,7 @@ use standin_model::limits::{
 };
 use standin_model::{CredentialName, Scheme};
 use std::collections::HashMap;
-use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -61,8 +59,12 @@ pub enum Need {
     Any,
     /// HTTP/1.1 if the origin has it: what an HTTP/1.1 client would have got, without a translation.
     Http1,
-    /// HTTP/1.1, on a connection that nothing else uses: a WebSocket begins so.
-    Http1Alone,
+    /// A WebSocket: it begins in HTTP/1.1, on a connection that nothing else uses, and, where the origin has no HTTP/1.1, in
+    /// a stream of HTTP/2 (RFC 8441).
+    WebSocket {
+        /// Whether a stream of a connection that is there is preferred, if its origin opens WebSockets in such.
+        in_stream: bool,
+    },
 }
 
 /// How an exchange goes out.
@@ -107,6 +109,12 @@ pub enum SendError {
         address: SocketAddr,
         /// How long it was waited for.
         patience: Duration,
+    },
+    /// It speaks HTTP/2 only, and opens no WebSockets in it (RFC 8441 §3).
+    #[error("{address} speaks HTTP/2 only, and opens no WebSocket in a stream of it")]
+    NoWebSocket {
+        /// The address.
+        address: SocketAddr,
     },
 }
 
@@ -202,14 +210,20 @@ impl Upstreams {
             way.need = Need::Any;
         }
         loop {
-            let pooled = if way.need == Need::Http1Alone { None } else { place.take(way.need == Need::Http1) };
+            let pooled = place.take(way.need);
             let reused = pooled.is_some();
             let Pooled { sender, address } = match pooled {
                 Some(pooled) => pooled,
                 None => self.connect(peer, way, &place).await?,
             };
+            let websocket = matches!(way.need, Need::WebSocket { .. });
+            if let (true, Sender::Http2(_, lease)) = (websocket, &sender)
+                && !lease.opens_websockets().await
+            {
+                return Err(SendError::NoWebSocket { address });
+            }
             let exchanged = tokio::select! {
-                exchanged = exchange(sender, request, address, &place) => exchanged,
+                exchanged = exchange(sender, request, websocket, address, &place) => exchanged,
                 () = progress.silence(self.patience) => {
                     return Err(SendError::Silent { address, patience: self.patience });
                 }
@@ -226,7 +240,7 @@ impl Upstreams {
         // Until it is known that the origin has no HTTP/2, the first connection is waited for: it may be enough for all.
         if way.need == Need::Any && way.scheme == Scheme::Https && place.speaks() != Speaks::OnlyHttp1 {
             let first = place.first.lock().await;
-            if let Some(pooled) = place.take(false) {
+            if let Some(pooled) = place.take(way.need) {
                 return Ok(pooled);
             }
             let pooled = self.dial(peer, way, place).await;
@@ -241,18 +255,18 @@ impl Upstreams {
         match (way.need, dialled.http2) {
             (Need::Any, false) => place.learn(Speaks::OnlyHttp1),
             (Need::Any, true) => place.learn(Speaks::Unknown), // it may have learnt HTTP/2 since
-            (Need::Http1, true) => place.learn(Speaks::OnlyHttp2),
-            _ => {}
+            (Need::Http1 | Need::WebSocket { .. }, true) => place.learn(Speaks::OnlyHttp2),
+            (Need::Http1 | Need::WebSocket { .. }, false) => {}
         }
         let address = dialled.address;
         let fault = |source| SendError::Exchange { address, source };
-        let io = TokioIo::new(dialled.io);
         if dialled.http2 {
-            let (sender, connection) = http2_client(self.pings).handshake(io).await.map_err(fault)?;
-            let limit = Arc::new(AtomicUsize::new(connection.current_max_send_streams()));
-            tokio::spawn(drive(connection, Arc::clone(&limit)));
-            return Ok(place.share_http2(sender, address, limit));
+            let (io, allowed) = Overheard::new(dialled.io);
+            let (sender, connection) = http2_client(self.pings).handshake(TokioIo::new(io)).await.map_err(fault)?;
+            tokio::spawn(async move { note(connection.await) });
+            return Ok(place.share_http2(sender, address, allowed));
         }
+        let io = TokioIo::new(dialled.io);
         let (sender, connection) = http1_client().handshake(io).await.map_err(fault)?;
         tokio::spawn(async move { note(connection.with_upgrades().await) });
         Ok(Pooled { sender: Sender::Http1(sender), address })
@@ -263,51 +277,29 @@ impl Upstreams {
 async fn exchange(
     sender: Sender,
     mut request: Request<Body>,
+    websocket: bool,
     address: SocketAddr,
     place: &Place,
 ) -> Result<(Response<Incoming>, Lease), (hyper::Error, Option<Box<Request<Body>>>)> {
-    let mut lease = Lease::default();
-    let response = match sender {
+    let (sent, before, lease) = match sender {
         Sender::Http1(mut sender) => {
-            let target = to_origin_form(&mut request);
+            let before = form::http1(&mut request);
             let sent = sender.try_send_request(request).await;
             place.keep_http1(sender, address);
-            sent.map_err(|mut error| {
-                let unsent = error.take_message().map(|mut request| {
-                    *request.uri_mut() = target;
-                    Box::new(request)
-                });
-                (error.into_error(), unsent)
-            })?
+            (sent, before, Lease::default())
         }
-        Sender::Http2(mut sender, held) => {
-            lease = held;
-            request.headers_mut().remove(header::HOST);
-            *request.version_mut() = Version::HTTP_2;
-            sender.try_send_request(request).await.map_err(|mut error| {
-                let unsent = error.take_message().map(|mut request| {
-                    *request.version_mut() = Version::HTTP_11;
-                    Box::new(request)
-                });
-                (error.into_error(), unsent)
-            })?
+        Sender::Http2(mut sender, lease) => {
+            let before = form::http2(&mut request, websocket);
+            (sender.try_send_request(request).await, before, lease)
         }
     };
-    Ok((response, lease))
-}
-
-/// HTTP/1.1 names the host in a field, not in the target (RFC 9112 §3.2.1). Gives the absolute target back.
-fn to_origin_form(request: &mut Request<Body>) -> Uri {
-    let target = request.uri().clone();
-    if let Some(authority) = target.authority()
-        && let Ok(host) = HeaderValue::from_str(authority.as_str())
-    {
-        request.headers_mut().insert(header::HOST, host);
+    match sent {
+        Ok(response) => Ok((response, lease)),
+        Err(mut error) => {
+            let unsent = error.take_message().map(|request| Box::new(before.restore(request)));
+            Err((error.into_error(), unsent))
+        }
     }
-    if let Some(path) = target.path_and_query() {
-        *request.uri_mut() = Uri::from(path.clone());
-    }
-    target
 }
 
 fn http1_client() -> http1::Builder {
@@ -327,20 +319,6 @@ fn http2_client(pings: Pings) -> http2::Builder<TokioExecutor> {
         .keep_alive_interval(pings.interval)
         .keep_alive_timeout(pings.deadline);
     client
-}
-
-/// Drives an HTTP/2 connection, and keeps the number of streams that the origin allows where the pool sees it: what is
-/// above it waits in the library, behind exchanges that may never end.
-async fn drive(connection: http2::Connection<TokioIo<UpstreamIo>, Body, TokioExecutor>, limit: Arc<AtomicUsize>) {
-    let mut connection = std::pin::pin!(connection);
-    let ended = std::future::poll_fn(|cx| {
-        let polled = connection.as_mut().poll(cx);
-        if polled.is_pending() {
-            limit.store(connection.current_max_send_streams(), Ordering::Relaxed);
-        }
-        polled
-    });
-    note(ended.await);
 }
 
 /// A connection's end is told to the exchanges on it; here it is for the log.

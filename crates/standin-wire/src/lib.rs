@@ -6,6 +6,7 @@
 //! * [`auth`]: where credentials stand in a request, and how one is exchanged for another;
 //! * [`body`]: slots in forms and JSON documents;
 //! * [`coding`]: content codings, taken off a body while it streams;
+//! * [`http2`]: what the other side of a connection allows in it, overheard;
 //! * [`scrub`]: finding and replacing many values in many encodings, in a stream;
 //! * [`terminal`]: what a command may send to the caller's terminal;
 //! * [`websocket`]: frames in, frames out, with a filter between them.
@@ -17,6 +18,7 @@ pub mod auth;
 pub mod body;
 pub mod coding;
 mod encodings;
+pub mod http2;
 pub mod path;
 pub mod scrub;
 pub mod sniff;

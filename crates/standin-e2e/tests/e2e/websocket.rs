@@ -9,14 +9,14 @@ name   = "ECHO"
 source = "env:ECHO"
 env    = ["ECHO"]
 [[credential.grant]]
-hosts  = ["echo.example"]
+hosts  = ["echo.example", "only-http2.example"]
 slots  = ["header:authorization", "websocket"]
 "#;
 
 /// Runs a script in the sandbox that talks to the origin, and gives what it printed with the stand-in as `STANDIN`.
 fn talk(script: &str) -> (Outcome, String) {
     let clients = clients();
-    let rig = Rig::new(&["echo.example", "other.example"]).variable("ECHO", ECHO_KEY);
+    let rig = Rig::new(&["echo.example", "only-http2.example", "other.example"]).variable("ECHO", ECHO_KEY);
     // On the host, where the agent does not write.
     let config = rig.workspace().parent().expect("a workspace lies in the rig's directory").join("config.toml");
     std::fs::write(&config, CONFIG).expect("a fresh directory");
@@ -110,17 +110,26 @@ node --experimental-websocket --no-warnings talk.mjs",
     assert_eq!(origin_heard(&outcome), [format!("{{\"auth\":\"{ECHO_KEY}\"}}")]);
 }
 
-/// In a stream of HTTP/2 (RFC 8441), by Node's HTTP/2: frames by hand, the stand-in cut in two of them.
+/// In a stream of HTTP/2 (RFC 8441), by Node's HTTP/2: frames by hand, the stand-in cut in two of them. The origin has an
+/// upgrade of HTTP/1.1, or nothing but such a stream.
 #[test]
 fn a_stream_of_http2() {
-    let (outcome, said) = talk(
-        "cat > talk.mjs <<'END'
+    for (host, method) in [("echo.example", "GET"), ("only-http2.example", "CONNECT")] {
+        let (outcome, said) = talk(&IN_A_STREAM.replace("HOST", host));
+        assert_eq!(said, "true 200\nopened with Bearer STANDIN|STANDIN| 1000\n", "{}", outcome.stderr);
+        assert_eq!(origin_heard(&outcome), [ECHO_KEY]);
+        assert_eq!(outcome.seen[0].method, method);
+        assert!(outcome.log.contains("\"method\":\"CONNECT\""), "{}", outcome.log);
+    }
+}
+
+const IN_A_STREAM: &str = "cat > talk.mjs <<'END'
 import http2 from 'node:http2';
 const frame = (first, text) => {
     const payload = Buffer.from(text), mask = Buffer.from([1, 2, 3, 4]);
     return Buffer.concat([Buffer.from([first, 0x80 | payload.length]), mask, payload.map((byte, i) => byte ^ mask[i % 4])]);
 };
-const session = http2.connect('https://echo.example');
+const session = http2.connect('https://HOST');
 session.once('remoteSettings', ({ enableConnectProtocol }) => {
     const stream = session.request({
         ':method': 'CONNECT', ':protocol': 'websocket', ':path': '/socket',
@@ -144,12 +153,27 @@ session.once('remoteSettings', ({ enableConnectProtocol }) => {
     stream.on('close', () => session.close());
 });
 END
-node talk.mjs",
+node talk.mjs";
+
+/// A client that knows nothing of HTTP/2, at an origin that has nothing else.
+#[test]
+fn python_websockets_at_an_origin_without_http1() {
+    let (outcome, said) = talk(
+        "/usr/bin/python3 - <<'END'
+import os
+from websockets.sync.client import connect
+key = os.environ['ECHO']
+with connect('wss://only-http2.example/socket', additional_headers={'Authorization': 'Bearer ' + key}) as socket:
+    print(socket.recv())
+    for message in ['hello', 'a key: ' + key, 'word ' * 20000]:
+        socket.send(message)
+        print(socket.recv() == message)
+print(socket.protocol.close_code)
+END",
     );
-    assert_eq!(said, "true 200\nopened with Bearer STANDIN|STANDIN| 1000\n", "{}", outcome.stderr);
-    assert_eq!(origin_heard(&outcome), [ECHO_KEY]);
-    assert_eq!(outcome.seen[0].method, "GET", "an upgrade of HTTP/1.1");
-    assert!(outcome.log.contains("\"method\":\"CONNECT\""), "{}", outcome.log);
+    assert_eq!(said, "opened with Bearer STANDIN\nTrue\nTrue\nTrue\n1000\n", "{}", outcome.stderr);
+    assert_eq!(origin_heard(&outcome)[..2], ["hello", &format!("a key: {ECHO_KEY}")]);
+    assert_eq!((outcome.seen[0].method.as_str(), outcome.seen[0].version.as_str()), ("CONNECT", "HTTP/2.0"));
 }
 
 /// At a host for which the stand-in is not good, the client is told, and the origin hears nothing of it.

@@ -38,7 +38,13 @@ pub(super) fn scrub(tunnel: &Tunnel, permit: &Permit, _: NoTokens, answer: Upstr
     let lent = tunnel.session.lent();
     let scrubber = &lent.scrubber;
     let UpstreamResponse { mut response, upgrade, head, .. } = answer;
-    let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let opened = match upgrade {
+        Some(asked) => asked.answered(&response)?,
+        None => None,
+    };
+    if opened.is_none() && response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Refusal::Denied(Denial::new(DenyReason::Malformed, "an upgrade nobody asked for")));
+    }
     let empty = head || response.body().is_end_stream();
     let objects = response.status().is_success() && signed::keeps_objects(tunnel, permit);
     let granted = permit.granted_host() && !objects;
@@ -52,29 +58,23 @@ pub(super) fn scrub(tunnel: &Tunnel, permit: &Permit, _: NoTokens, answer: Upstr
     write_head_anew(&mut response);
     let headers = response.headers_mut();
     scrub_headers(scrubber, headers);
-    if granted && !switching {
+    if let Some(opened) = opened {
+        let (response, websocket) = opened.join(response, tunnel, permit)?;
+        return Ok(Reply::switching(response, websocket));
+    }
+    if granted {
         readable::keep_honest(headers, !codings.is_empty());
     }
-    if !scrubber.preserves_length() && !switching {
+    if !scrubber.preserves_length() {
         headers.remove(header::CONTENT_LENGTH);
     }
-    match upgrade {
-        Some(asked) if switching => {
-            let (response, websocket) = asked.join(response, tunnel, permit)?;
-            Ok(Reply::switching(response, websocket))
-        }
-        _ if switching => Err(Refusal::Denied(Denial::new(DenyReason::Malformed, "an upgrade nobody asked for"))),
-        declined => {
-            declined.map_or(Ok(()), |asked| asked.declined(response.status()))?;
-            let content = if empty || codings.is_empty() || scrubber.is_empty() {
-                Content::plain(scrubber, granted)
-            } else {
-                let place = Arc::clone(&tunnel.session.decoders).try_acquire_owned().map_err(|_| too_many())?;
-                Content::coded(scrubber, granted, &codings, place)
-            };
-            Ok(Reply::streaming(response, content))
-        }
-    }
+    let content = if empty || codings.is_empty() || scrubber.is_empty() {
+        Content::plain(scrubber, granted)
+    } else {
+        let place = Arc::clone(&tunnel.session.decoders).try_acquire_owned().map_err(|_| too_many())?;
+        Content::coded(scrubber, granted, &codings, place)
+    };
+    Ok(Reply::streaming(response, content))
 }
 
 fn too_many() -> Denial {

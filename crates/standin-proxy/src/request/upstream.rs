@@ -31,7 +31,7 @@ pub(super) async fn send(
 ) -> Result<UpstreamResponse, Refusal> {
     // An HTTP/1.1 client gets what it would have got without us, limits and quirks included.
     let need = match (&outbound.upgrade, outbound.client) {
-        (Some(_), _) => Need::Http1Alone,
+        (Some(_), version) => Need::WebSocket { in_stream: version == Version::HTTP_2 },
         (None, Version::HTTP_2) => Need::Any,
         (None, _) => Need::Http1,
     };

@@ -36,6 +36,9 @@ use tokio_rustls::LazyConfigAcceptor;
 /// If the rig's directory holds this file, OpenAI's origin has WebSockets.
 pub const HAS_RESPONSES: &str = "openai-has-websockets";
 
+/// The host that has no HTTP/1.1.
+pub const ONLY_HTTP2: &str = "only-http2.example";
+
 /// An answer's body.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -144,7 +147,8 @@ async fn serve_tls(origins: Arc<Origins>, socket: TcpStream) -> io::Result<()> {
     let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), socket).await?;
     let name = start.client_hello().server_name().unwrap_or_default().to_owned();
     let host = Host::parse(&name).map_err(io::Error::other)?;
-    let config = origins.ca.server_config(&host, &[b"h2", b"http/1.1"]).map_err(io::Error::other)?;
+    let protocols: standin_ca::Protocols = if name == ONLY_HTTP2 { &[b"h2"] } else { &[b"h2", b"http/1.1"] };
+    let config = origins.ca.server_config(&host, protocols).map_err(io::Error::other)?;
     let tls = start.into_stream(config).await?;
     let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
     let service = service_fn(move |request| {
@@ -155,7 +159,7 @@ async fn serve_tls(origins: Arc<Origins>, socket: TcpStream) -> io::Result<()> {
     let served = if http2 {
         // The library's own bound is 16 KiB; the usual servers take more.
         let mut server = http2::Builder::new(TokioExecutor::new());
-        server.max_header_list_size(64 * 1024);
+        server.max_header_list_size(64 * 1024).enable_connect_protocol();
         server.serve_connection(io, service).await
     } else {
         http1::Builder::new().serve_connection(io, service).with_upgrades().await

@@ -25,7 +25,9 @@ pub(super) enum Talk {
 impl Talk {
     /// Who talks, if a request asks for a WebSocket where there is one: elsewhere origins say that they have none.
     pub(super) fn asked_for(seen: &Seen, has_responses: bool) -> Option<Self> {
-        seen.header("sec-websocket-key")?;
+        if seen.header("sec-websocket-key").is_none() && seen.method != "CONNECT" {
+            return None;
+        }
         match (seen.host.as_str(), seen.target.as_str()) {
             (_, "/socket") => Some(Self::Echo),
             ("api.openai.com", "/v1/responses") if has_responses => Some(Self::Responses),
@@ -35,6 +37,7 @@ impl Talk {
 }
 
 pub(super) fn open(talk: Talk, origins: &Arc<Origins>, upgrade: OnUpgrade, seen: Seen) -> Response<Body> {
+    let in_stream = seen.method == "CONNECT"; // RFC 8441
     let accept = derive_accept_key(seen.header("sec-websocket-key").unwrap_or_default().as_bytes());
     let origins = Arc::clone(origins);
     tokio::spawn(async move {
@@ -48,6 +51,9 @@ pub(super) fn open(talk: Talk, origins: &Arc<Origins>, upgrade: OnUpgrade, seen:
         }
     });
     let mut response = Response::new(Empty::new().boxed_unsync());
+    if in_stream {
+        return response;
+    }
     *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));

@@ -1,5 +1,6 @@
-//! The opening of a WebSocket: as HTTP/1.1 upgrades (RFC 6455 §4) or in a stream of HTTP/2 (RFC 8441), and on to the
-//! origin always as the former. Compression is agreed on with either side for itself (RFC 7692).
+//! The opening of a WebSocket: as HTTP/1.1 upgrades (RFC 6455 §4) or in a stream of HTTP/2 (RFC 8441), on either side for
+//! itself. Up to the connection that carries it, it is the former. Compression is agreed on with either side for itself, too
+//! (RFC 7692).
 
 use super::Joined;
 use crate::connection::Tunnel;
@@ -8,7 +9,7 @@ use crate::request::authorize::Permit;
 use crate::request::inject::FrameRule;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::ext::Protocol;
@@ -22,22 +23,31 @@ const ACCEPT_SUFFIX: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// A client's wish for a WebSocket.
 pub(crate) struct Asked {
     client: OnUpgrade,
+    /// The client's side is a stream of HTTP/2.
+    in_stream: bool,
     /// The compression it offers, if it can be met.
     offer: Option<Offer>,
-    /// The key we ask with, where the client has none: in HTTP/2.
-    key: Option<String>,
+    /// The key that an origin in HTTP/1.1 is asked with: the client's, or one of ours for a client in HTTP/2, which has none.
+    key: Option<HeaderValue>,
+}
+
+/// A WebSocket that the origin has opened.
+pub(crate) struct Opened {
+    asked: Asked,
+    /// The origin's side is a stream of HTTP/2.
+    in_stream: bool,
 }
 
 impl Asked {
     /// What the request asks for, if it asks for a WebSocket. One in HTTP/2 turns into the `GET` that it would be in
     /// HTTP/1.1: for policy the two are one.
     pub(crate) fn find<B>(request: &mut Request<B>) -> Result<Option<Self>, Denial> {
-        let key = match (request.version(), request.method()) {
-            (Version::HTTP_11, &Method::GET) if upgrades(request.headers()) => None,
+        let in_stream = match (request.version(), request.method()) {
+            (Version::HTTP_11, &Method::GET) if upgrades(request.headers()) => false,
             (Version::HTTP_2, &Method::CONNECT) => match request.extensions().get::<Protocol>() {
                 Some(protocol) if protocol.as_str().eq_ignore_ascii_case("websocket") => {
                     *request.method_mut() = Method::GET;
-                    Some(STANDARD.encode(random::<16>()))
+                    true
                 }
                 Some(_) => {
                     let message = "a tunnel within this connection can be for `websocket` only";
@@ -49,10 +59,12 @@ impl Asked {
         };
         let offers = request.headers().get_all(header::SEC_WEBSOCKET_EXTENSIONS).iter();
         let offer = Offer::find(offers.filter_map(|value| value.to_str().ok()));
-        Ok(Some(Self { client: hyper::upgrade::on(request), offer, key }))
+        let key =
+            if in_stream { Some(new_key()) } else { single(request.headers(), &header::SEC_WEBSOCKET_KEY).cloned() };
+        Ok(Some(Self { client: hyper::upgrade::on(request), in_stream, offer, key }))
     }
 
-    /// Asks the origin: in the words of HTTP/1.1, and for no extension but ours.
+    /// Asks the origin: in the words of HTTP/1.1 until a connection is chosen, and for no extension but ours.
     pub(crate) fn pass_on(&self, headers: &mut HeaderMap) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
@@ -60,22 +72,29 @@ impl Asked {
         if self.offer.is_some() {
             headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(OFFER));
         }
-        if let Some(key) = &self.key {
-            headers.insert(header::SEC_WEBSOCKET_KEY, HeaderValue::from_str(key).expect("base64 is text"));
+        if let (true, Some(key)) = (self.in_stream, &self.key) {
+            headers.insert(header::SEC_WEBSOCKET_KEY, key.clone());
             headers.entry(header::SEC_WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
         }
     }
 
-    /// The origin does not want it. To a client in HTTP/2 any success means a WebSocket (RFC 8441 §5), so one that means
-    /// none is a failure.
-    pub(crate) fn declined(&self, status: StatusCode) -> Result<(), Refusal> {
-        if self.key.is_some() && status.is_success() {
-            return Err(unmet("the origin answered as if nobody had asked for a WebSocket"));
+    /// What the origin says to it: nothing if it does not want it. In HTTP/2 any success means a WebSocket (RFC 8441 §5), so
+    /// with HTTP/2 on either side one that means none is a failure.
+    pub(in crate::request) fn answered<B>(self, response: &Response<B>) -> Result<Option<Opened>, Refusal> {
+        let in_stream = response.version() == Version::HTTP_2;
+        let open = if in_stream { StatusCode::OK } else { StatusCode::SWITCHING_PROTOCOLS };
+        match response.status() {
+            status if status == open => Ok(Some(Opened { asked: self, in_stream })),
+            status if status.is_success() && (in_stream || self.in_stream) => {
+                Err(unmet("the origin answered as if nobody had asked for a WebSocket"))
+            }
+            _ => Ok(None),
         }
-        Ok(())
     }
+}
 
-    /// Takes the origin's 101 apart: the head goes to the client, the two connections are about to be joined.
+impl Opened {
+    /// Takes the origin's answer apart: the head goes to the client, the two connections are about to be joined.
     pub(in crate::request) fn join(
         self,
         mut response: Response<Incoming>,
@@ -83,27 +102,19 @@ impl Asked {
         permit: &Permit,
     ) -> Result<(Response<()>, Joined), Refusal> {
         let chosen = self.chosen(response.headers())?;
-        if let Some(key) = &self.key
-            && response.headers().get(header::SEC_WEBSOCKET_ACCEPT).map(HeaderValue::as_bytes)
-                != Some(accept(key).as_bytes())
-        {
-            return Err(unmet("the origin's answer does not fit the key that was sent"));
-        }
+        self.fits_the_key(response.headers())?;
         let origin = hyper::upgrade::on(&mut response);
         let mut response = response.map(|_| ());
-        let in_stream = self.key.is_some();
         let (usage, host) = (&tunnel.session.usage, &tunnel.destination.authority.host);
-        let place = if in_stream { Some(usage.connection(host)?) } else { None };
-        if in_stream {
-            *response.status_mut() = StatusCode::OK;
-        }
-        self.answer(response.headers_mut(), chosen.is_some());
+        let place = if self.asked.in_stream { Some(usage.connection(host)?) } else { None };
+        self.answer(&mut response, chosen.is_some())?;
+        let Asked { client, in_stream, offer, .. } = self.asked;
         let joined = Joined {
-            client: self.client,
+            client,
             origin,
             in_stream,
             towards_origin: chosen,
-            towards_client: self.offer.filter(|_| chosen.is_some()).map(Offer::agreed),
+            towards_client: offer.filter(|_| chosen.is_some()).map(Offer::agreed),
             scrubber: tunnel.session.lent().scrubber.clone(),
             rule: FrameRule::new(tunnel, permit),
             spending: usage.spending(host),
@@ -116,24 +127,47 @@ impl Asked {
         let values =
             headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS).iter().map(|value| value.to_str().unwrap_or("?"));
         let chosen = Agreed::chosen(values).and_then(|chosen| match chosen {
-            Some(_) if self.offer.is_none() => Err(NotOffered),
+            Some(_) if self.asked.offer.is_none() => Err(NotOffered),
             chosen => Ok(chosen),
         });
         chosen.map_err(|error| Refusal::Denied(Denial::new(DenyReason::CannotScrub, error.to_string())))
     }
 
-    fn answer(&self, headers: &mut HeaderMap, compressed: bool) {
+    /// Only in HTTP/1.1 does an origin have to show that it knows what it was asked for (RFC 6455 §4.1), and there its own
+    /// client looks at that itself.
+    fn fits_the_key(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let Some(key) = self.asked.key.as_ref().filter(|_| self.asked.in_stream && !self.in_stream) else {
+            return Ok(());
+        };
+        match headers.get(header::SEC_WEBSOCKET_ACCEPT) {
+            Some(shown) if shown.as_bytes() == accept(key).as_bytes() => Ok(()),
+            _ => Err(unmet("the origin's answer does not fit the key that was sent")),
+        }
+    }
+
+    /// Writes the head of the answer in the words of the client's version.
+    fn answer(&self, response: &mut Response<()>, compressed: bool) -> Result<(), Denial> {
+        let headers = response.headers_mut();
         headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
-        if let Some(offer) = self.offer.filter(|_| compressed) {
+        headers.remove(header::CONTENT_LENGTH);
+        if let Some(offer) = self.asked.offer.filter(|_| compressed) {
             let answer = HeaderValue::from_str(&offer.answer()).expect("our own words are text");
             headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, answer);
         }
-        if self.key.is_some() {
+        if self.asked.in_stream {
             headers.remove(header::SEC_WEBSOCKET_ACCEPT);
-        } else {
-            headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            *response.status_mut() = StatusCode::OK;
+            return Ok(());
         }
+        if self.in_stream {
+            let no_key = || Denial::new(DenyReason::Malformed, "a WebSocket is asked for with one `Sec-WebSocket-Key`");
+            let accept = accept(self.asked.key.as_ref().ok_or_else(no_key)?);
+            headers.insert(header::SEC_WEBSOCKET_ACCEPT, HeaderValue::from_str(&accept).expect("base64 is text"));
+        }
+        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        Ok(())
     }
 }
 
@@ -145,11 +179,21 @@ fn unmet(message: &'static str) -> Refusal {
     Refusal::upstream(message, &std::io::Error::other("the opening handshake of the WebSocket failed"))
 }
 
-/// What the origin must say to our key (RFC 6455 §4.2.2).
-fn accept(key: &str) -> String {
+/// The only value of a field.
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+fn new_key() -> HeaderValue {
+    HeaderValue::from_str(&STANDARD.encode(random::<16>())).expect("base64 is text")
+}
+
+/// What has to be said to a key (RFC 6455 §4.2.2).
+fn accept(key: &HeaderValue) -> String {
     let digest = aws_lc_rs::digest::digest(
         &aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY,
-        format!("{key}{ACCEPT_SUFFIX}").as_bytes(),
+        &[key.as_bytes(), ACCEPT_SUFFIX.as_bytes()].concat(),
     );
     STANDARD.encode(digest)
 }
@@ -166,6 +210,9 @@ mod tests {
     /// The example of RFC 6455 §1.3.
     #[test]
     fn the_key_of_the_rfc() {
-        assert_eq!(super::accept("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(
+            super::accept(&http::HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==")),
+            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        );
     }
 }

@@ -58,9 +58,7 @@ impl Joined {
 
     async fn carry(self, mut exchange: Exchange) {
         exchange.became_websocket();
-        if self.in_stream {
-            exchange.answered_with(200);
-        }
+        exchange.answered_with(if self.in_stream { 200 } else { 101 });
         let _place = self.place;
         let client = match self.client.await {
             Ok(client) => client,

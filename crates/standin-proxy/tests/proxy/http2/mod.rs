@@ -4,4 +4,4 @@ mod codes;
 mod conformance;
 mod dead;
 mod early;
-mod peer;
+pub mod peer;

@@ -48,16 +48,22 @@ impl Peer {
         Self { wire, ahead: vec![], last_goaway: None }
     }
 
-    /// A client's side of which nothing has been sent.
+    /// A side of which nothing has been sent.
     pub fn mute(wire: Wire) -> Self {
         Self { wire, ahead: vec![], last_goaway: None }
     }
 
     /// An origin's side: the preface is read, settings are sent.
-    pub async fn origin(mut wire: Wire, settings: &[(u16, u32)]) -> Self {
+    pub async fn origin(wire: Wire, settings: &[(u16, u32)]) -> Self {
+        let mut peer = Self::mute_origin(wire).await;
+        peer.wire.send(self::settings(settings)).await;
+        peer
+    }
+
+    /// An origin's side: the preface is read, and nothing has been sent.
+    pub async fn mute_origin(mut wire: Wire) -> Self {
         wire.expect(PREFACE).await;
-        wire.send(self::settings(settings)).await;
-        Self { wire, ahead: vec![], last_goaway: None }
+        Self::mute(wire)
     }
 
     /// Sends these bytes, whatever they mean.

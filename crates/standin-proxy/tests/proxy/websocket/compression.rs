@@ -1,7 +1,8 @@
 //! permessage-deflate (RFC 7692): agreed on with either side for itself; what is compressed is scrubbed all the same.
 
 use super::frames::bye;
-use super::peer::{BINARY, CLOSE, CONTINUE, End, LAST, Opening, PING, RSV1, TEXT, open_with};
+use super::handshake::{LEGS, Legs, Opening, open_with};
+use super::peer::{BINARY, CLOSE, CONTINUE, End, LAST, PING, RSV1, TEXT};
 use crate::rig::{API, OPEN, SECRET, STAND_IN, Setup, V, World, within};
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use standin_model::Slot;
@@ -37,9 +38,9 @@ impl Codec {
     }
 }
 
-async fn compressed(world: &World, face: V, host: &str) -> (End, End) {
+async fn compressed(world: &World, legs: impl Into<Legs>, host: &str) -> (End, End) {
     let opening = Opening { offer: Some(DEFLATE), choice: Some(DEFLATE), credential: false };
-    let (client, origin, extensions) = open_with(world, face, host, opening).await;
+    let (client, origin, extensions) = open_with(world, legs, host, opening).await;
     assert_eq!(extensions.as_deref(), Some(DEFLATE));
     (client, origin)
 }
@@ -51,7 +52,7 @@ async fn each_side_agrees_for_itself() {
         let bits = "permessage-deflate; client_max_window_bits";
         let small = "permessage-deflate; server_max_window_bits=9; server_no_context_takeover";
         let answer = "permessage-deflate; server_no_context_takeover; server_max_window_bits=9";
-        for face in [V::H1, V::H2] {
+        for legs in LEGS {
             for (offer, choice, told) in [
                 (None, None, None),
                 (Some(DEFLATE), None, None),
@@ -62,7 +63,7 @@ async fn each_side_agrees_for_itself() {
             ] {
                 let world = World::new().await;
                 let opening = Opening { offer, choice, credential: false };
-                let (client, origin, extensions) = open_with(&world, face, API, opening).await;
+                let (client, origin, extensions) = open_with(&world, legs, API, opening).await;
                 assert_eq!(extensions.as_deref(), told, "{offer:?}");
                 bye(client, origin).await;
                 world.end().await;
@@ -75,10 +76,10 @@ async fn each_side_agrees_for_itself() {
 /// Messages pass both ways, each leg with a memory of its own; one that came as it is goes on as it is.
 #[tokio::test]
 async fn compressed_messages_pass_both_ways() {
-    within(async {
-        for face in [V::H1, V::H2] {
+    for legs in LEGS {
+        within(async {
             let world = World::new().await;
-            let (mut client, mut origin) = compressed(&world, face, API).await;
+            let (mut client, mut origin) = compressed(&world, legs, API).await;
             let (mut at_client, mut at_origin) = (Codec::new(), Codec::new());
             let large = "the quick brown fox jumps over the lazy dog ".repeat(200_000);
             for text in ["", "hello", "hello", "κόσμε", &large, "hello"] {
@@ -100,9 +101,9 @@ async fn compressed_messages_pass_both_ways() {
             origin.expect(LAST | TEXT, "as it is").await;
             bye(client, origin).await;
             world.end().await;
-        }
-    })
-    .await;
+        })
+        .await;
+    }
 }
 
 /// A secret in a compressed message is found wherever the message is cut.

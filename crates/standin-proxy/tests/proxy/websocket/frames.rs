@@ -1,20 +1,19 @@
-//! Framing, as the Autobahn test suite has it (its groups 1 to 6 and 9), through the proxy and on both faces.
+//! Framing, as the Autobahn test suite has it (its groups 1 to 6 and 9), through the proxy and on every pairing of legs.
 
-use super::peer::{BINARY, CONTINUE, LAST, PING, PONG, RSV1, TEXT, frame, open};
-use crate::rig::{V, World, within};
+use super::handshake::{ALIKE, LEGS, Legs, open};
+use super::peer::{BINARY, CONTINUE, LAST, PING, PONG, RSV1, TEXT, frame};
+use crate::rig::{World, within};
 
 /// What it is, and frames by their first byte and payload.
 type Case<'a> = (&'a str, Vec<(u8, &'a [u8])>);
 
-const FACES: [V; 2] = [V::H1, V::H2];
-
 /// Groups 1.x and 9.x: every length at which a head changes its form, and large ones.
 #[tokio::test]
 async fn messages_of_every_size_pass_both_ways() {
-    within(async {
-        for face in FACES {
+    for legs in ALIKE {
+        within(async {
             let world = World::new().await;
-            let (mut client, mut origin) = open(&world, face).await;
+            let (mut client, mut origin) = open(&world, legs).await;
             for length in [0, 1, 125, 126, 127, 128, 65535, 65536, 65537, 1 << 20] {
                 for kind in [TEXT, BINARY] {
                     let payload = vec![b'*'; length];
@@ -24,6 +23,13 @@ async fn messages_of_every_size_pass_both_ways() {
                     assert!(got == (kind, payload), "{length} bytes back");
                 }
             }
+            bye(client, origin).await;
+            world.end().await;
+        })
+        .await;
+        within(async {
+            let world = World::new().await;
+            let (mut client, mut origin) = open(&world, legs).await;
             let payload = vec![b'*'; 16 << 20];
             let ((), got) = tokio::join!(client.send(LAST | BINARY, &payload), origin.message());
             assert!(got == (BINARY, payload.clone()), "16 MiB out");
@@ -31,18 +37,18 @@ async fn messages_of_every_size_pass_both_ways() {
             assert!(got == (TEXT, payload), "16 MiB back");
             bye(client, origin).await;
             world.end().await;
-        }
-    })
-    .await;
+        })
+        .await;
+    }
 }
 
 /// Up to 64 KiB a message in one frame stays in one, also if it comes byte by byte (1.1.8, 1.2.8).
 #[tokio::test]
 async fn a_small_message_keeps_its_frame() {
-    within(async {
-        for face in FACES {
+    for legs in LEGS {
+        within(async {
             let world = World::new().await;
-            let (mut client, mut origin) = open(&world, face).await;
+            let (mut client, mut origin) = open(&world, legs).await;
             let payload = "*".repeat(300);
             for byte in frame(LAST | TEXT, payload.as_bytes(), true) {
                 client.raw(&[byte]).await;
@@ -56,18 +62,18 @@ async fn a_small_message_keeps_its_frame() {
             client.expect(LAST | BINARY, &payload).await;
             bye(client, origin).await;
             world.end().await;
-        }
-    })
-    .await;
+        })
+        .await;
+    }
 }
 
 /// Groups 2.x and 5.x: control frames pass at once, also within a message, which goes on after them.
 #[tokio::test]
 async fn control_frames_pass_between_fragments() {
-    within(async {
-        for face in FACES {
+    for legs in LEGS {
+        within(async {
             let world = World::new().await;
-            let (mut client, mut origin) = open(&world, face).await;
+            let (mut client, mut origin) = open(&world, legs).await;
             for payload in [&b""[..], b"Hello", &[0, 0xff, 0xfe, 0xfd], &[0xfe; 125]] {
                 client.send(LAST | PING, payload).await;
                 origin.expect(LAST | PING, payload).await;
@@ -89,9 +95,9 @@ async fn control_frames_pass_between_fragments() {
             origin.expect(LAST | CONTINUE, "").await;
             bye(client, origin).await;
             world.end().await;
-        }
-    })
-    .await;
+        })
+        .await;
+    }
 }
 
 /// Groups 2.5, 3.x, 4.x and 5.x: what breaks the protocol ends the WebSocket, whoever breaks it. The one to blame gets
@@ -118,49 +124,46 @@ async fn broken_frames_end_the_websocket() {
         ("a binary within a text", vec![(TEXT, b"x"), (BINARY, b"x")]),
         ("RSV1 in a continuation", vec![(TEXT, b"x"), (LAST | RSV1 | CONTINUE, b"x")]),
     ];
-    within(async {
-        for face in FACES {
-            for (name, frames) in &cases {
-                for masked in [true, false] {
-                    let bytes: Vec<u8> =
-                        frames.iter().flat_map(|(first, payload)| frame(*first, payload, masked)).collect();
-                    broken(face, name, &bytes, masked, 1002).await;
-                }
+    for legs in ALIKE {
+        for (name, frames) in &cases {
+            for masked in [true, false] {
+                let bytes: Vec<u8> =
+                    frames.iter().flat_map(|(first, payload)| frame(*first, payload, masked)).collect();
+                broken(legs, name, &bytes, masked, 1002).await;
             }
-            // 4.x of section 5.1 of the RFC: masks where they belong, and nowhere else.
-            broken(face, "a client's frame without a mask", &frame(LAST | TEXT, b"x", false), true, 1002).await;
-            broken(face, "a server's frame with one", &frame(LAST | TEXT, b"x", true), false, 1002).await;
-            // §5.2: the shortest form, and 63 bits.
-            broken(face, "16 bits for 5", &[0x81, 0xfe, 0, 5, 0, 0, 0, 0], true, 1002).await;
-            broken(face, "64 bits for 5", &[0x81, 127, 0, 0, 0, 0, 0, 0, 0, 5], false, 1002).await;
-            broken(face, "64 bits set", &[0x81, 127, 0xff, 0, 0, 0, 0, 0, 0, 5], false, 1002).await;
         }
-    })
-    .await;
+        // 4.x of section 5.1 of the RFC: masks where they belong, and nowhere else.
+        broken(legs, "a client's frame without a mask", &frame(LAST | TEXT, b"x", false), true, 1002).await;
+        broken(legs, "a server's frame with one", &frame(LAST | TEXT, b"x", true), false, 1002).await;
+        // §5.2: the shortest form, and 63 bits.
+        broken(legs, "16 bits for 5", &[0x81, 0xfe, 0, 5, 0, 0, 0, 0], true, 1002).await;
+        broken(legs, "64 bits for 5", &[0x81, 127, 0, 0, 0, 0, 0, 0, 0, 5], false, 1002).await;
+        broken(legs, "64 bits set", &[0x81, 127, 0xff, 0, 0, 0, 0, 0, 0, 5], false, 1002).await;
+    }
 }
 
 /// Groups 6.x: a text that is not UTF-8, in whatever pieces, ends the WebSocket with 1007.
 #[tokio::test]
 async fn texts_are_utf8() {
-    within(async {
-        for face in FACES {
-            for masked in [true, false] {
-                for text in [
-                    &b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited"[..],
-                    b"\x80",
-                    b"\xc0\xaf",
-                    b"\xf4\x90\x80\x80",
-                    b"\xff",
-                    b"ends in the middle \xe2\x82",
-                ] {
-                    broken(face, "not UTF-8", &frame(LAST | TEXT, text, masked), masked, 1007).await;
-                    let (a, b) = text.split_at(text.len() / 2);
-                    let pieces = [frame(TEXT, a, masked), frame(LAST | CONTINUE, b, masked)].concat();
-                    broken(face, "not UTF-8, in pieces", &pieces, masked, 1007).await;
-                }
+    for legs in ALIKE {
+        for masked in [true, false] {
+            for text in [
+                &b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited"[..],
+                b"\x80",
+                b"\xc0\xaf",
+                b"\xf4\x90\x80\x80",
+                b"\xff",
+                b"ends in the middle \xe2\x82",
+            ] {
+                broken(legs, "not UTF-8", &frame(LAST | TEXT, text, masked), masked, 1007).await;
+                let (a, b) = text.split_at(text.len() / 2);
+                let pieces = [frame(TEXT, a, masked), frame(LAST | CONTINUE, b, masked)].concat();
+                broken(legs, "not UTF-8, in pieces", &pieces, masked, 1007).await;
             }
+        }
+        within(async {
             let world = World::new().await;
-            let (mut client, mut origin) = open(&world, face).await;
+            let (mut client, mut origin) = open(&world, legs).await;
             let text = "Hello-µ@ßöäüàá-UTF-8!! κόσμε 😀";
             for cut in 0..=text.len() {
                 client.send(TEXT, &text.as_bytes()[..cut]).await;
@@ -175,15 +178,19 @@ async fn texts_are_utf8() {
             origin.expect(LAST | BINARY, b"\xff\x80").await;
             bye(client, origin).await;
             world.end().await;
-        }
-    })
-    .await;
+        })
+        .await;
+    }
 }
 
-/// One side sends `bytes`, which the other side must not see as they are.
-pub async fn broken(face: V, name: &str, bytes: &[u8], by_client: bool, code: u16) {
+/// One side sends `bytes`, which the other side must not see as they are. Each is watched for itself, since there are many.
+pub async fn broken(legs: impl Into<Legs>, name: &str, bytes: &[u8], by_client: bool, code: u16) {
+    within(sent_broken(legs.into(), name, bytes, by_client, code)).await;
+}
+
+async fn sent_broken(legs: Legs, name: &str, bytes: &[u8], by_client: bool, code: u16) {
     let world = World::new().await;
-    let (mut client, mut origin) = open(&world, face).await;
+    let (mut client, mut origin) = open(&world, legs).await;
     if by_client {
         client.raw(bytes).await;
         assert!(client.expect_close(code).await.starts_with("Standin: "), "{name}");

@@ -1,6 +1,7 @@
 //! What is not read is not gathered: a slow reader holds the other side up, and then everything arrives.
 
-use super::peer::{BINARY, LAST, Opening, frame, open_with};
+use super::handshake::{Legs, Opening, open_with};
+use super::peer::{BINARY, LAST, frame};
 use crate::rig::{API, Setup, V, World, within};
 use standin_model::Slot;
 use std::cell::Cell;
@@ -14,10 +15,10 @@ const PIECES: usize = 48;
 /// What may be on its way, in messages: kernel buffers and flow control included.
 const BETWEEN: usize = 40;
 
-async fn held_up(face: V, to_client: bool) {
+async fn held_up(client: V, origin: V, to_client: bool) {
     // A grant in text messages gathers those, and nothing else.
     let world = World::with(Setup { slots: vec![Slot::WebSocket], ..Setup::default() }).await;
-    let (client, origin, _) = open_with(&world, face, API, Opening::default()).await;
+    let (client, origin, _) = open_with(&world, Legs { client, origin }, API, Opening::default()).await;
     let (mut sender, mut reader) = if to_client { (origin, client) } else { (client, origin) };
     let bytes = frame(LAST | BINARY, &vec![b'.'; PIECE], !to_client);
     let taken = Cell::new(0);
@@ -48,21 +49,31 @@ async fn held_up(face: V, to_client: bool) {
 }
 
 #[tokio::test]
-async fn a_slow_client_holds_the_origin_up_h1() {
-    within(held_up(V::H1, true)).await;
+async fn a_slow_client_holds_the_origin_up_h1_h1() {
+    within(held_up(V::H1, V::H1, true)).await;
 }
 
 #[tokio::test]
-async fn a_slow_client_holds_the_origin_up_h2() {
-    within(held_up(V::H2, true)).await;
+async fn a_slow_client_holds_the_origin_up_h1_h2() {
+    within(held_up(V::H1, V::H2, true)).await;
 }
 
 #[tokio::test]
-async fn a_slow_origin_holds_the_client_up_h1() {
-    within(held_up(V::H1, false)).await;
+async fn a_slow_client_holds_the_origin_up_h2_h1() {
+    within(held_up(V::H2, V::H1, true)).await;
 }
 
 #[tokio::test]
-async fn a_slow_origin_holds_the_client_up_h2() {
-    within(held_up(V::H2, false)).await;
+async fn a_slow_origin_holds_the_client_up_h1_h1() {
+    within(held_up(V::H1, V::H1, false)).await;
+}
+
+#[tokio::test]
+async fn a_slow_origin_holds_the_client_up_h1_h2() {
+    within(held_up(V::H1, V::H2, false)).await;
+}
+
+#[tokio::test]
+async fn a_slow_origin_holds_the_client_up_h2_h1() {
+    within(held_up(V::H2, V::H1, false)).await;
 }

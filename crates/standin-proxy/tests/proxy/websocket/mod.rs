@@ -3,7 +3,9 @@
 mod closing;
 mod compression;
 mod frames;
+mod handshake;
 mod holding;
 mod opening;
 mod peer;
 mod secrets;
+mod streams;

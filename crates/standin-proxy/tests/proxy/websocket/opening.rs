@@ -1,32 +1,33 @@
 //! The opening handshake: in HTTP/1.1 (RFC 6455 §4) and in HTTP/2 (RFC 8441).
 
 use super::frames::bye;
-use super::peer::{Opening, accept_value, ask_http2, field, open_with};
-use crate::rig::{API, SECRET, STAND_IN, Setup, V, World, collect, full, get, holds_secret, within};
+use super::handshake::{LEGS, Opening, accept_value, ask_http2, field, open_with, settled, status};
+use crate::rig::{API, OPEN, SECRET, STAND_IN, Setup, V, World, collect, full, get, holds_secret, within};
 use http::Response;
 use standin_model::{Caps, SessionCaps};
 
-/// The credential is put in on both faces, and no face shows the other's fields (`peer` looks at those).
+/// The credential is put in on every pairing of legs, and no leg shows the other's fields (`peer` looks at those).
 #[tokio::test]
 async fn the_credential_goes_with_the_handshake() {
-    within(async {
-        for (face, method) in [(V::H1, "GET"), (V::H2, "CONNECT")] {
+    for legs in LEGS {
+        within(async {
             let world = World::new().await;
             let opening = Opening { credential: true, ..Opening::default() };
-            let (client, origin, extensions) = open_with(&world, face, API, opening).await;
+            let (client, origin, extensions) = open_with(&world, legs, API, opening).await;
             assert_eq!(extensions, None);
             bye(client, origin).await;
             let rows = world.end().await;
             let row = rows.last().unwrap();
+            let (method, status) = if legs.client == V::H1 { ("GET", 101) } else { ("CONNECT", 200) };
             assert_eq!((row.method.as_deref(), row.target.as_deref()), (Some(method), Some("/ws")));
             assert_eq!(row.protocol, "websocket");
-            assert_eq!(row.status, Some(if face == V::H1 { 101 } else { 200 }));
+            assert_eq!(row.status, Some(status));
             assert_eq!(row.outcome, "completed");
             // Close frames: masked, and not.
             assert_eq!((row.bytes_out, row.bytes_in), (8, 4));
-        }
-    })
-    .await;
+        })
+        .await;
+    }
 }
 
 /// An origin that does not want a WebSocket answers as usual, and the connection goes on.
@@ -111,29 +112,64 @@ async fn other_tunnels_are_refused() {
     .await;
 }
 
-/// A WebSocket goes out on a connection of its own, for which nothing but HTTP/1.1 is offered: also where the client speaks
-/// HTTP/2, and the origin does, on a connection that is there. One that has nothing else is not reached.
+/// What a tunnel is for, where it leads and what it asks for are told once: a second word that differs, and a path that is
+/// judged as it will be read, reach no origin.
+#[tokio::test]
+async fn a_tunnel_leads_where_it_says() {
+    within(async {
+        let version = ("sec-websocket-version", "13".to_owned());
+        for (authority, path, fields, status, code) in [
+            (OPEN, "/ws", vec![], 421, "http.authority_mismatch"),
+            (API, "/ws", vec![("host", OPEN.to_owned())], 421, "http.authority_mismatch"),
+            (API, "/x/../closed", vec![], 403, "http.request_not_allowed"),
+            (API, "/x/%2e%2e/closed", vec![], 403, "http.request_not_allowed"),
+            (API, "//closed", vec![], 403, "http.request_not_allowed"),
+            (API, "/ws%2f..%2fclosed", vec![], 400, "http.malformed"),
+        ] {
+            let world = World::new().await;
+            let mut requests = settled(&world, API).await;
+            let uri = format!("https://{}{path}", world.authority(authority));
+            let mut request = http::Request::builder().method("CONNECT").uri(uri);
+            for (name, value) in fields.iter().chain([&version]) {
+                request = request.header(*name, value);
+            }
+            let mut request = request.body(()).unwrap();
+            request.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
+            let (answer, send) = requests.send_request(request, false).unwrap();
+            let answer = answer.await.unwrap();
+            let told = (answer.status().as_u16(), answer.headers()["x-standin-reason"].to_str().unwrap());
+            assert_eq!(told, (status, code), "{authority} {path} {fields:?}");
+            assert!(world.origin.is_untouched());
+            drop((requests, send));
+            world.end().await;
+        }
+    })
+    .await;
+}
+
+/// Where no connection is there whose origin opens WebSockets in streams, one goes out on a connection of its own, for which
+/// nothing but HTTP/1.1 is offered: also where the client speaks HTTP/2, and the origin does, on a connection that is there.
 #[tokio::test]
 async fn the_origin_is_asked_in_http1() {
     within(async {
-        for (speaks, status) in [(V::H1, 426), (V::H2, 502)] {
+        for face in [V::H1, V::H2] {
             let world = World::new().await;
             let mut asker = world.asker(API, V::H2).await;
             let answered = asker.ask(get("/x"));
             let mut origin = world.origin.accept_requests(V::H2).await;
             origin.recv().await.unwrap().answer(Response::new(full("ok")));
             collect(answered.await.unwrap().unwrap().into_body()).await.unwrap();
-            let (answer, send) = ask_http2(&world, API, "websocket", &[]).await;
-            let (offers, wire) = world.origin.accept_seeing(speaks).await;
-            assert_eq!(offers, [b"http/1.1"]);
-            if let Some(mut wire) = wire {
+            let (answer, offers) = tokio::join!(status(&world, face), async {
+                let (offers, wire) = world.origin.accept_seeing(V::H1).await;
+                let mut wire = wire.unwrap();
                 assert!(wire.head().await.starts_with("GET /ws HTTP/1.1\r\n"));
                 wire.send("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n").await;
-            }
-            assert_eq!(answer.await.unwrap().status(), status);
-            drop((asker, send));
+                offers
+            });
+            assert_eq!((answer.0, offers), (426, vec![b"http/1.1".to_vec()]));
+            drop(asker);
             let rows = world.end().await;
-            assert_eq!(rows.last().unwrap().outcome, if status == 502 { "upstream_failed" } else { "completed" });
+            assert_eq!(rows.last().unwrap().outcome, "completed");
         }
     })
     .await;

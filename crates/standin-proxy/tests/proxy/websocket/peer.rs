@@ -1,8 +1,7 @@
 //! Both ends of a WebSocket, and frames written and read by hand.
 
-use crate::rig::{API, Bytes, STAND_IN, V, Wire, World};
+use crate::rig::{Bytes, Wire};
 use h2::{RecvStream, SendStream};
-use http::{Method, Request};
 
 pub const TEXT: u8 = 1;
 pub const BINARY: u8 = 2;
@@ -69,131 +68,17 @@ pub fn closing(code: u16, reason: &str) -> Vec<u8> {
     [&code.to_be_bytes(), reason.as_bytes()].concat()
 }
 
-/// What the two ends say to open a WebSocket.
-#[derive(Default)]
-pub struct Opening<'a> {
-    /// The client's `Sec-WebSocket-Extensions`.
-    pub offer: Option<&'a str>,
-    /// The origin's.
-    pub choice: Option<&'a str>,
-    /// Whether the client holds up its stand-in in the usual header.
-    pub credential: bool,
-}
-
-/// Opens a WebSocket; gives its ends and what the client was told of extensions.
-pub async fn open_with(world: &World, face: V, host: &str, opening: Opening<'_>) -> (End, End, Option<String>) {
-    let mut fields: Vec<(&str, String)> = vec![("sec-websocket-version", "13".to_owned())];
-    fields.extend(opening.offer.map(|offer| ("sec-websocket-extensions", offer.to_owned())));
-    fields.extend(opening.credential.then(|| ("authorization", format!("Bearer {STAND_IN}"))));
-    match face {
-        V::H1 => open_http1(world, host, &fields, &opening).await,
-        V::H2 => open_http2(world, host, &fields, &opening).await,
-    }
-}
-
-/// Opens a WebSocket at the host with the grant.
-pub async fn open(world: &World, face: V) -> (End, End) {
-    let (client, origin, _) = open_with(world, face, API, Opening { credential: true, ..Opening::default() }).await;
-    (client, origin)
-}
-
-async fn open_http1(
-    world: &World,
-    host: &str,
-    fields: &[(&str, String)],
-    opening: &Opening<'_>,
-) -> (End, End, Option<String>) {
-    let mut client = world.client(host).await;
-    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let fields = fields.concat();
-    let authority = world.authority(host);
-    client
-        .send(format!(
-            "GET /ws HTTP/1.1\r\nHost: {authority}\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{fields}\r\n"
-        ))
-        .await;
-    let (origin, _) = accept(world, opening).await;
-    let head = client.head().await.to_ascii_lowercase();
-    assert!(head.starts_with("http/1.1 101 ") && head.contains("sec-websocket-accept: s3pplm"), "{head}");
-    let extensions = field(&head, "sec-websocket-extensions");
-    (End { io: Io::Wire(Box::new(client)), ahead: Vec::new(), client: true }, origin, extensions)
-}
-
-async fn open_http2(
-    world: &World,
-    host: &str,
-    fields: &[(&str, String)],
-    opening: &Opening<'_>,
-) -> (End, End, Option<String>) {
-    let (answer, send) = ask_http2(world, host, "websocket", fields).await;
-    let (origin, head) = accept(world, opening).await;
-    assert!(head.contains("sec-websocket-key: ") && head.starts_with("get /ws http/1.1\r\n"), "{head}");
-    let answer = answer.await.unwrap();
-    assert_eq!(answer.status(), 200);
-    for name in ["connection", "upgrade", "sec-websocket-accept"] {
-        assert!(!answer.headers().contains_key(name), "{name} is of HTTP/1.1");
-    }
-    let extensions = answer.headers().get("sec-websocket-extensions").map(|value| value.to_str().unwrap().to_owned());
-    let io = Io::Stream { send, recv: answer.into_body() };
-    (End { io, ahead: Vec::new(), client: true }, origin, extensions)
-}
-
-/// Asks for a tunnel within HTTP/2 (RFC 8441 §4).
-pub async fn ask_http2(
-    world: &World,
-    host: &str,
-    protocol: &'static str,
-    fields: &[(&str, String)],
-) -> (h2::client::ResponseFuture, SendStream<Bytes>) {
-    let mut requests = world.frames(host).await;
-    // A first exchange, so that the server's settings have come.
-    let uri = format!("https://{}/closed", world.authority(host));
-    let (refused, _) = requests.send_request(Request::get(&uri).body(()).unwrap(), true).unwrap();
-    assert_eq!(refused.await.unwrap().status(), 403);
-    assert!(requests.is_extended_connect_protocol_enabled());
-    let uri = format!("https://{}/ws", world.authority(host));
-    let mut request = Request::builder().method(Method::CONNECT).uri(uri);
-    for (name, value) in fields {
-        request = request.header(*name, value);
-    }
-    let mut request = request.body(()).unwrap();
-    request.extensions_mut().insert(h2::ext::Protocol::from_static(protocol));
-    requests.send_request(request, false).unwrap()
-}
-
-/// The origin's side: reads the request, checks it, agrees.
-async fn accept(world: &World, opening: &Opening<'_>) -> (End, String) {
-    let mut origin = world.origin.accept().await;
-    let head = origin.head().await;
-    let key = field(&head, "sec-websocket-key").expect("a key");
-    let lower = head.to_ascii_lowercase();
-    assert!(lower.contains("upgrade: websocket\r\n") && lower.contains("connection: upgrade\r\n"), "{head}");
-    let accept = accept_value(&key);
-    let choice = opening.choice.map(|choice| format!("Sec-WebSocket-Extensions: {choice}\r\n")).unwrap_or_default();
-    origin
-        .send(format!(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Accept: {accept}\r\n{choice}\r\n"
-        ))
-        .await;
-    (End { io: Io::Wire(Box::new(origin)), ahead: Vec::new(), client: false }, lower)
-}
-
-/// A field of a head, by its name in lower case.
-pub fn field(head: &str, name: &str) -> Option<String> {
-    head.lines()
-        .filter_map(|line| line.split_once(": "))
-        .find(|(known, _)| known.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.to_owned())
-}
-
-/// As RFC 6455 §4.2.2 has it, by the reference implementation.
-pub fn accept_value(key: &str) -> String {
-    tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes())
-}
-
 impl End {
+    /// The client's or the origin's, in HTTP/1.1.
+    pub fn wire(wire: Wire, client: bool) -> Self {
+        Self { io: Io::Wire(Box::new(wire)), ahead: Vec::new(), client }
+    }
+
+    /// The same in a stream of HTTP/2.
+    pub fn stream(send: SendStream<Bytes>, recv: RecvStream, client: bool) -> Self {
+        Self { io: Io::Stream { send, recv }, ahead: Vec::new(), client }
+    }
+
     /// Sends bytes.
     pub async fn raw(&mut self, bytes: &[u8]) {
         self.try_raw(bytes).await.expect("the other side still reads");
@@ -282,6 +167,12 @@ impl End {
         }
         assert_eq!(u16::from_be_bytes([frame.payload[0], frame.payload[1]]), code, "{frame:?}");
         String::from_utf8(frame.payload[2..].to_vec()).unwrap()
+    }
+
+    /// All that comes until the end.
+    pub async fn rest(&mut self) -> Vec<u8> {
+        while self.fill().await {}
+        std::mem::take(&mut self.ahead)
     }
 
     /// Nothing more comes.

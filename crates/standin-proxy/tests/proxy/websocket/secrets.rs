@@ -1,11 +1,11 @@
 //! What must not pass: secrets in an origin's frames, stand-ins in a client's where they are not granted.
 
 use super::frames::bye;
-use super::peer::{BINARY, CLOSE, CONTINUE, LAST, Opening, PING, PONG, TEXT, closing, open, open_with};
+use super::handshake::{ALIKE, LEGS, Legs, Opening, open, open_with};
+use super::peer::{BINARY, CLOSE, CONTINUE, LAST, PING, PONG, TEXT, closing};
 use crate::rig::{API, OPEN, SECRET, STAND_IN, Setup, V, World, within};
 use standin_model::{Caps, SessionCaps, Slot};
 
-const FACES: [V; 2] = [V::H1, V::H2];
 /// A stand-in that is shorter than its secret.
 const SHORT: &str = "sk-standin-of-another-length";
 
@@ -17,12 +17,12 @@ async fn world(stand_in: &'static str, slots: &[&str]) -> World {
 /// The secret is found wherever its message is cut into frames, and the message may change its length.
 #[tokio::test]
 async fn a_secret_cut_into_frames_is_found() {
-    within(async {
-        for face in FACES {
+    for legs in LEGS {
+        within(async {
             for stand_in in [STAND_IN, SHORT] {
                 let world = world(stand_in, &[]).await;
                 let opening = Opening::default();
-                let (mut client, mut origin, _) = open_with(&world, face, API, opening).await;
+                let (mut client, mut origin, _) = open_with(&world, legs, API, opening).await;
                 let told = format!("it is {SECRET}!");
                 let clean = format!("it is {stand_in}!").into_bytes();
                 for kind in [TEXT, BINARY] {
@@ -44,9 +44,9 @@ async fn a_secret_cut_into_frames_is_found() {
                 bye(client, origin).await;
                 world.end().await;
             }
-        }
-    })
-    .await;
+        })
+        .await;
+    }
 }
 
 /// Also across the pieces of a message that is too long to be kept in one frame, and in what a control frame carries.
@@ -84,11 +84,11 @@ async fn a_secret_is_found_everywhere() {
 /// A grant in the slot `websocket`: the stand-in in a text message goes out as the secret, in whatever pieces it comes.
 #[tokio::test]
 async fn a_granted_stand_in_is_exchanged() {
-    within(async {
-        for face in FACES {
+    for legs in LEGS {
+        within(async {
             for stand_in in [STAND_IN, SHORT] {
                 let world = world(stand_in, &["websocket"]).await;
-                let (mut client, mut origin, _) = open_with(&world, face, API, Opening::default()).await;
+                let (mut client, mut origin, _) = open_with(&world, legs, API, Opening::default()).await;
                 let asked = format!("{{\"auth\":\"{stand_in}\"}}");
                 let real = format!("{{\"auth\":\"{SECRET}\"}}");
                 for cut in 0..=asked.len() {
@@ -111,9 +111,9 @@ async fn a_granted_stand_in_is_exchanged() {
                 let rows = world.end().await;
                 assert_eq!(rows.last().unwrap().credentials, ["key"], "{rows:?}");
             }
-        }
-    })
-    .await;
+        })
+        .await;
+    }
 }
 
 /// Long messages pass as they come, unless a stand-in in them asks to be exchanged.
@@ -174,9 +174,9 @@ async fn frames_count_against_the_caps() {
 #[tokio::test]
 async fn to_a_model_a_stand_in_is_text() {
     within(async {
-        for (face, host) in [(V::H1, API), (V::H2, API), (V::H1, OPEN), (V::H2, OPEN)] {
+        for (legs, host) in LEGS.into_iter().flat_map(|legs| [(legs, API), (legs, OPEN)]) {
             let world = World::with(Setup { conversation: true, ..Setup::default() }).await;
-            let (mut client, mut origin, _) = open_with(&world, face, host, Opening::default()).await;
+            let (mut client, mut origin, _) = open_with(&world, legs, host, Opening::default()).await;
             let text = format!("my key is {STAND_IN}");
             for kind in [TEXT, BINARY, PING] {
                 client.send(LAST | kind, &text).await;
@@ -192,15 +192,15 @@ async fn to_a_model_a_stand_in_is_text() {
 /// Where its credential is granted in another slot, it ends the WebSocket as it does elsewhere.
 #[tokio::test]
 async fn a_stand_in_in_no_slot_ends_the_websocket() {
-    within(async {
-        for face in FACES {
+    for legs in LEGS {
+        within(async {
             for kind in [TEXT, BINARY, PING] {
                 let whole = super::peer::frame(LAST | kind, format!("my key is {STAND_IN}").as_bytes(), true);
-                stopped_at(API, "credential.wrong_slot", face, &whole).await;
+                stopped_at(API, "credential.wrong_slot", legs, &whole).await;
             }
-        }
-    })
-    .await;
+        })
+        .await;
+    }
 }
 
 /// At a host for which it is not good a stand-in ends the WebSocket, however it is cut, and does not leave.
@@ -208,42 +208,40 @@ async fn a_stand_in_in_no_slot_ends_the_websocket() {
 async fn a_stand_in_at_another_host_ends_the_websocket() {
     use base64::Engine;
     let encoded = base64::engine::general_purpose::STANDARD.encode(STAND_IN);
-    within(async {
-        for face in FACES {
-            for (kind, text) in [
-                (TEXT, STAND_IN.to_owned()),
-                (BINARY, format!("x{STAND_IN}x")),
-                (PING, STAND_IN.to_owned()),
-                (PONG, STAND_IN.to_owned()),
-                (TEXT, encoded.clone()),
-            ] {
-                let whole = [super::peer::frame(LAST | kind, text.as_bytes(), true)].concat();
-                stopped(face, &whole).await;
-            }
-            let closing = super::peer::frame(LAST | CLOSE, &closing(1000, STAND_IN), true);
-            stopped(face, &closing).await;
+    for legs in ALIKE {
+        for (kind, text) in [
+            (TEXT, STAND_IN.to_owned()),
+            (BINARY, format!("x{STAND_IN}x")),
+            (PING, STAND_IN.to_owned()),
+            (PONG, STAND_IN.to_owned()),
+            (TEXT, encoded.clone()),
+        ] {
+            let whole = [super::peer::frame(LAST | kind, text.as_bytes(), true)].concat();
+            stopped(legs, &whole).await;
         }
-        for cut in 0..=STAND_IN.len() {
-            let (a, b) = STAND_IN.as_bytes().split_at(cut);
-            let pieces = [super::peer::frame(TEXT, a, true), super::peer::frame(LAST | CONTINUE, b, true)].concat();
-            stopped(V::H1, &pieces).await;
-        }
-        let bytes: Vec<u8> = std::iter::once(super::peer::frame(TEXT, b"", true))
-            .chain(STAND_IN.bytes().map(|byte| super::peer::frame(CONTINUE, &[byte], true)))
-            .flatten()
-            .collect();
-        stopped(V::H1, &bytes).await;
-    })
-    .await;
+        let closing = super::peer::frame(LAST | CLOSE, &closing(1000, STAND_IN), true);
+        stopped(legs, &closing).await;
+    }
+    for cut in 0..=STAND_IN.len() {
+        let (a, b) = STAND_IN.as_bytes().split_at(cut);
+        let pieces = [super::peer::frame(TEXT, a, true), super::peer::frame(LAST | CONTINUE, b, true)].concat();
+        stopped(V::H1, &pieces).await;
+    }
+    let bytes: Vec<u8> = std::iter::once(super::peer::frame(TEXT, b"", true))
+        .chain(STAND_IN.bytes().map(|byte| super::peer::frame(CONTINUE, &[byte], true)))
+        .flatten()
+        .collect();
+    stopped(V::H1, &bytes).await;
 }
 
-async fn stopped(face: V, bytes: &[u8]) {
-    stopped_at(OPEN, "credential.wrong_destination", face, bytes).await;
+/// Each is watched for itself, since there are many.
+async fn stopped(legs: impl Into<Legs>, bytes: &[u8]) {
+    within(stopped_at(OPEN, "credential.wrong_destination", legs, bytes)).await;
 }
 
-async fn stopped_at(host: &str, code: &str, face: V, bytes: &[u8]) {
+async fn stopped_at(host: &str, code: &str, legs: impl Into<Legs>, bytes: &[u8]) {
     let world = World::new().await;
-    let (mut client, mut origin, _) = open_with(&world, face, host, Opening::default()).await;
+    let (mut client, mut origin, _) = open_with(&world, legs, host, Opening::default()).await;
     client.raw(bytes).await;
     let why = client.expect_close(1008).await;
     assert!(why.starts_with(&format!("Standin: {code}: ")), "{why}");

@@ -125,6 +125,7 @@ fn control() -> Vec<Row> {
         ("6.5.2", "MAX_FRAME_SIZE below 2^14", settings(&[(5, (1 << 14) - 1)]), Connection(PROTOCOL_ERROR)),
         ("6.5.2", "MAX_FRAME_SIZE of 2^24", settings(&[(5, 1 << 24)]), Connection(PROTOCOL_ERROR)),
         ("6.5.2", "an unknown setting", [settings(&[(0xbe, 1)]), whole(&[])].concat(), Taken),
+        ("8441 3", "ENABLE_CONNECT_PROTOCOL of 2", settings(&[(8, 2)]), Connection(PROTOCOL_ERROR)),
         ("6.7", "PING of a stream", frame(PING, 0, 1, [0; 8]), Connection(PROTOCOL_ERROR)),
         ("6.7", "PING of six bytes", frame(PING, 0, 0, [0; 6]), Connection(FRAME_SIZE_ERROR)),
         ("6.8", "GOAWAY of a stream", frame(GOAWAY, 0, 1, [0; 8]), Connection(PROTOCOL_ERROR)),

@@ -4,6 +4,7 @@
 mod client;
 mod connection;
 mod server;
+mod tunnels;
 
 use super::peer::{ACK, GOAWAY, HEADERS, PING, Peer, RST_STREAM, frame};
 

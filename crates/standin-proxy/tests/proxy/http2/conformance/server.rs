@@ -351,7 +351,7 @@ impl Requests {
     }
 }
 
-async fn check(rows: impl Fn(&Requests) -> Vec<Row>) {
+pub(super) async fn check(rows: impl Fn(&Requests) -> Vec<Row>) {
     let world = World::new().await;
     let requests = Requests(world.authority(OPEN));
     let mut failures = Failures::default();
