@@ -15,7 +15,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Measure Standin beside a direct connection, a bare TLS relay and mitmproxy
+    /// Measure Standin beside a direct connection, a bare TLS relay, hudsucker and mitmproxy
     Bench(bench::Arguments),
 }
 

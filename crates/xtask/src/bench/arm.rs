@@ -1,15 +1,13 @@
 //! An arm: one way from a load to the origin, and the process in between.
 
 use super::load::{Outcome, Work};
-use super::{HOST, MITMPROXY, NO_SECRET, ORIGIN, RELAY, TOKEN, TOKEN_VARIABLE, process, progress};
+use super::{DUMMY, HOST, MITMPROXY, NO_SECRET, ORIGIN, RELAY, TOKEN, TOKEN_VARIABLE, process, progress};
 use crate::Failure;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What mitmproxy's agents would hold.
-const DUMMY: &str = "tok-dummy-0123456789abcdefghijkl";
 /// The release that is compared with.
 const MITMPROXY_VERSION: &str = "11.0.2";
 /// How long mitmproxy may take to listen.
@@ -88,6 +86,8 @@ pub(super) fn start_all(directory: &Path, standin: &Path, mitmproxy: Option<&Pat
         relayed(directory)?,
         inside("Standin", &["--secret", &secret], directory, standin)?,
         inside(NO_SECRET, &["--allow", HOST, "--env", TOKEN_VARIABLE], directory, standin)?,
+        #[cfg(feature = "hudsucker")]
+        through_hudsucker(directory)?,
     ];
     if let Some(program) = mitmproxy {
         arms.push(through_mitmproxy(directory, program)?);
@@ -103,6 +103,17 @@ fn relayed(directory: &Path) -> Result<Arm, Failure> {
     let mut load = ourselves("__load")?;
     load.arg(RELAY).env(TOKEN_VARIABLE, TOKEN).env("SSL_CERT_FILE", own);
     arm("relay", load, Some(relay))
+}
+
+#[cfg(feature = "hudsucker")]
+fn through_hudsucker(directory: &Path) -> Result<Arm, Failure> {
+    let own = directory.join("hudsucker.pem");
+    let mut proxy = ourselves("__hudsucker")?;
+    proxy.arg(&own).env("SSL_CERT_FILE", certificate(directory));
+    let (proxy, ..) = start(proxy)?;
+    let mut load = ourselves("__load")?;
+    load.args([&format!("{HOST}:443"), super::HUDSUCKER]).env(TOKEN_VARIABLE, DUMMY).env("SSL_CERT_FILE", own);
+    arm("hudsucker", load, Some(proxy))
 }
 
 /// The load in the sandbox: its token is a stand-in (or, to compare, its own), and nothing is set up.

@@ -36,7 +36,11 @@ pub(super) fn all(millis: u64) -> Vec<Case> {
         case("keep-alive, 1 connection", Work::KeepAlive { connections: 1, millis }),
         case("keep-alive, 16 connections", Work::KeepAlive { connections: 16, millis }),
         case("keep-alive, 64 connections", Work::KeepAlive { connections: 64, millis }),
-        case("HTTP/2, 100 streams", Work::Streams { streams: 100, millis }),
+        Case {
+            name: "HTTP/2, 100 streams",
+            work: Work::Streams { streams: 100, millis },
+            without: &[NO_SECRET, "hudsucker"],
+        },
         case("new TLS connections, 8 at a time", Work::Connect { parallel: 8, millis }),
         Case { name: "100 MB down", work: Work::Down { connections: 1, bytes: 100_000_000 }, without: &[] },
         case("100 MB up", Work::Up { bytes: 100_000_000 }),

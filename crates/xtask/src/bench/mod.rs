@@ -5,6 +5,7 @@
 //! stage    the driver in a private network, where `bench.example` leads to an origin of ours
 //! origin   TLS, HTTP/1.1 and HTTP/2; answers only to the real token, so a swap that is not done fails
 //! relay    decrypt, copy, encrypt on the same TLS library: the limit of what any proxy can reach
+//! others   hudsucker (a library, in a process of ours) and mitmproxy, which swap the same header
 //! load     the client; one process an arm, inside the sandbox for Standin's
 //! ```
 //!
@@ -13,6 +14,8 @@
 
 mod arm;
 mod case;
+#[cfg(feature = "hudsucker")]
+mod hudsucker;
 mod load;
 mod origin;
 mod process;
@@ -31,14 +34,18 @@ const HOST: &str = "bench.example";
 const ORIGIN: &str = "93.184.216.10:443";
 const RELAY: &str = "93.184.216.20:443";
 const MITMPROXY: &str = "127.0.0.1:8080";
+#[cfg(feature = "hudsucker")]
+const HUDSUCKER: &str = "127.0.0.1:8081";
 /// What the origin wants to see.
 const TOKEN: &str = "tok-bench-0123456789abcdefghijkl";
+/// What the agents of other proxies would hold.
+const DUMMY: &str = "tok-dummy-0123456789abcdefghijkl";
 /// Standin in a session without a secret: nothing is swapped and nothing is looked for in what comes back.
 const NO_SECRET: &str = "Standin, no secret";
 /// Where a load finds its token, and the origin's or proxy's certificate.
 const TOKEN_VARIABLE: &str = "BENCH_TOKEN";
 
-/// Measure Standin beside a direct connection, a bare TLS relay and mitmproxy.
+/// Measure Standin beside a direct connection, a bare TLS relay, hudsucker and mitmproxy.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Rounds; every figure is the median over them
@@ -61,6 +68,8 @@ pub(crate) fn role(first: Option<&OsStr>) -> Option<fn() -> Result<(), Failure>>
         "__stage" => Some(stage),
         "__origin" => Some(origin::serve),
         "__relay" => Some(relay::serve),
+        #[cfg(feature = "hudsucker")]
+        "__hudsucker" => Some(hudsucker::serve),
         "__load" => Some(load::serve),
         _ => None,
     }
