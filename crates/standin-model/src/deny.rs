@@ -84,6 +84,12 @@ reasons! {
     LoginUnavailable = "login.unavailable", 502;
     /// The response cannot be searched for the secret that was just used.
     CannotScrub = "scrub.unsupported_coding", 502;
+    /// SSH to a host for which no key is granted.
+    SshNotGranted = "ssh.not_granted", 403;
+    /// What is asked of a host over SSH is not git, or not of a repository that is granted.
+    SshRequest = "ssh.request_not_allowed", 403;
+    /// The host's key is not the one that the user knows.
+    HostKey = "ssh.host_key", 502;
     /// The audit log does not take records, so nothing may happen.
     AuditUnavailable = "audit.unavailable", 503;
 }

@@ -32,6 +32,12 @@ pub const MAX_HEAD_BYTES: usize = 128 * 1024;
 /// Most header fields in one message.
 pub const MAX_HEADERS: usize = 256;
 
+/// Time from accept until an SSH client has asked for something, and from its answer's end until it asks for more: nobody types there.
+pub const SSH_IDLE: Duration = Duration::from_secs(60);
+
+/// Time to exchange keys with an SSH server, and to authenticate there. Its user may have to touch a key or unlock an agent.
+pub const SSH_DEADLINE: Duration = Duration::from_secs(60);
+
 /// Time for the name look-up of one connection.
 pub const RESOLVE_DEADLINE: Duration = Duration::from_secs(10);
 

@@ -2,6 +2,10 @@
 //!
 //! Default deny; deny over allow. A grant is an allow rule that also lends a credential.
 
+mod git;
+
+pub use git::{GitFacts, GitId, GitLoan, GitVerdict};
+
 use ipnet::IpNet;
 use standin_model::{
     AddressBlocks, Authority, CredentialName, Denial, DenyReason, GrantRule, Host, HostPattern, Methods, RequestRule,
@@ -21,6 +25,7 @@ const MAX_SHOWN: usize = 4;
 pub struct Policy {
     entries: Vec<Entry>,
     grants: Vec<Grant>,
+    git: Vec<GitLoan>,
     by_host: HashMap<Host, Vec<usize>>,
     by_parent: HashMap<String, Vec<usize>>,
     named: BTreeMap<String, Authority>,
@@ -109,6 +114,8 @@ enum Effect {
     Allow,
     Deny,
     Lend(GrantId),
+    /// Git over SSH is allowed, to what this grant names, and nothing else.
+    Git(GitId),
     /// Allowed, and no credential passes: one is meant to be lent here.
     Reserve,
     /// Neither allowed nor denied, but what is asked there is answered with real tokens of this login.
@@ -118,8 +125,13 @@ enum Effect {
 }
 
 impl Entry {
-    /// Whether it lets anything pass.
+    /// Whether it lets any connection pass.
     fn admits(&self) -> bool {
+        self.admits_http() || matches!(self.effect, Effect::Git(_))
+    }
+
+    /// Whether it lets any request of HTTP pass.
+    fn admits_http(&self) -> bool {
         matches!(self.effect, Effect::Allow | Effect::Lend(_) | Effect::Reserve)
     }
 
@@ -260,7 +272,8 @@ impl Policy {
         }
         for entry in about.iter().filter(|entry| entry.rule.admits_request(host, port, method, path)) {
             match &entry.effect {
-                Effect::Deny => continue, // asked above
+                Effect::Deny => continue,   // asked above
+                Effect::Git(_) => continue, // another protocol
                 Effect::Tokens(whose) => {
                     login = Some(Arc::clone(whose));
                     continue;
@@ -353,12 +366,13 @@ impl Policy {
         }
         let mut shown: Vec<String> = self
             .about(host)
-            .filter(|e| e.admits() && e.rule.admits_connection(host, port))
+            .filter(|e| e.admits_http() && e.rule.admits_connection(host, port))
             .take(MAX_SHOWN)
             .map(|e| describe(&e.rule))
             .collect();
         shown.dedup();
-        let message = format!("{method} {path} is not allowed at {host}; allowed: {}", shown.join("; "));
+        let allowed = if shown.is_empty() { "git over SSH, and no request".to_owned() } else { shown.join("; ") };
+        let message = format!("{method} {path} is not allowed at {host}; allowed: {allowed}");
         Denial::new(DenyReason::RequestNotAllowed, message)
     }
 }

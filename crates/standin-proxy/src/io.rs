@@ -89,7 +89,7 @@ mod tests {
         for (input, expected) in [
             (&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], Sniff::Http),
             (&[0x16, 3, 1, 0, 5, 1, 2, 3][..], Sniff::Tls),
-            (&b"SSH-2.0-OpenSSH_9.2\r\n"[..], Sniff::Other),
+            (&b"SSH-2.0-OpenSSH_9.2\r\n"[..], Sniff::Ssh),
             (&b""[..], Sniff::Other),
         ] {
             let io = tokio_test_stream(input);

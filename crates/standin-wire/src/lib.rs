@@ -1,6 +1,6 @@
 //! Parsing and rewriting of what is on the wire, without a socket.
 //!
-//! * [`sniff`]: TLS, HTTP or neither, from the first bytes;
+//! * [`sniff`]: TLS, HTTP, SSH or neither, from the first bytes;
 //! * [`socks`]: what a SOCKS5 client wants;
 //! * [`path`]: one normal form of a request target, judged and sent alike;
 //! * [`auth`]: where credentials stand in a request, and how one is exchanged for another;
@@ -8,6 +8,7 @@
 //! * [`coding`]: content codings, taken off a body while it streams;
 //! * [`http2`]: what the other side of a connection allows in it, overheard;
 //! * [`scrub`]: finding and replacing many values in many encodings, in a stream;
+//! * [`ssh`]: git's commands over SSH, and a refusal before any keys are exchanged;
 //! * [`terminal`]: what a command may send to the caller's terminal;
 //! * [`websocket`]: frames in, frames out, with a filter between them.
 //!
@@ -23,5 +24,6 @@ pub mod path;
 pub mod scrub;
 pub mod sniff;
 pub mod socks;
+pub mod ssh;
 pub mod terminal;
 pub mod websocket;

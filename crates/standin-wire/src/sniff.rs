@@ -1,4 +1,4 @@
-//! TLS, HTTP or neither, from the first bytes of a connection.
+//! TLS, HTTP, SSH or neither, from the first bytes of a connection.
 
 /// What a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,7 +9,9 @@ pub enum Sniff {
     Tls,
     /// An HTTP/1 request line: a method and a space.
     Http,
-    /// Anything else: SSH, SOCKS, HTTP/2 without TLS, noise.
+    /// An SSH client's identification (RFC 4253 §4.2).
+    Ssh,
+    /// Anything else: SOCKS, HTTP/2 without TLS, noise.
     Other,
 }
 
@@ -22,6 +24,7 @@ pub fn classify(first: &[u8]) -> Sniff {
         [] => Sniff::NeedMore,
         [0x16] | [0x16, 3] => Sniff::NeedMore,
         [0x16, 3, minor, ..] if *minor <= 4 => Sniff::Tls,
+        [b'S', b'S', b'H', b'-', ..] => Sniff::Ssh,
         _ => classify_http(first),
     }
 }
@@ -53,7 +56,8 @@ mod tests {
             (b"GET /", Sniff::Http),
             (b"M-SEARCH *", Sniff::Http),
             (b"PRI * HTTP/2.0", Sniff::Other),
-            (b"SSH-2.0-x", Sniff::Other),
+            (b"SSH", Sniff::NeedMore),
+            (b"SSH-2.0-x", Sniff::Ssh),
             (b"get /", Sniff::Other),
             (b" /", Sniff::Other),
             (b"AAAAAAAAAAAAAAAAAA", Sniff::Other),

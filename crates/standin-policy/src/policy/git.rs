@@ -1,0 +1,206 @@
+//! Git over SSH: which service of which repository, with whose key.
+
+use super::{Effect, Entry, Policy, PolicyBuilder};
+use standin_model::{CredentialName, Denial, DenyReason, GitGrant, GitRule, GitService, Host, Repository};
+use std::sync::Arc;
+
+/// Most repositories named in the explanation of a refusal.
+const MAX_SHOWN: usize = 8;
+
+/// Longest name of a user that is repeated, in bytes.
+const MAX_USER: usize = 64;
+
+/// One grant of git over SSH.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GitId(usize);
+
+/// What such a grant lends.
+pub struct GitLoan {
+    /// The credential whose key authenticates.
+    pub credential: CredentialName,
+    /// For what.
+    pub git: GitRule,
+}
+
+/// What is known of a command over SSH.
+pub struct GitFacts<'a> {
+    /// The host that was dialled.
+    pub host: &'a Host,
+    /// The port that was dialled.
+    pub port: u16,
+    /// Who the client wants to be there.
+    pub user: &'a str,
+    /// What it asks.
+    pub service: GitService,
+    /// Of which repository.
+    pub repository: &'a Repository,
+}
+
+/// The answer about such a command.
+#[derive(Debug)]
+pub enum GitVerdict {
+    /// It may be sent.
+    Allow {
+        /// The rule that admits it.
+        rule: Arc<str>,
+        /// The grant that admits it.
+        grant: GitId,
+        /// How the repository is asked for.
+        path: String,
+    },
+    /// It may not.
+    Deny(Denial),
+}
+
+impl PolicyBuilder {
+    /// Allows git over SSH to what a grant names, and lends it a key.
+    pub fn git(&mut self, credential: CredentialName, grant: GitGrant) {
+        let id = GitId(self.0.git.len());
+        self.0.git.push(GitLoan { credential, git: grant.git });
+        self.add(grant.rule, Effect::Git(id));
+    }
+}
+
+impl Policy {
+    /// Whether SSH is spoken with this host and port at all.
+    pub fn ssh(&self, host: &Host, port: u16) -> Result<(), Denial> {
+        match self.git_grants(host, port).next() {
+            Some(_) => Ok(()),
+            None => Err(refuse_host(host, port)),
+        }
+    }
+
+    /// May this command be sent, and with which grant?
+    pub fn git(&self, facts: &GitFacts<'_>) -> GitVerdict {
+        let mut readable = false;
+        for (entry, id) in self.git_grants(facts.host, facts.port) {
+            let GitLoan { git, .. } = self.git_loan(id);
+            let Some(path) = git.spell(facts.repository).filter(|_| git.user == facts.user) else { continue };
+            if facts.service.writes() && !git.push {
+                readable = true;
+                continue;
+            }
+            return GitVerdict::Allow { rule: Arc::clone(&entry.label), grant: id, path: path.to_owned() };
+        }
+        GitVerdict::Deny(self.refuse_git(facts, readable))
+    }
+
+    /// What a grant lends.
+    pub fn git_loan(&self, id: GitId) -> &GitLoan {
+        &self.git[id.0]
+    }
+
+    fn git_grants<'a>(&'a self, host: &'a Host, port: u16) -> impl Iterator<Item = (&'a Entry, GitId)> {
+        self.about(host).filter_map(move |entry| match entry.effect {
+            Effect::Git(id) if entry.rule.admits_connection(host, port) => Some((entry, id)),
+            _ => None,
+        })
+    }
+
+    fn refuse_git(&self, facts: &GitFacts<'_>, readable: bool) -> Denial {
+        let GitFacts { host, port, user, service, repository } = *facts;
+        let path = repository.as_str();
+        // It is any text, and is shown to people.
+        let user = if user.len() <= MAX_USER && user.bytes().all(|byte| byte.is_ascii_graphic()) { user } else { "?" };
+        let message = if readable {
+            format!("{path} at {host} may be fetched, not pushed to; its owner can add `push = true` to the grant")
+        } else {
+            let meant = self.git_grants(host, port).map(|(_, id)| &self.git_loan(id).git);
+            let mut shown: Vec<String> = meant
+                .flat_map(|git| git.repositories.iter().map(|pattern| format!("{}@{host}:{pattern}", git.user)))
+                .collect();
+            let more = if shown.len() > MAX_SHOWN { " and others" } else { "" };
+            shown.truncate(MAX_SHOWN);
+            let service = service.as_str();
+            format!("{service} of {user}@{host}:{path} is not granted; granted: {}{more}", shown.join(", "))
+        };
+        Denial::new(DenyReason::SshRequest, message)
+    }
+}
+
+fn refuse_host(host: &Host, port: u16) -> Denial {
+    let ports = if port == 22 { String::new() } else { format!(", ports = [{port}]") };
+    let message = format!(
+        "no SSH key is granted for {host}; its owner can add a [[credential]] with source = \"ssh-agent:\" and a \
+         [[credential.grant]] with hosts = [\"{host}\"]{ports}, git = {{ repositories = [\"OWNER/NAME\"] }} (docs/ssh.md)"
+    );
+    Denial::new(DenyReason::SshNotGranted, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{ConnectionVerdict, RequestFacts, RequestVerdict};
+    use standin_model::{AddressBlocks, HostPattern, Methods, Ports, RepositoryPattern, RequestRule, Scheme};
+
+    fn policy() -> Policy {
+        let mut builder = PolicyBuilder::default();
+        for (label, repositories, push) in [("one", ["acme/*", "acme/*"], false), ("two", ["acme/app", "me/**"], true)]
+        {
+            let rule = RequestRule {
+                label: label.to_owned(),
+                hosts: vec![HostPattern::parse("git.example").unwrap()],
+                ports: Ports::new(vec![22]),
+                methods: Methods::Only(Vec::new()),
+                paths: Vec::new(),
+                addresses: AddressBlocks::default(),
+            };
+            let repositories = repositories.map(|text| RepositoryPattern::parse(text).unwrap()).to_vec();
+            builder.git(
+                CredentialName::new(label),
+                GitGrant { rule, git: GitRule { user: "git".to_owned(), repositories, push } },
+            );
+        }
+        builder.build()
+    }
+
+    fn ask(user: &str, service: GitService, path: &str) -> Result<String, String> {
+        let host = Host::parse("git.example").unwrap();
+        let repository = Repository::parse(path).unwrap();
+        let policy = policy();
+        match policy.git(&GitFacts { host: &host, port: 22, user, service, repository: &repository }) {
+            GitVerdict::Allow { rule, grant, path } => {
+                assert_eq!(policy.git_loan(grant).credential.as_str(), &*rule);
+                Ok(format!("{rule} {path}"))
+            }
+            GitVerdict::Deny(denial) => Err(denial.to_string()),
+        }
+    }
+
+    #[test]
+    fn a_repository_is_granted_or_not() {
+        use GitService::{ReceivePack, UploadPack};
+        assert_eq!(ask("git", UploadPack, "/acme/other.git"), Ok("one acme/other.git".to_owned()));
+        assert_eq!(ask("git", ReceivePack, "acme/app.git"), Ok("two acme/app.git".to_owned()));
+        assert_eq!(
+            ask("git", ReceivePack, "acme/other"),
+            Err("ssh.request_not_allowed: acme/other at git.example may be fetched, not pushed to; its owner can add \
+                 `push = true` to the grant"
+                .to_owned())
+        );
+        let not_granted = "is not granted; granted: git@git.example:acme/*, git@git.example:acme/*, \
+                           git@git.example:acme/app, git@git.example:me/**";
+        for (user, path, shown) in
+            [("git", "evil/app", "git"), ("root", "acme/app", "root"), ("a\x1b[0m", "acme/app", "?")]
+        {
+            let expected =
+                format!("ssh.request_not_allowed: git-upload-pack of {shown}@git.example:{path} {not_granted}");
+            assert_eq!(ask(user, UploadPack, path), Err(expected));
+        }
+    }
+
+    #[test]
+    fn one_protocol_is_not_the_other() {
+        let policy = policy();
+        let host = Host::parse("git.example").unwrap();
+        assert!(policy.ssh(&host, 22).is_ok());
+        assert!(matches!(policy.connection(&host, 22), ConnectionVerdict::Allow { .. }));
+        let facts = RequestFacts { host: &host, port: 22, scheme: Scheme::Https, method: "GET", path: "/" };
+        let RequestVerdict::Deny(denial) = policy.request(&facts) else { panic!("a request of HTTP passed") };
+        assert_eq!(denial.message, "GET / is not allowed at git.example; allowed: git over SSH, and no request");
+        for (host, port) in [("git.example", 443), ("other.example", 22)] {
+            let denial = policy.ssh(&Host::parse(host).unwrap(), port).unwrap_err();
+            assert_eq!(denial.reason, DenyReason::SshNotGranted);
+        }
+    }
+}
