@@ -52,7 +52,8 @@ pub fn parse_reach(text: &str) -> Result<u16, FlagError> {
 pub fn parse_secret(text: &str) -> Result<Credential, FlagError> {
     let (name, rest) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or(FlagError::SecretForm)?;
     let (source, hosts) = rest.rsplit_once('@').ok_or(FlagError::SecretForm)?;
-    let source = Source::parse(source, None).ok_or(FlagError::SecretForm)?;
+    let source = Source::parse(source, None).filter(|source| !matches!(source, Source::SshAgent(_)));
+    let source = source.ok_or(FlagError::SecretForm)?;
     let label = format!("--secret {name}");
     let grants =
         hosts.split(',').map(|host| Ok(GrantRule { rule: rule(label.clone(), host)?, slots: vec![], always: false }));
@@ -66,6 +67,7 @@ pub fn parse_secret(text: &str) -> Result<Credential, FlagError> {
         fetch: Fetch::default(),
         on_leak: None,
         grants: grants.collect::<Result<_, _>>()?,
+        git: Vec::new(),
     })
 }
 

@@ -12,7 +12,9 @@ pub use flags::{FlagError, Publish, parse_allow, parse_publish, parse_reach, par
 pub use parse::parse;
 
 use serde::Deserialize;
-use standin_model::{Bounds, Bypass, GrantRule, OnLeak, ParentProxy, RequestRule, SessionCaps, TerminalFeature};
+use standin_model::{
+    Bounds, Bypass, GitGrant, GrantRule, OnLeak, ParentProxy, RequestRule, SessionCaps, TerminalFeature,
+};
 use std::path::PathBuf;
 
 /// A whole configuration.
@@ -93,6 +95,8 @@ pub struct Credential {
     pub on_leak: Option<OnLeak>,
     /// Where it may go.
     pub grants: Vec<GrantRule>,
+    /// Where it authenticates over SSH, for git.
+    pub git: Vec<GitGrant>,
 }
 
 /// When a value is fetched from its source.
@@ -138,4 +142,6 @@ pub enum Source {
     Leased(String, String),
     /// `sops:PATH`, or `sops:PATH#MEMBER`: a file that SOPS encrypted.
     Sops(PathBuf, Option<String>),
+    /// `ssh-agent:`, or `ssh-agent:SHA256:FINGERPRINT`: all keys of the user's agent, or one. They never leave it.
+    SshAgent(Option<String>),
 }

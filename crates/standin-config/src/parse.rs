@@ -1,5 +1,6 @@
 //! From text to a typed configuration.
 
+mod git;
 mod raw;
 
 use crate::{ClientCertificate, Config, ConfigError, Credential, Files, Parent, Source, Upstream};
@@ -70,13 +71,20 @@ impl File<'_> {
             let hint = "add `source = \"env:NAME\"`, or a `client_certificate`".to_owned();
             return Err(self.error(span, format!("the credential `{name}` comes from nowhere"), Some(hint)));
         }
+        self.suits_git(&name, &raw)?;
         let sourced = raw.source.is_some();
-        let grants = raw.grant.into_iter().enumerate();
-        let grants =
-            grants.map(|(n, grant)| self.grant(format!("{name}.grant[{}]", n + 1), grant.into_inner(), sourced));
+        let (mut grants, mut git) = (Vec::new(), Vec::new());
+        for (n, grant) in raw.grant.into_iter().enumerate() {
+            let label = format!("{name}.grant[{}]", n + 1);
+            match grant.into_inner() {
+                grant if grant.git.is_some() => git.extend(self.git_grant(label, grant)?),
+                grant => grants.push(self.grant(label, grant, sourced)?),
+            }
+        }
         Ok(Credential {
-            grants: grants.collect::<Result<_, _>>()?,
-            source: raw.source.as_ref().map(|source| self.source(source)).transpose()?,
+            grants,
+            git,
+            source: raw.source.as_ref().map(|source| self.any_source(source)).transpose()?,
             client_certificate: raw.client_certificate.map(|raw| self.certificate(raw)).transpose()?,
             name,
             service: raw.service,
@@ -158,7 +166,15 @@ impl File<'_> {
         }
     }
 
+    /// A source of a value.
     fn source(&self, source: &Spanned<String>) -> Result<Source, ConfigError> {
+        match self.any_source(source)? {
+            Source::SshAgent(_) => Err(self.error(source.span(), "an ssh-agent gives no value away".into(), None)),
+            source => Ok(source),
+        }
+    }
+
+    fn any_source(&self, source: &Spanned<String>) -> Result<Source, ConfigError> {
         Source::parse(source.get_ref(), self.path.parent()).ok_or_else(|| {
             let hint =
                 "write `env:NAME`, `file:PATH`, `cmd:COMMAND`, `age:NAME`, or another of docs/sources.md".to_owned();
@@ -249,8 +265,17 @@ impl File<'_> {
 impl Source {
     /// Reads one as the variants of [`Source`] say; a relative path is relative to `directory`.
     pub fn parse(text: &str, directory: Option<&Path>) -> Option<Self> {
-        let (kind, rest) = text.split_once(':').filter(|(_, rest)| !rest.is_empty())?;
-        let path = |path: &str| directory.map_or_else(|| PathBuf::from(path), |directory| directory.join(path));
+        let (kind, rest) = text.split_once(':')?;
+        if kind == "ssh-agent" {
+            let known = rest.is_empty() || rest.starts_with("SHA256:");
+            return known.then(|| Self::SshAgent(Some(rest.to_owned()).filter(|key| !key.is_empty())));
+        }
+        if rest.is_empty() {
+            return None;
+        }
+        // The home is filled in by who knows it.
+        let own = directory.filter(|_| !rest.starts_with("~/"));
+        let path = |path: &str| own.map_or_else(|| PathBuf::from(path), |directory| directory.join(path));
         if let Some(member) = kind.strip_prefix("cmd#").filter(|member| !member.is_empty()) {
             return Some(Self::Document(member.to_owned(), rest.to_owned()));
         }

@@ -80,6 +80,11 @@ impl Rig {
         self.directory.path().join("home")
     }
 
+    /// A file or directory of the rig's.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
     /// A file that tells the origins how to behave.
     pub fn marker(&self, name: &str, contents: &str) {
         std::fs::write(self.directory.path().join(name), contents).expect("a writable directory");
@@ -212,6 +217,7 @@ impl Rig {
             ".gemini/oauth_creds.json",
             ".aws/credentials",
             ".vault-token",
+            ".ssh/id_ed25519",
         ]
         .map(|name| self.home().join(name));
         let logins = logins.into_iter().chain(["anthropic", "openai"].map(|service| self.own_login(service)));
@@ -232,8 +238,12 @@ impl Rig {
             }
         }
         assert!(searched > 0 || outcome.code == Some(127), "the state directory holds at least the log");
+        let ssh_key = std::fs::read_to_string(self.home().join(".ssh/id_ed25519")).unwrap_or_default();
+        // Its beginning is public.
+        let ssh_key = ssh_key.lines().skip(3).filter(|line| !line.starts_with('-'));
+        let keys: Vec<&str> = keys.into_iter().chain(ssh_key).collect();
         for (path, content) in contents {
-            for key in keys {
+            for key in &keys {
                 let found = content.windows(key.len()).any(|window| window == key.as_bytes());
                 assert!(!found, "a real key stands in {}", path.display());
             }

@@ -13,6 +13,7 @@ use standin_audit::{AuditClosed, Kind, Outcome, Record, Ticket, Verdict};
 use standin_model::limits::{MAX_EXCHANGES, MAX_RECORDED_TARGET};
 use standin_model::{Authority, CredentialName, Denial, DenyReason, Scheme};
 use standin_net::Lease;
+use standin_wire::ssh::GitCommand;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -125,6 +126,26 @@ impl Exchange {
         let mut exchange = Self::open(session, destination, Kind::Exchange, None, place).await?;
         exchange.record(|record| record.scheme = "tcp");
         Ok(exchange)
+    }
+
+    /// Opens the exchange of one thing that is asked over SSH; its target is known when it was understood.
+    pub(crate) async fn ssh(tunnel: &Tunnel, asked: &'static str) -> Result<Self, AuditClosed> {
+        let parent = tunnel.peer.parent().cloned();
+        let place = Arc::clone(&tunnel.session.room).try_acquire_owned().ok();
+        let mut exchange = Self::open(&tunnel.session, &tunnel.destination, Kind::Exchange, parent, place).await?;
+        exchange.record(|record| {
+            (record.protocol, record.scheme) = ("ssh", "ssh");
+            record.method = Some(asked.to_owned());
+        });
+        Ok(exchange)
+    }
+
+    /// It is a service of git's, of this repository.
+    pub(crate) fn names(&mut self, command: &GitCommand) {
+        self.record(|record| {
+            record.method = Some(command.service.as_str().to_owned());
+            record.target = Some(command.repository.as_str().to_owned());
+        });
     }
 
     /// Whether the exchange may stay open. If not, its record is to be written at once: what waits for a client takes up

@@ -61,6 +61,12 @@ pub(crate) fn refusal_bytes(refusal: &Refusal) -> (u16, Vec<u8>) {
     (status.as_u16(), [head.as_bytes(), &body].concat())
 }
 
+/// The same for a client that is told in words.
+pub(crate) fn in_words(refusal: &Refusal) -> String {
+    let Answer { code, message, .. } = Answer::to(refusal);
+    format!("{message} ({code})")
+}
+
 struct Answer {
     status: StatusCode,
     code: &'static str,

@@ -10,6 +10,7 @@ use standin_ca::SessionCa;
 use standin_model::{CredentialName, Denial, ExchangeId, Principal, SessionCaps, SessionId, limits};
 use standin_net::Upstreams;
 use standin_policy::Policy;
+use standin_ssh::Ssh;
 use standin_vault::{Credential, SessionVault};
 use standin_wire::scrub::{Scrubber, Tripwire};
 use std::net::IpAddr;
@@ -29,6 +30,8 @@ pub struct Session {
     pub ca: SessionCa,
     /// The way out: resolver, connector and pool.
     pub upstreams: Upstreams,
+    /// The user's SSH keys and known hosts, if a key is granted.
+    pub ssh: Option<Ssh>,
     /// Where records go.
     pub audit: AuditSink,
     /// The names behind the addresses that our DNS gave out.
@@ -79,6 +82,8 @@ pub struct SessionParts {
     pub ca: SessionCa,
     /// See [`Session::upstreams`].
     pub upstreams: Upstreams,
+    /// See [`Session::ssh`].
+    pub ssh: Option<Ssh>,
     /// See [`Session::audit`].
     pub audit: AuditSink,
     /// See [`Session::gateway`].
@@ -115,6 +120,7 @@ impl Session {
             keeper: parts.keeper,
             ca: parts.ca,
             upstreams: parts.upstreams,
+            ssh: parts.ssh,
             audit: parts.audit,
             names: FakeAddresses::default(),
             gateway: parts.gateway,

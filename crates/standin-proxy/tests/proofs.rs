@@ -95,6 +95,20 @@ const DETOURS: &[Detour] = &[
         error: ("E0603", "tuple struct constructor `Ready` is private"),
     },
     Detour {
+        what: "a permit for a command over SSH that policy was not asked about",
+        file: "connection/ssh/mod.rs",
+        honest: "let permit = permit::git(tunnel, &asked.user, &command)?;",
+        instead: "let permit = permit::GitPermit { user: asked.user.clone(), ..unreachable!() };",
+        error: ("E0451", "of struct `GitPermit` are private"),
+    },
+    Detour {
+        what: "a command over SSH that is sent without a permit",
+        file: "connection/ssh/mod.rs",
+        honest: "upstream::run(tunnel, ssh, &permit, asked.protocol)",
+        instead: "upstream::run(tunnel, ssh, &command, asked.protocol)",
+        error: ("E0308", "expected `&GitPermit`, found `&GitCommand`"),
+    },
+    Detour {
         what: "an exchange without room for its record",
         file: "exchange.rs",
         honest: "let ticket = session.audit.reserve().await?;",

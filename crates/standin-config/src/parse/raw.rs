@@ -23,6 +23,10 @@ pub(super) const KEYS: &[&str] = &[
     "paths",
     "slots",
     "always",
+    "git",
+    "user",
+    "repositories",
+    "push",
     "addresses",
     "caps",
     "requests",
@@ -177,6 +181,16 @@ pub(super) struct Grant {
     pub(super) addresses: Option<Vec<Spanned<String>>>,
     pub(super) slots: Option<Vec<Spanned<String>>>,
     pub(super) always: Option<Spanned<bool>>,
+    pub(super) git: Option<Spanned<Git>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Git {
+    pub(super) user: Option<Spanned<String>>,
+    pub(super) repositories: Spanned<Vec<Spanned<String>>>,
+    #[serde(default)]
+    pub(super) push: bool,
 }
 
 #[derive(Deserialize)]

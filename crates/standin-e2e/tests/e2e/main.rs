@@ -31,6 +31,7 @@ mod secret_files;
 mod secret_sources;
 mod slots;
 mod sockets;
+mod ssh;
 mod terminal;
 mod ways_out;
 mod websocket;

@@ -32,6 +32,12 @@ pub(super) fn connection(session: &Session, destination: &Destination) -> Result
     }
 }
 
+/// Whether SSH is spoken there at all.
+pub(super) fn ssh(session: &Session, destination: &Destination) -> Result<(), Denial> {
+    let Authority { host, port } = &destination.authority;
+    session.policy.ssh(host, *port)
+}
+
 impl TunnelPermit {
     /// The rule that said yes, for the record.
     pub(super) fn rule(&self) -> &Arc<str> {

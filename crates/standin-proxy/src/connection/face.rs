@@ -19,7 +19,9 @@ pub(super) enum Face<S> {
     Tls(Box<StartHandshake<Sniffed<S>>>),
     /// HTTP/1 in clear.
     Clear(Sniffed<S>),
-    /// Neither: SSH, a database, a server-first protocol that never spoke.
+    /// SSH's identification.
+    Ssh(Sniffed<S>),
+    /// None of them: a database, a server-first protocol that never spoke.
     Opaque(Sniffed<S>),
 }
 
@@ -50,6 +52,7 @@ impl<S: Stream> Face<S> {
                     Self::Tls(Box::new(acceptor.await?))
                 }
                 Sniff::Http => Self::Clear(io),
+                Sniff::Ssh => Self::Ssh(io),
                 _ => Self::Opaque(io),
             })
         };
@@ -63,9 +66,9 @@ impl<S: Stream> Face<S> {
     pub(super) fn agree(&self, destination: &Destination) -> Result<Scheme, Denial> {
         match self {
             Self::Clear(_) => Ok(Scheme::Http),
-            Self::Opaque(_) => Err(Denial::new(
+            Self::Ssh(_) | Self::Opaque(_) => Err(Denial::new(
                 DenyReason::OpaqueProtocol,
-                "only TLS and HTTP leave this sandbox; this connection speaks neither (for git, use https instead of ssh)",
+                "only TLS, HTTP and git over SSH leave this sandbox; this connection speaks none of them",
             )),
             Self::Tls(start) => match start.client_hello().server_name() {
                 // No SNI: the destination was dialled by name or is a listed literal; the leaf will be for it.

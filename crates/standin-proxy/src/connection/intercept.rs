@@ -25,7 +25,7 @@ pub(crate) enum ClientIo<S> {
 /// Does the handshake (if there is one). Takes a [`Tunnel`], so policy and resolution came before.
 pub(super) async fn terminate<S: Stream>(tunnel: &Tunnel, face: Face<S>) -> Result<(Protocol, ClientIo<S>), Refusal> {
     let start = match face {
-        Face::Clear(io) | Face::Opaque(io) => return Ok((Protocol::Http1, ClientIo::Clear(io))),
+        Face::Clear(io) | Face::Ssh(io) | Face::Opaque(io) => return Ok((Protocol::Http1, ClientIo::Clear(io))),
         Face::Tls(start) => start,
     };
     let config = tunnel

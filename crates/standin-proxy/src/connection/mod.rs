@@ -8,7 +8,7 @@
 //! intercept   leaf, ALPN, TLS to the client                   -> Tunnel
 //! ```
 //!
-//! Whatever says no hands over to [`refuse`], the one place that tells the client and closes.
+//! What speaks SSH goes on in [`ssh`]. Whatever says no hands over to [`refuse`], the one place that tells the client and closes.
 
 mod authorize;
 mod explicit;
@@ -18,6 +18,7 @@ mod reach;
 mod refuse;
 mod reverse;
 mod socks;
+mod ssh;
 mod tunnel;
 
 pub(crate) use authorize::TunnelPermit;
@@ -65,6 +66,9 @@ async fn carry<S: Stream>(session: Arc<Session>, destination: Destination, io: S
         Ok(face) => face,
         Err(error) => return refuse::mute(&session, &destination, verdict, &error).await,
     };
+    if let Face::Ssh(io) = face {
+        return ssh::serve(session, destination, verdict, io).await;
+    }
     let agreed = face.agree(&destination);
     let admitted = async {
         let permit = verdict?;

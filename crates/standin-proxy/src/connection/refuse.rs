@@ -13,6 +13,7 @@ use crate::respond;
 use crate::session::Session;
 use standin_model::Denial;
 use standin_model::limits::{UNREAD_BYTES, UNREAD_DEADLINE};
+use standin_wire::ssh::disconnection;
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::StartHandshake;
@@ -29,16 +30,18 @@ pub(super) async fn connection<S: Stream>(
     };
     exchange.refused(&refusal);
     let (status, answer) = respond::refusal_bytes(&refusal);
+    let status = Some(status).filter(|_| !matches!(face, Face::Ssh(_))); // a status is HTTP's
     let asked_for = face.asked_for(destination);
     let told = async {
         match face {
             Face::Clear(io) => tell(io, &answer).await,
             Face::Tls(start) => tell_in_tls(session, &asked_for, *start, &answer).await,
+            Face::Ssh(io) => tell(io, &disconnection(&respond::in_words(&refusal))).await,
             Face::Opaque(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     };
     match tokio::time::timeout(UNREAD_DEADLINE, told).await {
-        Ok(Ok(())) => exchange.answered_with(status),
+        Ok(Ok(())) => status.into_iter().for_each(|status| exchange.answered_with(status)),
         Ok(Err(error)) => tracing::debug!(%error, "a refused client did not hear why"),
         Err(_) => tracing::debug!("a refused client took too long to hear why"),
     }

@@ -91,7 +91,8 @@ async fn policy_holds_over_socks() {
         for (host, first, expected) in [
             ("evil.test", "GET / HTTP/1.1\r\nHost: evil.test\r\n\r\n", "raw 403 net.host_not_allowed"),
             ("127.0.0.1", "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "raw 403 net.ip_literal"),
-            (API, "SSH-2.0-OpenSSH_9.2\r\n", "raw net.opaque_protocol"),
+            (API, "SSH-2.0-OpenSSH_9.2\r\n", "raw ssh.not_granted"),
+            (API, "\0\u{10}something", "raw net.opaque_protocol"),
         ] {
             let world = World::new().await;
             let mut client = greeted(&world, 0).await;

@@ -30,7 +30,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_rustls::LazyConfigAcceptor;
 
 /// If the rig's directory holds this file, OpenAI's origin has WebSockets.
@@ -38,6 +38,9 @@ pub const HAS_RESPONSES: &str = "openai-has-websockets";
 
 /// The host that has no HTTP/1.1.
 pub const ONLY_HTTP2: &str = "only-http2.example";
+
+/// If the rig's directory holds this socket, it serves port 22 of every host: OpenSSH's server does not run in the rig.
+pub const SSH_SOCKET: &str = "sshd.sock";
 
 /// An answer's body.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -122,9 +125,18 @@ impl Origins {
     }
 }
 
-/// Listens on 443 and 80, on every address.
+/// Listens on 443 and 80, on every address; on 22, too, if something outside serves that.
 pub async fn start(origins: &Arc<Origins>) -> io::Result<()> {
     let (tls, clear) = (TcpListener::bind("0.0.0.0:443").await?, TcpListener::bind("0.0.0.0:80").await?);
+    if origins.directory.join(SSH_SOCKET).exists() {
+        let ssh = TcpListener::bind("0.0.0.0:22").await?;
+        let socket = origins.directory.join(SSH_SOCKET);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = ssh.accept().await {
+                tokio::spawn(join(client, socket.clone()));
+            }
+        });
+    }
     let (one, two) = (Arc::clone(origins), Arc::clone(origins));
     tokio::spawn(async move {
         while let Ok((socket, _)) = tls.accept().await {
@@ -140,6 +152,12 @@ pub async fn start(origins: &Arc<Origins>) -> io::Result<()> {
         }
     });
     Ok(())
+}
+
+/// Both directions, up to the end of both.
+async fn join(mut client: TcpStream, socket: PathBuf) -> io::Result<()> {
+    let mut server = UnixStream::connect(socket).await?;
+    tokio::io::copy_bidirectional(&mut client, &mut server).await.map(drop)
 }
 
 async fn serve_tls(origins: Arc<Origins>, socket: TcpStream) -> io::Result<()> {

@@ -129,16 +129,17 @@ fn dns() -> Result<(), Failure> {
 }
 
 fn ssh() -> Result<(), Failure> {
-    let attempt = || -> io::Result<usize> {
+    let attempt = || -> io::Result<String> {
         let address = (SSH_HOST, 22).to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;
         let mut socket = TcpStream::connect(address)?;
         socket.set_read_timeout(Some(Duration::from_secs(10)))?;
         socket.write_all(b"SSH-2.0-demo\r\n")?;
-        socket.read(&mut [0; 64])
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).map(|_| answer)
     };
     match attempt() {
-        Ok(0) => tell("ssh", "closed", "before a byte came back"),
-        Ok(length) => tell("ssh", "open", &format!("{length} bytes came back")),
+        Ok(answer) if answer.contains("ssh.not_granted") => tell("ssh", "closed", "with the reason"),
+        Ok(answer) => tell("ssh", "open", &format!("{} bytes came back", answer.len())),
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => tell("ssh", "closed", "reset"),
         Err(error) => tell("ssh", "failed", &error.to_string()),
     }

@@ -8,6 +8,7 @@ use super::logins::{self, Found};
 use super::secret_files::{self, Search, SecretFiles};
 use super::signing;
 use super::sources::Sources;
+use super::ssh;
 use crate::exit::Failure;
 use standin_model::{CredentialName, Host, TokenKind};
 use standin_net::Identity;
@@ -17,6 +18,7 @@ use standin_sandbox::InlineFile;
 use standin_secret::{Secret, StandIn};
 use standin_secretfiles::shape::{last_part, looks_like_secret};
 use standin_secretfiles::{Entry, Writing};
+use standin_ssh::Ssh;
 use standin_vault::key::StandInKey;
 use standin_vault::login::{self, Minter};
 use standin_vault::{Credential, SessionVault, SigningKey, mint};
@@ -34,6 +36,8 @@ pub(crate) struct Lent {
     pub(crate) variables: BTreeMap<String, StandIn>,
     /// The client certificates.
     pub(crate) identities: HashMap<CredentialName, Identity>,
+    /// The SSH keys, if any.
+    pub(crate) ssh: Option<Ssh>,
     /// Files with stand-ins in them.
     pub(super) files: SecretFiles,
     /// Files in which the command sees its login, or keys.
@@ -59,6 +63,7 @@ struct Gathering<'a> {
     /// Those for which a credential is lent.
     lent_services: BTreeSet<String>,
     identities: HashMap<CredentialName, Identity>,
+    ssh: HashMap<CredentialName, standin_ssh::identity::Identity>,
     signing: Vec<SigningKey>,
     key_files: Vec<InlineFile>,
     aws_profile: Option<String>,
@@ -81,6 +86,7 @@ pub(crate) fn gather(inputs: &Inputs, search: Search) -> Result<Lent, Failure> {
         services: BTreeSet::new(),
         lent_services: BTreeSet::new(),
         identities: HashMap::new(),
+        ssh: HashMap::new(),
         signing: Vec::new(),
         key_files: Vec::new(),
         aws_profile: None,
@@ -116,6 +122,7 @@ pub(crate) fn gather(inputs: &Inputs, search: Search) -> Result<Lent, Failure> {
     for registry in Catalogue::builtin().registries() {
         gathering.service_rules(registry);
     }
+    let ssh = ssh::session(inputs, std::mem::take(&mut gathering.ssh))?;
     let Gathering { minter, mut logins, policy, credentials, variables, identities, mut notes, .. } = gathering;
     let mut login_files = gathering.key_files;
     login_files.extend(logins.iter_mut().flat_map(|found| std::mem::take(&mut found.files)));
@@ -127,7 +134,7 @@ pub(crate) fn gather(inputs: &Inputs, search: Search) -> Result<Lent, Failure> {
             "some secrets may be swapped out: the system bounds what may be locked in memory (`ulimit -l`)".to_owned(),
         );
     }
-    Ok(Lent { policy, vault, variables, identities, files, login_files, aws_profile, keeper, notes })
+    Ok(Lent { policy, vault, variables, identities, ssh, files, login_files, aws_profile, keeper, notes })
 }
 
 impl Gathering<'_> {

@@ -2,7 +2,7 @@
 
 use crate::cli::RunArguments;
 use crate::exit::{self, Failure};
-use standin_config::{Config, Publish};
+use standin_config::{Config, Publish, Source};
 use standin_leases::Leases;
 use standin_sandbox::MAX_LOCAL_PORTS;
 use standin_vault::safe::Safe;
@@ -88,6 +88,7 @@ impl Inputs {
         for text in &arguments.secret {
             config.credentials.push(standin_config::parse_secret(text).map_err(|e| Failure::because("--secret", &e))?);
         }
+        at_home(&mut config, &home);
         config.terminal.extend(&arguments.terminal);
         config.on_leak = arguments.on_leak.unwrap_or(config.on_leak);
         config.reach.extend(&arguments.reach);
@@ -155,6 +156,17 @@ fn bound(config: &mut Config, arguments: &RunArguments) {
         (&mut config.limits.spare, arguments.spare),
     ] {
         *bound = typed.unwrap_or(*bound);
+    }
+}
+
+/// Sources are named as people name files of theirs.
+fn at_home(config: &mut Config, home: &Path) {
+    for credential in &mut config.credentials {
+        if let Some(Source::File(path, _) | Source::Sops(path, _)) = &mut credential.source
+            && let Ok(below) = path.strip_prefix("~")
+        {
+            *path = home.join(below);
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod secret_files;
 mod serve;
 mod signing;
 mod sources;
+mod ssh;
 mod terminal;
 mod upstream;
 mod view;
@@ -116,6 +117,7 @@ fn launch_and_serve(
         keeper: Some(Arc::clone(&lent.keeper) as Arc<dyn TokenKeeper>),
         ca,
         upstreams,
+        ssh: lent.ssh,
         audit: log.sink(),
         gateway: prepared.gateway(),
         caps: inputs.config.caps.clone(),

@@ -62,7 +62,12 @@ pub(super) fn is_at_hand(source: &Source) -> bool {
 /// Which value of the source is meant.
 pub(super) fn member(source: &Source) -> &str {
     match source {
-        Source::Env(_) | Source::File(..) | Source::Command(_) | Source::Safe(_) | Source::OnePassword(_) => "",
+        Source::Env(_)
+        | Source::File(..)
+        | Source::Command(_)
+        | Source::Safe(_)
+        | Source::OnePassword(_)
+        | Source::SshAgent(_) => "",
         Source::Document(member, _) | Source::Leased(_, member) => member,
         Source::Git(_, member) | Source::Bitwarden(_, member) | Source::Sops(_, member) => {
             member.as_deref().unwrap_or_default()
@@ -84,6 +89,10 @@ pub(super) fn key(source: &Source) -> String {
 fn open(inputs: &Inputs, source: &Source) -> Result<Box<dyn SecretSource>, SourceError> {
     let around = || surroundings(inputs);
     Ok(match source {
+        Source::SshAgent(_) => {
+            let source_name = "ssh-agent".to_owned();
+            return Err(SourceError::NotUnderstood { source_name, what: "it gives no value away" });
+        }
         Source::Env(variable) => Box::new(EnvSource::new(variable, inputs.value(variable))),
         Source::File(path, name) => {
             stays_in_sight(inputs, path).map_err(|source| SourceError::File { path: path.clone(), source })?;

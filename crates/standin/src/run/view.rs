@@ -3,6 +3,7 @@
 use super::credentials::Lent;
 use super::environment::environment;
 use super::inputs::Inputs;
+use super::ssh;
 use crate::exit::Failure;
 use standin_ca::SessionCa;
 use standin_ca::trust::{self, HostTrust, OWN_CERTIFICATE};
@@ -47,6 +48,8 @@ pub(super) fn spec(
     command[0] = inputs.program.clone().into();
     let mut files = vec![InlineFile { path: OWN_CERTIFICATE.into(), contents: trust.own_certificate }];
     files.extend(lent.login_files.iter().cloned());
+    let mut overlays = vec![Overlay { directory: trust::DIRECTORY.into(), files: trust.overlay }];
+    overlays.extend(ssh::known_to_the_sandbox(lent.ssh.as_ref()));
     let mut read_only = tools(inputs).to_vec();
     read_only.extend(inputs.read_only.iter().cloned());
     Ok(Spec {
@@ -59,7 +62,7 @@ pub(super) fn spec(
         read_only,
         writable: inputs.writable.clone(),
         files,
-        overlays: vec![Overlay { directory: trust::DIRECTORY.into(), files: trust.overlay }],
+        overlays,
         masks: lent.files.masks.clone(),
         emptied: lent.files.emptied.clone(),
         sockets: lent.files.sockets.clone(),

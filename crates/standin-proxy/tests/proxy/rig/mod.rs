@@ -171,6 +171,7 @@ impl World {
                 keeper: setup.keeper,
                 ca,
                 upstreams,
+                ssh: None,
                 audit: log.sink(),
                 gateway: vec![Ipv4Addr::LOCALHOST.into()],
                 caps: setup.caps.clone(),

@@ -2,6 +2,7 @@
 
 use super::super::identity;
 use super::super::sources;
+use super::super::ssh;
 use super::{Gathering, refuse_admin};
 use crate::exit::Failure;
 use standin_config::{Credential as Configured, Fetch, Source};
@@ -17,6 +18,9 @@ impl Gathering<'_> {
     /// Grants a credential as it is configured, and lends what its source has.
     pub(super) fn configured(&mut self, credential: &Configured) -> Result<(), Failure> {
         let name = CredentialName::new(credential.name.as_str());
+        if !credential.git.is_empty() {
+            return self.ssh_key(name, credential);
+        }
         let service = match &credential.service {
             None => None,
             Some(id) => Some(Catalogue::builtin().service(id).ok_or_else(|| {
@@ -41,6 +45,18 @@ impl Gathering<'_> {
             variables.extend(service.env.first().cloned());
         }
         self.lend(lent, variables);
+        Ok(())
+    }
+
+    /// Grants a key for git over SSH. Nothing stands for it inside, and it is not fetched before it is used.
+    fn ssh_key(&mut self, name: CredentialName, credential: &Configured) -> Result<(), Failure> {
+        let Some(source) = &credential.source else { return Ok(()) };
+        let identity = ssh::identity(self.inputs, &mut self.sources, source)
+            .map_err(|error| Failure::because(format!("the credential `{name}` is not available"), &error))?;
+        for grant in &credential.git {
+            self.policy.git(name.clone(), grant.clone());
+        }
+        self.ssh.insert(name, identity);
         Ok(())
     }
 

@@ -1,0 +1,53 @@
+//! May this command be sent, and with whose key? The one call of `Policy::git`.
+
+use crate::connection::Tunnel;
+use standin_model::{Authority, CredentialName, Denial, GitService};
+use standin_policy::{GitFacts, GitVerdict};
+use standin_wire::ssh::{self, GitCommand};
+use std::sync::Arc;
+
+/// Proof that policy and the caps admit a command: what `upstream` takes.
+pub(super) struct GitPermit {
+    rule: Arc<str>,
+    credential: CredentialName,
+    user: String,
+    service: GitService,
+    path: String,
+}
+
+/// Asks policy about a command. Nothing has been dialled yet, and no key fetched.
+pub(super) fn git(tunnel: &Tunnel, user: &str, command: &GitCommand) -> Result<GitPermit, Denial> {
+    let Authority { host, port } = &tunnel.destination.authority;
+    let GitCommand { service, repository } = command;
+    let policy = &tunnel.session.policy;
+    match policy.git(&GitFacts { host, port: *port, user, service: *service, repository }) {
+        GitVerdict::Allow { rule, grant, path } => {
+            tunnel.session.usage.request(host)?;
+            let credential = policy.git_loan(grant).credential.clone();
+            Ok(GitPermit { rule, credential, user: user.to_owned(), service: *service, path })
+        }
+        GitVerdict::Deny(denial) => Err(denial),
+    }
+}
+
+impl GitPermit {
+    /// The rule that said yes, for the record.
+    pub(super) fn rule(&self) -> &Arc<str> {
+        &self.rule
+    }
+
+    /// Whose key authenticates.
+    pub(super) fn credential(&self) -> &CredentialName {
+        &self.credential
+    }
+
+    /// Who asks at the host.
+    pub(super) fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The command, in the words that were granted and no others of the client's.
+    pub(super) fn command(&self) -> String {
+        ssh::command(self.service, &self.path)
+    }
+}
