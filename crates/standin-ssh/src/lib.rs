@@ -9,7 +9,7 @@
 //! Nothing is decided, dialled or recorded here: the proxy hands streams in and asks. Nothing of it is done before the first SSH
 //! connection, but the making of the [`HostKey`] where SSH is granted at all.
 //!
-//! Read next: `docs/ssh.md`, and `docs/adr/0010-ssh-ends-at-the-proxy.md` for why it is done so.
+//! Read next: `docs/ssh.md`, and `docs/adr/0011-ssh-ends-at-the-proxy.md` for why it is done so.
 
 mod algorithms;
 pub mod client;
