@@ -6,6 +6,7 @@ use russh::keys::ssh_key::known_hosts::{Entry, HostPatterns, Marker};
 use standin_model::{Authority, Host};
 use std::io;
 use std::path::PathBuf;
+use wildmatch::WildMatch;
 
 /// Files with known hosts. They are read when they are asked: what the user learns while a session runs is known in it.
 pub struct KnownHosts(Vec<PathBuf>);
@@ -107,38 +108,11 @@ fn means(patterns: &HostPatterns, name: &str) -> bool {
             hmac::verify(&key, name.as_bytes(), hash).is_ok()
         }
         HostPatterns::Patterns(list) => {
-            let matches = |pattern: &str| glob(pattern.to_ascii_lowercase().as_bytes(), name.as_bytes());
+            let matches = |pattern: &str| WildMatch::new(&pattern.to_ascii_lowercase()).matches(name);
             let negated = list.iter().filter_map(|pattern| pattern.strip_prefix('!')).any(matches);
             !negated && list.iter().filter(|pattern| !pattern.starts_with('!')).any(|pattern| matches(pattern))
         }
     }
-}
-
-/// `*` is any text, `?` any letter; everything else is itself.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut at, mut from) = (0, 0);
-    let mut star: Option<usize> = None;
-    let mut read = 0;
-    while read < text.len() {
-        match pattern.get(at) {
-            Some(b'*') => {
-                star = Some(at);
-                from = read;
-                at += 1;
-            }
-            Some(letter) if *letter == b'?' || *letter == text[read] => {
-                at += 1;
-                read += 1;
-            }
-            _ => {
-                let Some(star) = star else { return false };
-                at = star + 1;
-                from += 1;
-                read = from;
-            }
-        }
-    }
-    pattern[at..].iter().all(|letter| *letter == b'*')
 }
 
 #[cfg(test)]
