@@ -124,18 +124,21 @@ fn start_broker(control: BorrowedFd<'_>) -> Result<(i32, OwnedFd), StepError> {
     match sys::fork().at(Step::Broker)? {
         Fork::Child => {
             drop(sender);
+            let command = listener.as_fd();
             let run = || {
                 supervise::end_with(outside).at(Step::Broker)?;
                 confine::keep_for_broker()?;
-                let ready =
-                    broker::prepare(broker::Preparation { proc, command: listener, reports }).at(Step::Broker)?;
-                // Its copy kept the launcher waiting for the end of the start.
-                sys::dup2(2, CONTROL_FD).at(Step::Broker)?;
-                ready.serve();
-                Ok(())
+                broker::prepare(broker::Preparation { proc, command, reports }).at(Step::Broker)
             };
-            if let Err(error) = run() {
-                report(control, &error);
+            match run() {
+                Ok(ready) => {
+                    // Their copies would keep others waiting for the end of the start.
+                    drop(listener);
+                    sys::dup2(2, CONTROL_FD).ok();
+                    ready.serve();
+                }
+                // The command's process finds its socket closed after that, or its word could come first.
+                Err(error) => report(control, &error),
             }
             std::process::exit(NOT_STARTED)
         }

@@ -37,7 +37,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use watcher::{Ours, Watcher};
@@ -46,12 +46,12 @@ use watcher::{Ours, Watcher};
 const MAX_WAITING: usize = 64;
 
 /// What the broker is made of before the command exists.
-pub(crate) struct Preparation {
+pub(crate) struct Preparation<'a> {
     /// The host's /proc, taken while it can be seen.
     pub(crate) proc: OwnedFd,
     /// On which come what it is to guard, and then, from the command's process, its listener. That process begins when it
     /// has the answer.
-    pub(crate) command: OwnedFd,
+    pub(crate) command: BorrowedFd<'a>,
     /// To Standin's process.
     pub(crate) reports: OwnedFd,
 }
@@ -63,13 +63,13 @@ pub(crate) fn take_proc() -> io::Result<OwnedFd> {
 }
 
 /// Prepares to serve, and tells the command's process to begin.
-pub(crate) fn prepare(Preparation { proc, command, reports }: Preparation) -> io::Result<Ready> {
+pub(crate) fn prepare(Preparation { proc, command, reports }: Preparation<'_>) -> io::Result<Ready> {
     // Without a plan or a listener there is no command, and its process says why.
-    let Ok(files) = receive_one(&command) else { return Ok(Ready(None)) };
+    let Ok(files) = receive_one(command) else { return Ok(Ready(None)) };
     let files: Files = serde_json::from_slice(&Parcel::open(files)?.read(0)?)?;
     // A thread takes its time to come into being, and now there is some: the sandbox's files are being put together.
     let begin = if files.watch.roots.is_empty() { None } else { Some(watch_later()?) };
-    let Ok(listener) = receive_one(&command) else { return Ok(Ready(None)) };
+    let Ok(listener) = receive_one(command) else { return Ok(Ready(None)) };
     let ours = Arc::new(Ours::default());
     if let Some(begin) = begin {
         // While this thread still may mount.
@@ -84,7 +84,7 @@ pub(crate) fn prepare(Preparation { proc, command, reports }: Preparation) -> io
     let refusals = Refusals::new(&roots.root, reports);
     let masked = Masked::new(&files.watch);
     let desk = Desk { roots, files, masked, ours, refusals, born: Mutex::default(), names: Names::default() };
-    send(&command, &[0], &[])?;
+    send(command, &[0], &[])?;
     Ok(Ready(Some(Arc::new(Broker { listener, desk, waiting: AtomicUsize::new(0) }))))
 }
 

@@ -134,8 +134,10 @@ fn ssh() -> Result<(), Failure> {
         let mut socket = TcpStream::connect(address)?;
         socket.set_read_timeout(Some(Duration::from_secs(10)))?;
         socket.write_all(b"SSH-2.0-demo\r\n")?;
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).map(|_| answer)
+        // Words in a packet, whose length may be no text.
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer)?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
     };
     match attempt() {
         Ok(answer) if answer.contains("ssh.not_granted") => tell("ssh", "closed", "with the reason"),
