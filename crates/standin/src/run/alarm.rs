@@ -1,8 +1,9 @@
 //! A stand-in was sent where it does not belong: its owner is told at once, and the command may end.
 
+use super::serve;
 use super::terminal::Notifier;
 use crate::exit;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use standin_config::Config;
 use standin_model::{CredentialName, Leak, OnLeak};
 use standin_proxy::AlarmParts;
@@ -56,11 +57,8 @@ impl Alarm {
     pub(super) async fn watch(mut self, sandbox: u32, owner: Owner) {
         while let Some(leak) = self.0.recv().await {
             owner.tell(sentence(&leak));
-            if leak.reaction == OnLeak::Stop
-                && let Some(sandbox) = i32::try_from(sandbox).ok().and_then(Pid::from_raw)
-            {
-                // With it all processes inside end. It may have ended by itself.
-                kill_process(sandbox, Signal::KILL).ok();
+            if leak.reaction == OnLeak::Stop {
+                serve::send(sandbox, Signal::KILL);
             }
         }
     }

@@ -3,10 +3,11 @@
 //! takes space in no time at all (`fallocate`) is not there inside (`standin-sandbox/src/confine.rs`).
 
 use super::inputs::Inputs;
+use super::serve;
 use crate::exit::Failure;
 use rustix::fs::{CWD, Mode, OFlags, StatVfs, fstat, fstatvfs, openat};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use standin_model::Bound;
 use std::collections::HashSet;
 use std::os::fd::OwnedFd;
@@ -81,12 +82,10 @@ impl Disks {
         }
         let mut left = self.look();
         while self.low.get().is_none() {
-            tokio::time::sleep(left.pause()).await;
+            tokio::time::sleep(left.pause()).await; // nobody tells when a disk fills up
             left = self.look();
         }
-        let sandbox = i32::try_from(sandbox).ok().and_then(Pid::from_raw);
-        // If that fails it has ended already.
-        sandbox.map(|sandbox| kill_process(sandbox, Signal::KILL).ok());
+        serve::send(sandbox, Signal::KILL);
     }
 
     /// Why the session was ended.

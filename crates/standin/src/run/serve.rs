@@ -117,6 +117,12 @@ async fn answer_queries(session: Arc<Session>, dns: DnsSocket, readiness: UdpSoc
     }
 }
 
+/// Sends a signal to the sandbox's first process, with which all processes inside end; whether it was still there.
+pub(super) fn send(sandbox: u32, signal: rustix::process::Signal) -> bool {
+    let process = i32::try_from(sandbox).ok().and_then(rustix::process::Pid::from_raw);
+    process.is_some_and(|process| rustix::process::kill_process(process, signal).is_ok())
+}
+
 /// What is asked of us is asked of the command; a changed window is changed inside.
 struct Signals {
     terminate: Signal,
@@ -155,8 +161,7 @@ impl Signals {
                 }
             };
             let Some(signal) = rustix::process::Signal::from_named_raw(kind.as_raw_value()) else { continue };
-            let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else { return };
-            if rustix::process::kill_process(pid, signal).is_err() {
+            if !send(pid, signal) {
                 return; // it has ended
             }
         }
