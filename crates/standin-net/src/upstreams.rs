@@ -3,7 +3,7 @@
 use crate::dial::{DialError, dial};
 use crate::form;
 use crate::identity::Identity;
-use crate::overheard::Overheard;
+use crate::overheard::overheard;
 use crate::parent::Parent;
 use crate::patience::Progress;
 use crate::pool::{Body, Lease, Place, Pool, Pooled, Sender, Speaks};
@@ -261,7 +261,7 @@ impl Upstreams {
         let address = dialled.address;
         let fault = |source| SendError::Exchange { address, source };
         if dialled.http2 {
-            let (io, allowed) = Overheard::new(dialled.io);
+            let (io, allowed) = overheard(dialled.io);
             let (sender, connection) = http2_client(self.pings).handshake(TokioIo::new(io)).await.map_err(fault)?;
             tokio::spawn(async move { note(connection.await) });
             return Ok(place.share_http2(sender, address, allowed));
