@@ -24,6 +24,8 @@ pub struct Config {
     pub credentials: Vec<Credential>,
     /// What is allowed besides, without a credential.
     pub allow: Vec<RequestRule>,
+    /// What is denied, whatever else allows it.
+    pub deny: Vec<RequestRule>,
     /// Where what is sent is what a model is told, besides the services that are known for it.
     pub conversations: Vec<RequestRule>,
     /// How much a session may use.
@@ -40,6 +42,25 @@ pub struct Config {
     pub files: Files,
     /// What is done when a stand-in is sent where it does not belong, unless its credential says otherwise.
     pub on_leak: OnLeak,
+    /// What is asked of the policy, and answered as its owner wants it.
+    pub tests: Vec<PolicyTest>,
+}
+
+/// A request, and the verdict that its owner wants for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyTest {
+    /// The line of the file in which it stands.
+    pub line: usize,
+    /// Its method.
+    pub method: String,
+    /// Its URL.
+    pub url: String,
+    /// Whether it is to be allowed.
+    pub allowed: bool,
+    /// The rule that is to say so.
+    pub rule: Option<String>,
+    /// What it is to carry, if anything.
+    pub credential: Option<String>,
 }
 
 /// What is done otherwise than by default with files that hold secrets. Relative paths are relative to the workspace.

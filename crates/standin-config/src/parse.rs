@@ -3,7 +3,7 @@
 mod git;
 mod raw;
 
-use crate::{ClientCertificate, Config, ConfigError, Credential, Files, Parent, Source, Upstream};
+use crate::{ClientCertificate, Config, ConfigError, Credential, Files, Parent, PolicyTest, Source, Upstream};
 use standin_model::{
     AddressBlocks, Bound, BoundError, Bounds, Bypass, GrantRule, HostPattern, Methods, OnLeak, ParentProxy,
     PathPattern, Ports, RequestRule, Slot, TerminalFeature,
@@ -32,6 +32,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
     }
     let allow = raw.allow.into_iter().enumerate();
     let allow = allow.map(|(n, rule)| file.rule(format!("allow[{}]", n + 1), rule.into_inner()));
+    let deny = raw.deny.into_iter().enumerate();
+    let deny = deny.map(|(n, rule)| file.denial(format!("deny[{}]", n + 1), rule));
     let conversations = raw.conversation.into_iter().enumerate();
     let conversations = conversations.map(|(n, rule)| file.rule(format!("conversation[{}]", n + 1), rule.into()));
     let upstream = raw.upstream.map(|upstream| file.upstream(upstream)).transpose()?.unwrap_or_default();
@@ -39,6 +41,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
     Ok(Config {
         credentials,
         allow: allow.collect::<Result<_, _>>()?,
+        deny: deny.collect::<Result<_, _>>()?,
         conversations: conversations.collect::<Result<_, _>>()?,
         caps: raw.caps.into(),
         upstream,
@@ -47,6 +50,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         terminal: file.each(raw.terminal.allow, TerminalFeature::parse)?,
         files: Files { show, hide },
         on_leak: raw.leaks.on_leak.as_ref().map(|reaction| file.reaction(reaction)).transpose()?.unwrap_or_default(),
+        tests: raw.test.into_iter().map(|test| file.test(test)).collect::<Result<_, _>>()?,
     })
 }
 
@@ -182,9 +186,16 @@ impl File<'_> {
         })
     }
 
+    /// What is denied is denied on every port, unless some are named.
+    fn denial(&self, label: String, raw: raw::Requests) -> Result<RequestRule, ConfigError> {
+        let anywhere = raw.ports.is_none();
+        let rule = self.rule(label, raw.into())?;
+        Ok(if anywhere { RequestRule { ports: Ports::Any, ..rule } } else { rule })
+    }
+
     fn rule(&self, label: String, raw: raw::Rule) -> Result<RequestRule, ConfigError> {
         if raw.hosts.get_ref().is_empty() {
-            return Err(self.error(raw.hosts.span(), "an empty list of hosts allows nothing".into(), None));
+            return Err(self.error(raw.hosts.span(), "an empty list of hosts means nothing".into(), None));
         }
         let methods = match raw.methods {
             None => Methods::Any,
@@ -238,6 +249,25 @@ impl File<'_> {
         OnLeak::parse(name.get_ref()).map_err(|error| {
             self.error(name.span(), format!("`{}` is not understood", name.get_ref()), Some(error.to_string()))
         })
+    }
+
+    fn test(&self, raw: raw::Test) -> Result<PolicyTest, ConfigError> {
+        let span = raw.request.span();
+        let line = self.text[..span.start].matches('\n').count() + 1;
+        let Some((method, url)) = raw.request.get_ref().split_once(' ') else {
+            let hint = "write `GET https://api.example.com/v1/things`".to_owned();
+            return Err(self.error(span, "a request is a method and a URL".into(), Some(hint)));
+        };
+        let allowed = match raw.verdict.get_ref().as_str() {
+            "allow" => true,
+            "deny" => false,
+            _ => {
+                let hint = Some("write `allow` or `deny`".to_owned());
+                return Err(self.error(raw.verdict.span(), "this is no verdict".into(), hint));
+            }
+        };
+        let (method, url) = (method.to_owned(), url.trim_start().to_owned());
+        Ok(PolicyTest { line, method, url, allowed, rule: raw.rule, credential: raw.credential })
     }
 
     fn port(&self, port: &Spanned<u16>) -> Result<u16, ConfigError> {

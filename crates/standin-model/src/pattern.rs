@@ -1,6 +1,7 @@
 //! Patterns for hosts and paths, as they stand in a configuration.
 
 use crate::host::{Host, Name};
+use crate::spelling::Spellings;
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -129,11 +130,16 @@ impl PathPattern {
         matcher.as_ref().is_some_and(|matcher| matcher.is_match(path))
     }
 
-    /// Whether `path` is one of those meant, in any case: for rules that deny.
-    pub fn matches_in_any_case(&self, path: &str) -> bool {
+    /// Whether `path` is one of those meant, in any case.
+    fn matches_in_any_case(&self, path: &str) -> bool {
         let caseless = self.caseless.get_or_init(|| Some(compile(&self.text, true).ok()?.compile_matcher()));
         // One that does not compile is none that parses; if it were, denying would be the safe side, as is above not to allow.
         caseless.as_ref().is_none_or(|matcher| matcher.is_match(path))
+    }
+
+    /// Whether a path is one of those meant, in any spelling that some server takes for it: for rules that deny.
+    pub fn means(&self, path: &Spellings<'_>) -> bool {
+        self.matches(path.written()) || path.careless().any(|path| self.matches_in_any_case(path))
     }
 
     /// As it was written.

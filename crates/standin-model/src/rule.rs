@@ -37,7 +37,12 @@ pub struct GrantRule {
 
 /// The ports of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ports(Vec<u16>);
+pub enum Ports {
+    /// Every port.
+    Any,
+    /// Those named.
+    Only(Vec<u16>),
+}
 
 /// The methods of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +70,11 @@ impl RequestRule {
             && (self.paths.is_empty() || self.paths.iter().any(|pattern| pattern.matches(path)))
     }
 
+    /// Whether the rule means whatever is asked there, and so the connection itself.
+    pub fn means_all(&self, host: &Host, port: u16) -> bool {
+        self.methods == Methods::Any && self.paths.is_empty() && self.admits_connection(host, port)
+    }
+
     /// Whether the rule, which denies, means this request: in any spelling that some server takes for it.
     pub fn denies_request(&self, host: &Host, port: u16, method: &str, path: &Spellings<'_>) -> bool {
         self.methods.contain_in_any_case(method) && self.touches(host, port, path)
@@ -72,9 +82,7 @@ impl RequestRule {
 
     /// Whether a request with any method is for what the rule means, in any spelling that some server takes for it.
     pub fn touches(&self, host: &Host, port: u16, path: &Spellings<'_>) -> bool {
-        let means = |pattern: &PathPattern| {
-            pattern.matches(path.written()) || path.careless().any(|path| pattern.matches_in_any_case(path))
-        };
+        let means = |pattern: &PathPattern| pattern.means(path);
         self.admits_connection(host, port) && (self.paths.is_empty() || self.paths.iter().any(means))
     }
 }
@@ -82,24 +90,30 @@ impl RequestRule {
 impl Ports {
     /// Those ports.
     pub fn new(ports: Vec<u16>) -> Self {
-        Self(ports)
+        Self::Only(ports)
     }
 
     /// Whether `port` is one of them.
     pub fn contains(&self, port: u16) -> bool {
-        self.0.contains(&port)
+        match self {
+            Self::Any => true,
+            Self::Only(list) => list.contains(&port),
+        }
     }
 
-    /// The ports, as they were written.
-    pub fn as_slice(&self) -> &[u16] {
-        &self.0
+    /// The ports that are named.
+    pub fn named(&self) -> &[u16] {
+        match self {
+            Self::Any => &[],
+            Self::Only(list) => list,
+        }
     }
 }
 
 impl Default for Ports {
     /// 443: an allowed name is allowed over TLS, not on every service its host runs.
     fn default() -> Self {
-        Self(vec![443])
+        Self::new(vec![443])
     }
 }
 

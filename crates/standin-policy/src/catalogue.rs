@@ -232,7 +232,9 @@ impl Service {
         let compiler = Compiler { id };
         let slots = raw.slots.iter().map(|slot| compiler.slot(slot)).collect::<Result<Vec<_>, _>>()?;
         let rules = |what: &str, raw: Vec<RawRule>| {
-            raw.into_iter().map(|rule| compiler.rule(rule, what)).collect::<Result<Vec<_>, _>>()
+            let several = raw.len() > 1;
+            let label = |n: usize| if several { format!("{what}[{}]", n + 1) } else { what.to_owned() };
+            raw.into_iter().enumerate().map(|(n, rule)| compiler.rule(rule, &label(n))).collect::<Result<Vec<_>, _>>()
         };
         let lend = |rule| GrantRule { rule, slots: slots.clone(), always: false };
         let grants: Vec<_> = rules("use", raw.grant)?.into_iter().map(lend).collect();

@@ -7,6 +7,6 @@ pub mod catalogue;
 mod policy;
 
 pub use policy::{
-    ConnectionVerdict, GitFacts, GitId, GitLoan, GitVerdict, Grant, GrantId, Policy, PolicyBuilder, RequestFacts,
-    RequestVerdict,
+    ConnectionVerdict, Considered, Difference, Does, GitFacts, GitId, GitLoan, GitVerdict, Grant, GrantId, Policy,
+    PolicyBuilder, RequestFacts, RequestVerdict,
 };

@@ -2,8 +2,10 @@
 //!
 //! Default deny; deny over allow. A grant is an allow rule that also lends a credential.
 
+mod account;
 mod git;
 
+pub use account::{Considered, Difference, Does};
 pub use git::{GitFacts, GitId, GitLoan, GitVerdict};
 
 use ipnet::IpNet;
@@ -198,7 +200,7 @@ impl PolicyBuilder {
     /// Lets a name stand for the first host of a rule, if it has none yet and the rule names one without a wildcard.
     pub fn name(&mut self, name: &str, rule: &RequestRule) {
         let host = rule.hosts.iter().find_map(HostPattern::as_exact);
-        if let (Some(host), Some(port)) = (host, rule.ports.as_slice().first()) {
+        if let (Some(host), Some(port)) = (host, rule.ports.named().first()) {
             self.0.named.entry(name.to_owned()).or_insert_with(|| Authority::new(host.clone(), *port));
         }
     }
@@ -227,6 +229,11 @@ impl PolicyBuilder {
 impl Policy {
     /// May this host and port be reached?
     pub fn connection(&self, host: &Host, port: u16) -> ConnectionVerdict {
+        let closed = |entry: &&Entry| entry.effect == Effect::Deny && entry.rule.means_all(host, port);
+        if let Some(entry) = self.about(host).find(closed) {
+            let message = format!("{host} is denied by the rule `{}`", entry.label);
+            return ConnectionVerdict::Deny(Denial::new(DenyReason::HostNotAllowed, message));
+        }
         let mut admitting = self
             .about(host)
             .filter(|entry| entry.admits() && entry.rule.admits_connection(host, port))
@@ -323,7 +330,7 @@ impl Policy {
     }
 
     /// The rules that may mean this host: those for it, and those for names above it.
-    fn about<'a>(&'a self, host: &'a Host) -> impl Iterator<Item = &'a Entry> {
+    fn about<'a>(&'a self, host: &Host) -> impl Iterator<Item = &'a Entry> {
         let exact = self.by_host.get(host).into_iter().flatten();
         let parents = host.as_name().into_iter().flat_map(|name| {
             let text = name.as_str();
@@ -344,7 +351,7 @@ impl Policy {
         let mut ports: Vec<u16> = self
             .about(host)
             .filter(|e| e.admits() && e.rule.hosts.iter().any(|p| p.matches(host)))
-            .flat_map(|e| e.rule.ports.as_slice())
+            .flat_map(|e| e.rule.ports.named())
             .copied()
             .collect();
         ports.sort_unstable();

@@ -36,6 +36,12 @@ pub(crate) enum Command {
     Discard(DiscardArguments),
     /// Find what the next git, editor or agent on this host would run
     CheckRepo(CheckRepoArguments),
+    /// Ask what the policy says of a request, and why, without running anything
+    #[command(long_about = POLICY)]
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
     /// Keep secrets in an encrypted file, to be lent as `age:NAME`
     #[command(long_about = SECRET)]
     Secret {
@@ -49,6 +55,92 @@ pub(crate) enum Command {
     },
     /// Print the manual page
     Man,
+}
+
+/// What `standin policy --help` says first.
+const POLICY: &str = "\
+Ask what the policy says of a request, and why, without running anything.
+
+The policy is the one that `standin run` with the same options would have here and now: the configuration, the catalogue's rules for the \
+credentials that are found in the environment, in files and in logins, and the package registries. Nothing is resolved or connected to, and no \
+source of a credential is asked.";
+
+#[derive(Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Say whether a request would be allowed: the exit code is 0 if so, 3 if not
+    Check(QuestionArguments),
+    /// Say it and why, rule by rule, and what would make it pass
+    Explain(QuestionArguments),
+    /// Ask what the configuration's [[test]] tables ask, and compare: the exit code is 1 if an answer is another one
+    Test(PolicyTestArguments),
+}
+
+/// A request to ask about. What its body and its fields hold is not asked: a stand-in must be in a slot of its grant there, and what is
+/// somebody else's credential is refused.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  standin policy check GET https://api.github.com/user
+  standin policy explain DELETE https://api.github.com/repos/acme/app
+  standin policy check --config ci.toml POST https://api.anthropic.com/v1/messages -- claude")]
+pub(crate) struct QuestionArguments {
+    /// The request's method
+    pub(crate) method: String,
+    /// Its URL: https:// or http://
+    pub(crate) url: String,
+    /// Print a JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) rules: RuleArguments,
+    /// The command that would run: an agent may reach its own service [default: one that is no agent]
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// Tables of the configuration such as
+///
+///     [[test]]
+///     request    = "GET https://api.example.com/v1/things"
+///     verdict    = "allow"                # or "deny"
+///     rule       = "internal.grant[1]"    # optional: the rule that says so
+///     credential = "internal"             # optional: what it may carry
+///
+/// They are asked of the policy that a session would have here: one that depends on a credential fails where there is none.
+#[derive(Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct PolicyTestArguments {
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) rules: RuleArguments,
+    /// The command that would run [default: one that is no agent]
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// Where a session's rules come from, besides the catalogue.
+#[derive(Args, Default)]
+pub(crate) struct RuleArguments {
+    /// Read this configuration instead of ~/.config/standin/config.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Allow a host (or *.example.com, or HOST:PORT), without a credential
+    #[arg(long, value_name = "HOST")]
+    pub(crate) allow: Vec<String>,
+    /// Lend a credential: the command sees a stand-in as NAME; SOURCE is env:NAME, file:PATH, file:PATH#NAME,
+    /// cmd:COMMAND, or another of docs/sources.md (age:, git:, op:, bw:, vault:, sops:)
+    #[arg(long, value_name = "NAME=SOURCE@HOST")]
+    pub(crate) secret: Vec<String>,
+    /// Lend the login of this agent, too (claude, codex, gemini); `none` lends none, not even that of COMMAND
+    #[arg(long, value_name = "AGENT")]
+    pub(crate) login: Vec<String>,
+    /// Lend the keys of this profile of ~/.aws/credentials [default: those in the environment, or of $AWS_PROFILE]
+    #[arg(long, value_name = "PROFILE", value_parser = parse_profile)]
+    pub(crate) aws_profile: Option<String>,
+    /// The directory to work in [default: the current one]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) workspace: Option<PathBuf>,
 }
 
 /// What `standin secret --help` says first.
@@ -96,7 +188,7 @@ pub(crate) struct SecretSetArguments {
 ///
 /// Files that hold secrets (.env, .npmrc, .netrc, .aws/credentials, kubeconfig, …) are shown with stand-ins in place of the
 /// secrets, read-only; private keys and what cannot be read are hidden.
-#[derive(Args)]
+#[derive(Args, Default)]
 #[command(after_help = "Examples:
   standin run -- claude
   standin run --cow -- claude        (then: standin diff, standin apply)
@@ -106,22 +198,8 @@ pub(crate) struct SecretSetArguments {
   standin run --secret TOKEN=env:TOKEN@api.example.com -- ./script.sh
   standin run --secret TOKEN=file:.env#TOKEN@api.example.com -- npm start")]
 pub(crate) struct RunArguments {
-    /// Read this configuration instead of ~/.config/standin/config.toml
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Allow a host (or *.example.com, or HOST:PORT), without a credential
-    #[arg(long, value_name = "HOST")]
-    pub(crate) allow: Vec<String>,
-    /// Lend a credential: the command sees a stand-in as NAME; SOURCE is env:NAME, file:PATH, file:PATH#NAME,
-    /// cmd:COMMAND, or another of docs/sources.md (age:, git:, op:, bw:, vault:, sops:)
-    #[arg(long, value_name = "NAME=SOURCE@HOST")]
-    pub(crate) secret: Vec<String>,
-    /// Lend the login of this agent, too (claude, codex, gemini); `none` lends none, not even that of COMMAND
-    #[arg(long, value_name = "AGENT")]
-    pub(crate) login: Vec<String>,
-    /// Lend the keys of this profile of ~/.aws/credentials [default: those in the environment, or of $AWS_PROFILE]
-    #[arg(long, value_name = "PROFILE", value_parser = parse_profile)]
-    pub(crate) aws_profile: Option<String>,
+    #[command(flatten)]
+    pub(crate) rules: RuleArguments,
     /// Pass a variable of the environment on as it is
     #[arg(long, value_name = "NAME")]
     pub(crate) env: Vec<String>,
@@ -137,9 +215,6 @@ pub(crate) struct RunArguments {
     /// Hide a file, or all below a directory
     #[arg(long, value_name = "PATH")]
     pub(crate) hide: Vec<PathBuf>,
-    /// The directory to work in [default: the current one]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) workspace: Option<PathBuf>,
     /// Work on a copy: the workspace stays as it is until `standin apply`
     #[arg(long)]
     pub(crate) cow: bool,

@@ -3,8 +3,9 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | all went well |
-//! | 1 | `demo`: something is not as it should be; `doctor`: `run` would refuse, or a way out is open; `log`: nothing is recorded; `diff`, `apply`, `discard`: no changes are kept; `apply`: something was left; `check-repo`: something was found |
+//! | 1 | `demo`: something is not as it should be; `doctor`: `run` would refuse, or a way out is open; `log`: nothing is recorded; `diff`, `apply`, `discard`: no changes are kept; `apply`: something was left; `check-repo`: something was found; `policy test`: an answer is not the one that is wanted |
 //! | 2 | the command line is not understood |
+//! | 3 | `policy check`, `policy explain`: denied |
 //! | 125 | Standin failed: configuration, sandbox, audit log |
 //! | 127 | the command was not found |
 //! | other | the sandboxed command's own code, or 128 and the signal that ended it |
@@ -16,6 +17,10 @@ use std::fmt;
 pub(crate) const SUCCESS: i32 = 0;
 /// A check failed.
 pub(crate) const CHECK_FAILED: i32 = 1;
+/// The command line is not understood.
+pub(crate) const USAGE: i32 = 2;
+/// The policy says no.
+pub(crate) const DENIED: i32 = 3;
 /// Standin failed.
 pub(crate) const FAILED: i32 = 125;
 /// The command was not found.

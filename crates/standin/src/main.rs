@@ -9,6 +9,7 @@ mod doctor;
 mod exit;
 mod log;
 mod ourselves;
+mod policy;
 mod prompt;
 mod random;
 mod run;
@@ -48,6 +49,7 @@ fn dispatch(cli: Cli) -> Result<i32, exit::Failure> {
         Command::Apply(arguments) => workspace::apply(&arguments),
         Command::Discard(arguments) => workspace::discard(&arguments),
         Command::CheckRepo(arguments) => workspace::check_repo::check_repo(&arguments),
+        Command::Policy { command } => policy::policy(command),
         Command::Secret { command } => secret::secret(command),
         Command::Completions { shell } => {
             // In memory first: the generator panics where it cannot write.

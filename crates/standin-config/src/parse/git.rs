@@ -101,7 +101,7 @@ mod tests {
         let [credential] = config.unwrap().credentials.try_into().unwrap();
         assert_eq!((credential.source, credential.grants.len()), (Some(Source::SshAgent(None)), 0));
         let [grant] = credential.git.try_into().unwrap();
-        assert_eq!((grant.rule.label.as_str(), grant.rule.ports.as_slice()), ("key.grant[1]", &[22][..]));
+        assert_eq!((grant.rule.label.as_str(), grant.rule.ports.named()), ("key.grant[1]", &[22][..]));
         assert!(grant.git.push && grant.git.user == "git" && !grant.rule.methods.contain("GET"));
         let repositories: Vec<_> = grant.git.repositories.iter().map(ToString::to_string).collect();
         assert_eq!(repositories, ["acme/*", "/srv/a"]);
@@ -113,7 +113,7 @@ mod tests {
         let [credential] = config.unwrap().credentials.try_into().unwrap();
         assert_eq!(credential.source, Some(Source::File("~/.ssh/id".into(), None)));
         let [grant] = credential.git.try_into().unwrap();
-        assert_eq!((grant.rule.ports.as_slice(), grant.git.user.as_str(), grant.git.push), (&[443][..], "me", false));
+        assert_eq!((grant.rule.ports.named(), grant.git.user.as_str(), grant.git.push), (&[443][..], "me", false));
     }
 
     #[test]

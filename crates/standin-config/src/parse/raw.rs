@@ -9,6 +9,7 @@ use toml::Spanned;
 pub(super) const KEYS: &[&str] = &[
     "credential",
     "allow",
+    "deny",
     "conversation",
     "name",
     "service",
@@ -54,6 +55,10 @@ pub(super) const KEYS: &[&str] = &[
     "hide",
     "leaks",
     "on_leak",
+    "test",
+    "request",
+    "verdict",
+    "rule",
 ];
 
 #[derive(Deserialize)]
@@ -64,7 +69,9 @@ pub(super) struct Document {
     #[serde(default)]
     pub(super) allow: Vec<Spanned<Rule>>,
     #[serde(default)]
-    pub(super) conversation: Vec<Conversation>,
+    pub(super) deny: Vec<Requests>,
+    #[serde(default)]
+    pub(super) conversation: Vec<Requests>,
     pub(super) upstream: Option<Upstream>,
     #[serde(default)]
     pub(super) caps: SessionCaps,
@@ -78,6 +85,17 @@ pub(super) struct Document {
     pub(super) files: Files,
     #[serde(default)]
     pub(super) leaks: Leaks,
+    #[serde(default)]
+    pub(super) test: Vec<Test>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Test {
+    pub(super) request: Spanned<String>,
+    pub(super) verdict: Spanned<String>,
+    pub(super) rule: Option<String>,
+    pub(super) credential: Option<String>,
 }
 
 /// A table, since a key of the file itself that stands after a credential would be that credential's.
@@ -203,19 +221,19 @@ pub(super) struct Rule {
     pub(super) addresses: Option<Vec<Spanned<String>>>,
 }
 
-/// Where a model is told something. It allows nothing, so it names no addresses.
+/// Requests that are meant by what allows nothing, and so names no addresses.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Conversation {
+pub(super) struct Requests {
     pub(super) hosts: Spanned<Vec<Spanned<String>>>,
     pub(super) ports: Option<Vec<u16>>,
     pub(super) methods: Option<Vec<Spanned<String>>>,
     pub(super) paths: Option<Vec<Spanned<String>>>,
 }
 
-impl From<Conversation> for Rule {
-    fn from(raw: Conversation) -> Self {
-        let Conversation { hosts, ports, methods, paths } = raw;
+impl From<Requests> for Rule {
+    fn from(raw: Requests) -> Self {
+        let Requests { hosts, ports, methods, paths } = raw;
         Self { hosts, ports, methods, paths, addresses: None }
     }
 }

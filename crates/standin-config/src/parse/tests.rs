@@ -43,6 +43,19 @@ fn the_documented_format() {
             hosts   = ["docs.rs", "*.rust-lang.org"]
             methods = ["GET", "HEAD"]
 
+            [[deny]]
+            hosts   = ["docs.rs"]
+            paths   = ["/releases/**"]
+
+            [[deny]]
+            hosts   = ["**.rust-lang.org"]
+            ports   = [8443]
+
+            [[test]]
+            request = "GET https://docs.rs/tokio"
+            verdict = "allow"
+            rule    = "allow[1]"
+
             [[conversation]]
             hosts   = ["llm.example.com"]
             paths   = ["/v1/**"]
@@ -96,6 +109,11 @@ fn the_documented_format() {
         ("github", &Some(Source::File("/etc/standin/token".into(), None)))
     );
     assert_eq!(config.allow[0].hosts.len(), 2);
+    assert_eq!((config.deny[0].label.as_str(), &config.deny[0].ports), ("deny[1]", &Ports::Any));
+    assert_eq!(config.deny[1].ports, Ports::new(vec![8443]));
+    let test = &config.tests[0];
+    assert_eq!((test.line, test.method.as_str(), test.url.as_str()), (43, "GET", "https://docs.rs/tokio"));
+    assert_eq!((test.allowed, test.rule.as_deref(), test.credential.as_deref()), (true, Some("allow[1]"), None));
     assert_eq!(config.conversations[0].label, "conversation[1]");
     assert_eq!(config.conversations[0].paths.len(), 1);
     let files = Files { show: vec!["tests/fixtures".into()], hide: vec!["notes.txt".into()] };
@@ -158,7 +176,7 @@ fn errors_show_the_place_and_the_mend() {
     );
     check(
         "[[allow]]\nhosts = []\n",
-        "an empty list of hosts allows nothing\n --> config.toml:2:9\n  |\n2 | hosts = []\n  |         ^^",
+        "an empty list of hosts means nothing\n --> config.toml:2:9\n  |\n2 | hosts = []\n  |         ^^",
     );
     check("[[reach]]\nport = 0\n", "0 is not a port\n --> config.toml:2:8\n  |\n2 | port = 0\n  |        ^");
     check(

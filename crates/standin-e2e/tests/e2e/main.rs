@@ -21,6 +21,7 @@ mod limits;
 mod logins;
 mod nested;
 mod nghttp2;
+mod policy;
 mod ports;
 mod python;
 mod refusal;

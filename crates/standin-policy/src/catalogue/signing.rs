@@ -182,9 +182,7 @@ impl Refused {
         }
         let is_named = |action: &String| self.actions.iter().any(|pattern| is_like(pattern, action));
         let spellings = Spellings::of(asked.path);
-        let is_path = |pattern: &PathPattern| {
-            pattern.matches(spellings.written()) || spellings.careless().any(|path| pattern.matches_in_any_case(path))
-        };
+        let is_path = |pattern: &PathPattern| pattern.means(&spellings);
         asked.actions.iter().any(is_named)
             || (self.methods.contain_in_any_case(asked.method) && self.paths.iter().any(is_path))
     }

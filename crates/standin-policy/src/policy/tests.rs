@@ -79,6 +79,32 @@ fn requests() {
     assert_eq!(request("tRACE", "docs.example", "/"), "http.method_refused: tRACE is never sent");
 }
 
+/// Whatever is asked there is denied: then nothing is asked, on no port and in no protocol.
+#[test]
+fn a_host_that_is_denied_is_not_reached() {
+    let everything = RequestRule { ports: Ports::Any, ..rule("deny[1]", &["**.docs.example"], &[], &[]) };
+    let verdicts = |denied: RequestRule| {
+        let mut builder = PolicyBuilder::default();
+        builder.allow(RequestRule { ports: Ports::Any, ..rule("all", &["a.docs.example", "docs.example"], &[], &[]) });
+        builder.deny(denied);
+        let policy = builder.build();
+        ["a.docs.example", "docs.example"].map(|host| match policy.connection(&Host::parse(host).unwrap(), 8443) {
+            ConnectionVerdict::Allow { rule, .. } => rule.to_string(),
+            ConnectionVerdict::Deny(denial) => denial.to_string(),
+        })
+    };
+    let refused = "net.host_not_allowed: a.docs.example is denied by the rule `deny[1]`";
+    assert_eq!(verdicts(everything.clone()), [refused, "all"]);
+    // A part of it is not the connection.
+    for part in [
+        RequestRule { methods: Methods::only(["GET"]), ..everything.clone() },
+        RequestRule { paths: vec![PathPattern::parse("/x").unwrap()], ..everything.clone() },
+        RequestRule { ports: Ports::new(vec![443]), ..everything },
+    ] {
+        assert_eq!(verdicts(part), ["all", "all"]);
+    }
+}
+
 #[test]
 fn what_is_denied_is_denied_in_every_spelling() {
     for path in ["/v1/Admin/x", "/v1%2Fadmin/x", "/v1/admin;a/x", "/v1/admin/x.json", "/v1/%2561dmin/x"] {

@@ -50,8 +50,17 @@ pub(crate) struct Lent {
     pub(crate) notes: Vec<String>,
 }
 
+/// Whether sources are asked for values.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Values {
+    Fetched,
+    /// What is granted is all that counts.
+    Left,
+}
+
 struct Gathering<'a> {
     inputs: &'a Inputs,
+    values: Values,
     key: Arc<StandInKey>,
     minter: Minter,
     logins: Vec<Found>,
@@ -72,10 +81,20 @@ struct Gathering<'a> {
 
 /// Gathers credentials, mints their stand-ins, compiles the policy.
 pub(crate) fn gather(inputs: &Inputs, search: Search) -> Result<Lent, Failure> {
+    gathered(inputs, search, Values::Fetched)
+}
+
+/// The policy that [`gather`] would compile, without asking a source for anything.
+pub(crate) fn policy(inputs: &Inputs) -> Result<Policy, Failure> {
+    Ok(gathered(inputs, Search::begin(inputs)?, Values::Left)?.policy)
+}
+
+fn gathered(inputs: &Inputs, search: Search, values: Values) -> Result<Lent, Failure> {
     let key = StandInKey::load_or_create(&inputs.state).map_err(|e| Failure::because("cannot make stand-ins", &e))?;
     let key = Arc::new(key);
     let mut gathering = Gathering {
         inputs,
+        values,
         minter: Minter::new(Arc::clone(&key), inputs.workspace.clone()),
         key,
         logins: Vec::new(),
@@ -111,6 +130,9 @@ pub(crate) fn gather(inputs: &Inputs, search: Search) -> Result<Lent, Failure> {
     gathering.note_dropped();
     for rule in &inputs.config.allow {
         gathering.policy.allow(rule.clone());
+    }
+    for rule in &inputs.config.deny {
+        gathering.policy.deny(rule.clone());
     }
     let known = Catalogue::builtin().services().iter().flat_map(|service| &service.conversations);
     for rule in known.chain(&inputs.config.conversations) {

@@ -57,7 +57,7 @@ impl Inputs {
         no_root_is_nested(arguments.allow_nested)?;
         let environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
         let home = home(&environment)?;
-        let workspace = match &arguments.workspace {
+        let workspace = match &arguments.rules.workspace {
             Some(directory) => directory.clone(),
             None => std::env::current_dir().map_err(|e| Failure::because("cannot tell the current directory", &e))?,
         };
@@ -81,11 +81,11 @@ impl Inputs {
         for shown in &read_only {
             keeps_out_of_our_own(shown, &[&state], "see")?;
         }
-        let mut config = read_config(arguments.config.as_deref(), &environment, &home)?;
-        for text in &arguments.allow {
+        let mut config = read_config(arguments.rules.config.as_deref(), &environment, &home)?;
+        for text in &arguments.rules.allow {
             config.allow.push(standin_config::parse_allow(text).map_err(|e| Failure::because("--allow", &e))?);
         }
-        for text in &arguments.secret {
+        for text in &arguments.rules.secret {
             config.credentials.push(standin_config::parse_secret(text).map_err(|e| Failure::because("--secret", &e))?);
         }
         at_home(&mut config, &home);
@@ -117,8 +117,8 @@ impl Inputs {
             publish: arguments.publish.clone(),
             shown,
             hidden,
-            logins: arguments.login.clone(),
-            aws_profile: arguments.aws_profile.clone(),
+            logins: arguments.rules.login.clone(),
+            aws_profile: arguments.rules.aws_profile.clone(),
             copy: arguments.cow,
             nested: arguments.allow_nested,
         })

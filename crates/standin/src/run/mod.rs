@@ -29,8 +29,10 @@ use inputs::Inputs;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use standin_audit::{AuditLog, SessionStart, SessionSummary};
 use standin_ca::SessionCa;
+use standin_config::Config;
 use standin_model::SessionId;
 use standin_net::Upstreams;
+use standin_policy::Policy;
 use standin_proxy::{Session, SessionParts, TokenKeeper};
 use standin_sandbox::{LaunchError, Planned, Terminal, plan};
 use std::sync::Arc;
@@ -38,6 +40,13 @@ use std::time::SystemTime;
 
 pub(crate) use inputs::state_directory;
 pub(crate) use view::host_trust;
+
+/// The policy that a session would have, and what it was configured with.
+pub(crate) fn policy(arguments: &RunArguments) -> Result<(Policy, Config), Failure> {
+    let inputs = Inputs::gather(arguments)?;
+    let policy = credentials::policy(&inputs)?;
+    Ok((policy, inputs.config))
+}
 
 /// Runs a command in the sandbox and gives its exit code.
 pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {

@@ -3,7 +3,7 @@
 use super::super::identity;
 use super::super::sources;
 use super::super::ssh;
-use super::{Gathering, refuse_admin};
+use super::{Gathering, Values, refuse_admin};
 use crate::exit::Failure;
 use standin_config::{Credential as Configured, Fetch, Source};
 use standin_model::CredentialName;
@@ -13,6 +13,9 @@ use standin_vault::shapes::ShapeFile;
 use standin_vault::supply::{Admits, Supplied};
 use standin_vault::{Credential, mint};
 use std::sync::Arc;
+
+/// What stands for the value of a source that is not asked: nothing that is in any file.
+const SOME_VALUE: &[u8] = b"\0a value that was not fetched\0";
 
 impl Gathering<'_> {
     /// Grants a credential as it is configured, and lends what its source has.
@@ -34,7 +37,7 @@ impl Gathering<'_> {
         if let Some(service) = service {
             self.grant_service(service, &name);
         }
-        if let Some(certificate) = &credential.client_certificate {
+        if let Some(certificate) = credential.client_certificate.as_ref().filter(|_| self.values == Values::Fetched) {
             let identity = identity::read(self.inputs, &name, certificate)?;
             self.identities.insert(name.clone(), identity);
         }
@@ -50,6 +53,10 @@ impl Gathering<'_> {
 
     /// Grants a key for git over SSH. Nothing stands for it inside, and it is not fetched before it is used.
     fn ssh_key(&mut self, name: CredentialName, credential: &Configured) -> Result<(), Failure> {
+        if self.values == Values::Left {
+            credential.git.iter().for_each(|grant| self.policy.git(name.clone(), grant.clone()));
+            return Ok(());
+        }
         let Some(source) = &credential.source else { return Ok(()) };
         let identity = ssh::identity(self.inputs, &mut self.sources, source)
             .map_err(|error| Failure::because(format!("the credential `{name}` is not available"), &error))?;
@@ -69,6 +76,11 @@ impl Gathering<'_> {
         service: Option<&'static Service>,
         name: &CredentialName,
     ) -> Result<Credential, Failure> {
+        if self.values == Values::Left && !sources::is_at_hand(source) {
+            let some = Secret::copy_of(SOME_VALUE);
+            let stand_in = self.stand_in(credential, name, Some(&some))?;
+            return Ok(Credential::held(name.clone(), stand_in, Arc::new(some)));
+        }
         let what = format!("the credential `{name}` is not available");
         let unavailable = |error: SourceError| Failure::because(&what, &error);
         let supply = self.sources.supply(self.inputs, source).map_err(unavailable)?;

@@ -1,0 +1,144 @@
+//! `standin policy`: what it says is what a session does.
+
+use standin_e2e::{ECHO_KEY, GITHUB_TOKEN, Rig, binary};
+
+const CONFIG: &str = r#"
+[[credential]]
+name   = "echo"
+source = "env:ECHO"
+env    = ["ECHO"]
+[[credential.grant]]
+hosts   = ["echo.example"]
+methods = ["GET", "POST"]
+paths   = ["/v1/**"]
+
+[[allow]]
+hosts = ["*.other.example"]
+
+[[deny]]
+hosts = ["shut.other.example"]
+
+[[deny]]
+hosts   = ["a.other.example", "echo.example"]
+methods = ["POST"]
+paths   = ["/**/admin/**"]
+
+[[test]]
+request    = "POST https://echo.example/v1/x"
+verdict    = "allow"
+rule       = "echo.grant[1]"
+credential = "echo"
+
+[[test]]
+request = "POST https://echo.example/v1/%61dmin/x"
+verdict = "deny"
+rule    = "deny[2]"
+
+[[test]]
+request = "GET https://api.github.com/user"
+verdict = "allow"
+"#;
+
+/// Requests, and whether they pass.
+const REQUESTS: &[(&str, &str, bool)] = &[
+    ("GET", "https://echo.example/v1/x", true),
+    ("GET", "https://echo.example/v1/a/../x?admin", true),
+    ("POST", "https://echo.example/v1/ADMIN/x", false),
+    ("GET", "https://echo.example/v1/admin/x", true),
+    ("PUT", "https://echo.example/v1/x", false),
+    ("GET", "https://echo.example/v2", false),
+    ("GET", "https://a.other.example/", true),
+    ("POST", "https://a.other.example/x;y/admin%2Fz", false),
+    ("GET", "https://shut.other.example/", false),
+    ("GET", "https://b.a.other.example/", false),
+    ("GET", "http://a.other.example/", false),
+    ("TRACE", "https://a.other.example/", false),
+    ("GET", "https://api.github.com/user", true),
+    ("DELETE", "https://api.github.com/repos/a/b", false),
+    ("POST", "https://api.github.com/gists", false),
+    ("GET", "https://unknown.example/", false),
+    ("GET", "https://9.9.9.9/", false),
+];
+
+fn rig() -> (Rig, String) {
+    let hosts = ["echo.example", "a.other.example", "shut.other.example", "b.a.other.example", "api.github.com"];
+    let rig = Rig::new(&hosts).variable("ECHO", ECHO_KEY).variable("GH_TOKEN", GITHUB_TOKEN);
+    let file = rig.path("config.toml");
+    std::fs::write(&file, CONFIG).unwrap();
+    (rig, file.to_str().unwrap().to_owned())
+}
+
+fn ask(rig: &Rig, file: &str, verb: &str, question: &[&str]) -> standin_e2e::Outcome {
+    let standin = binary("standin").into_os_string().into_string().unwrap();
+    let mut words = vec![standin.as_str(), "policy", verb, "--config", file];
+    words.extend(question);
+    rig.on_host(&words)
+}
+
+#[test]
+fn what_is_said_is_what_is_done() {
+    let (rig, file) = rig();
+    let curl = |(method, url, _): &(&str, &str, bool)| {
+        format!("curl -sSk --path-as-is -o /dev/null -w '%{{http_code}}\\n' -X {method} '{url}';")
+    };
+    let script: Vec<String> = REQUESTS.iter().map(curl).collect();
+    let rig = rig.with(&["--config", &file]);
+    let outcome = rig.script(&script.join("\n"));
+    // What has no credential with it gets 401 from its origin.
+    let done: Vec<bool> = outcome.stdout.lines().map(|status| matches!(status, "200" | "401")).collect();
+    let wanted: Vec<bool> = REQUESTS.iter().map(|(_, _, passes)| *passes).collect();
+    assert_eq!(done, wanted, "{}\n{}", outcome.stdout, outcome.log);
+    for (method, url, passes) in REQUESTS {
+        for verb in ["check", "explain"] {
+            let said = ask(&rig, &file, verb, &[method, url]);
+            let code = if *passes { 0 } else { 3 };
+            assert_eq!(said.code, Some(code), "{verb} {method} {url}: {}{}", said.stdout, said.stderr);
+            assert!(said.stdout.contains(if *passes { "allowed by" } else { "denied: " }), "{}", said.stdout);
+            assert_eq!(said.seen.len(), 0, "nothing is connected to");
+        }
+    }
+}
+
+#[test]
+fn what_would_make_it_pass_does() {
+    let (rig, file) = rig();
+    let question = ["PUT", "https://echo.example/v1/x"];
+    let said = ask(&rig, &file, "explain", &question);
+    assert!(said.stdout.contains("`echo.grant[1]` is nearest: another method would do"), "{}", said.stdout);
+    let rule = said.stdout.split_once("in the configuration:\n").unwrap().1;
+    std::fs::write(&file, format!("{CONFIG}\n{rule}")).unwrap();
+    assert_eq!(ask(&rig, &file, "check", &question).succeeded().stdout, "allowed by `allow[2]`\n");
+}
+
+#[test]
+fn a_configuration_tests_itself() {
+    let (rig, file) = rig();
+    let outcome = ask(&rig, &file, "test", &[]).succeeded();
+    assert!(outcome.stdout.ends_with("3 of 3 as wanted\n"), "{}", outcome.stdout);
+    std::fs::write(&file, CONFIG.replace("\"a.other.example\", \"echo.example\"", "\"a.other.example\"")).unwrap();
+    let outcome = ask(&rig, &file, "test", &["--json"]);
+    assert_eq!(outcome.code, Some(1));
+    let failed: Vec<serde_json::Value> = outcome
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|test: &serde_json::Value| test["passed"] == false)
+        .collect();
+    assert_eq!(failed.len(), 1, "{}", outcome.stdout);
+    assert_eq!(failed[0]["differs"], "wanted to be denied");
+}
+
+/// A source may ask a person, cost something, or make a lease.
+#[test]
+fn no_source_is_asked() {
+    let (rig, file) = rig();
+    let asked = rig.path("asked");
+    let source = format!("cmd:touch {}; echo tok_0123456789abcdef0123456789abcdef", asked.display());
+    std::fs::write(&file, CONFIG.replace("env:ECHO", &source)).unwrap();
+    assert!(ask(&rig, &file, "check", &["GET", "https://echo.example/v1/x"]).succeeded().stdout.contains("`echo`"));
+    assert!(!asked.exists());
+    // A session would.
+    let rig = rig.with(&["--config", &file]);
+    let session = rig.run(&["true"]).succeeded();
+    assert!(asked.exists(), "{}", session.stderr);
+}

@@ -1,0 +1,154 @@
+//! Why a verdict is what it is: every rule about the host, and what keeps it from meaning the request.
+
+use super::{Effect, Entry, Grant, Policy, RequestFacts};
+use standin_model::{PathPattern, RequestRule, Spellings};
+
+/// A rule about a host, beside a request to it.
+pub struct Considered<'a> {
+    /// The rule.
+    pub rule: &'a RequestRule,
+    /// What it does with what it means.
+    pub does: Does<'a>,
+    /// The first of its paths that means the request's, if it names any.
+    pub path: Option<&'a PathPattern>,
+    /// In what the request differs from what the rule means. If in nothing, the rule means it.
+    pub differs: Vec<Difference>,
+}
+
+/// What a rule does.
+#[derive(Clone, Copy)]
+pub enum Does<'a> {
+    /// It allows.
+    Allow,
+    /// It allows, and lends a credential.
+    Lend(&'a Grant),
+    /// It allows, and lets no credential pass, since one is meant to be lent.
+    Reserve,
+    /// It denies, whatever else allows.
+    Deny,
+}
+
+/// A way in which a request is not what a rule means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// The port.
+    Port,
+    /// The method.
+    Method,
+    /// The path.
+    Path,
+}
+
+impl Policy {
+    /// Every rule about the host of a request that allows or denies something there, those that deny first.
+    pub fn account<'a>(&'a self, facts: &RequestFacts<'_>) -> Vec<Considered<'a>> {
+        let spellings = Spellings::of(facts.path);
+        let names = |entry: &&Entry| entry.rule.hosts.iter().any(|pattern| pattern.matches(facts.host));
+        let considered = self.about(facts.host).filter(names).filter_map(|entry| {
+            let does = match &entry.effect {
+                Effect::Allow => Does::Allow,
+                Effect::Lend(grant) => Does::Lend(self.grant(*grant)),
+                Effect::Reserve => Does::Reserve,
+                Effect::Deny => Does::Deny,
+                // It denies what is like the one request that it means.
+                Effect::Tokens(_) if entry.evades(facts, &spellings) => Does::Deny,
+                Effect::Tokens(_) | Effect::Conversation | Effect::Git(_) => return None,
+            };
+            let means: &dyn Fn(&PathPattern) -> bool = if entry.stops() {
+                &|pattern| pattern.means(&spellings)
+            } else {
+                &|pattern| pattern.matches(facts.path)
+            };
+            let path = entry.rule.paths.iter().find(|pattern| means(pattern));
+            let differs = differs(entry, facts, entry.rule.paths.is_empty() || path.is_some());
+            Some(Considered { rule: &entry.rule, does, path, differs })
+        });
+        let (mut first, rest): (Vec<_>, Vec<_>) = considered.partition(|one| matches!(one.does, Does::Deny));
+        first.extend(rest);
+        first
+    }
+}
+
+impl Considered<'_> {
+    /// Whether it would allow the request, were that a little different.
+    pub fn is_a_miss(&self) -> bool {
+        !matches!(self.does, Does::Deny) && !self.differs.is_empty()
+    }
+}
+
+fn differs(entry: &Entry, facts: &RequestFacts<'_>, path: bool) -> Vec<Difference> {
+    let rule = &entry.rule;
+    let method = match entry.effect {
+        // What is like the one request is denied with any method.
+        Effect::Tokens(_) => true,
+        Effect::Deny => rule.methods.contain_in_any_case(facts.method),
+        _ => rule.methods.contain(facts.method),
+    };
+    let all =
+        [(rule.ports.contains(facts.port), Difference::Port), (method, Difference::Method), (path, Difference::Path)];
+    all.into_iter().filter(|(same, _)| !same).map(|(_, difference)| difference).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ConnectionVerdict, PolicyBuilder, RequestVerdict};
+    use super::*;
+    use proptest::prelude::*;
+    use standin_model::{
+        AddressBlocks, CredentialName, GrantRule, Host, HostPattern, Methods, PathPattern, Ports, Scheme,
+    };
+
+    fn rules() -> impl Strategy<Value = Vec<(u8, RequestRule)>> {
+        let host = prop::sample::select(vec!["a.example.com", "*.example.com", "**.example.com", "b.example.com"]);
+        let methods = prop::sample::select(vec![None, Some("GET"), Some("POST")]);
+        let path = prop::sample::select(vec![None, Some("/v1/**"), Some("/v1/x"), Some("/*/y")]);
+        let ports = prop::sample::select(vec![Ports::Any, Ports::new(vec![443]), Ports::new(vec![8443])]);
+        let rule = (0u8..4, host, methods, path, ports).prop_map(|(kind, host, methods, path, ports)| {
+            let rule = RequestRule {
+                label: String::new(),
+                hosts: vec![HostPattern::parse(host).unwrap()],
+                ports,
+                methods: methods.map_or(Methods::Any, |method| Methods::only([method])),
+                paths: path.into_iter().map(|path| PathPattern::parse(path).unwrap()).collect(),
+                addresses: AddressBlocks::default(),
+            };
+            (kind, rule)
+        });
+        prop::collection::vec(rule, 0..6)
+    }
+
+    fn policy(rules: Vec<(u8, RequestRule)>) -> Policy {
+        let mut builder = PolicyBuilder::default();
+        for (kind, rule) in rules {
+            match kind {
+                0 => builder.allow(rule),
+                1 => builder.deny(rule),
+                2 => builder.reserve(rule),
+                _ => builder.grant(CredentialName::new("key"), GrantRule { rule, slots: Vec::new(), always: false }),
+            }
+        }
+        builder.build()
+    }
+
+    proptest! {
+        /// The account and the verdict are two ways through the rules; they come to one end.
+        #[test]
+        fn an_account_agrees_with_the_verdict(
+            rules in rules(),
+            host in prop::sample::select(vec!["a.example.com", "b.example.com", "c.a.example.com", "example.com"]),
+            port in prop::sample::select(vec![443u16, 8443]),
+            method in prop::sample::select(vec!["GET", "POST", "get"]),
+            path in prop::sample::select(vec!["/v1/x", "/V1/x", "/v1/y", "/w"]),
+        ) {
+            let (policy, host) = (policy(rules), Host::parse(host).unwrap());
+            let facts = RequestFacts { host: &host, port, scheme: Scheme::Https, method, path };
+            let account = policy.account(&facts);
+            let means = |denies: bool| {
+                account.iter().any(|one| one.differs.is_empty() && matches!(one.does, Does::Deny) == denies)
+            };
+            let allowed = matches!(policy.connection(&host, port), ConnectionVerdict::Allow { .. })
+                && matches!(policy.request(&facts), RequestVerdict::Allow { .. });
+            prop_assert_eq!(allowed, means(false) && !means(true));
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Why an answer is what it is, and what would make it another one.
+
+use super::answer::Answer;
+use super::question::Question;
+use serde::Serialize;
+use standin_model::{Authority, Host, Methods, PathPattern, Ports};
+use standin_policy::{Considered, Difference, Does, Policy};
+use std::fmt;
+
+/// Most paths of a rule that are listed.
+const MAX_SHOWN: usize = 4;
+
+/// An answer with its reasons.
+#[derive(Serialize)]
+pub(super) struct Explanation {
+    request: String,
+    #[serde(flatten)]
+    pub(super) answer: Answer,
+    /// Every rule about the host.
+    rules: Vec<Reason>,
+    /// What would make it pass.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mend: Vec<String>,
+}
+
+/// A rule, and whether it means the request.
+#[derive(Serialize)]
+struct Reason {
+    rule: String,
+    does: String,
+    means: String,
+    /// In what the request is not what it means.
+    differs: Vec<&'static str>,
+}
+
+impl Explanation {
+    /// Asks, and asks why.
+    pub(super) fn of(question: &Question, policy: &Policy) -> Self {
+        let Authority { host, port } = &question.authority;
+        let path = question.path.as_ref().map_or("", String::as_str);
+        let answer = Answer::to(question, policy);
+        let account = if question.path.is_ok() { policy.account(&question.facts(path)) } else { Vec::new() };
+        let mend =
+            if answer.is_allowed() || question.path.is_err() { Vec::new() } else { mend(question, path, &account) };
+        let request = format!("{} {}://{host}:{port}{path}", question.method, question.scheme.as_str());
+        Self { request, answer, rules: account.iter().map(Reason::of).collect(), mend }
+    }
+}
+
+impl Reason {
+    fn of(considered: &Considered<'_>) -> Self {
+        let does = match considered.does {
+            Does::Allow => "allows".to_owned(),
+            Does::Lend(grant) => format!("lends `{}`", grant.credential),
+            Does::Reserve => "allows, without a credential".to_owned(),
+            Does::Deny => "denies".to_owned(),
+        };
+        let differs = considered.differs.iter().copied().map(word).collect();
+        Self { rule: considered.rule.label.clone(), does, means: means(considered), differs }
+    }
+}
+
+/// What somebody could write or leave out.
+fn mend(question: &Question, path: &str, account: &[Considered<'_>]) -> Vec<String> {
+    let Authority { host, port } = &question.authority;
+    let means = |one: &&Considered<'_>| one.differs.is_empty() && matches!(one.does, Does::Deny);
+    if let Some(denies) = account.iter().find(means) {
+        return vec![format!("no rule goes before `{}`: it would have to mean less", denies.rule.label)];
+    }
+    let nearest = account.iter().filter(|one| one.is_a_miss()).min_by_key(|one| one.differs.len());
+    let nearest = nearest.map(|one| {
+        let differs: Vec<_> = one.differs.iter().copied().map(word).collect();
+        format!("`{}` is nearest: another {} would do", one.rule.label, differs.join(" and another "))
+    });
+    let ports = if *port == 443 { String::new() } else { format!("\n    ports   = [{port}]") };
+    let host = match host {
+        Host::Ip(ip) => ip.to_string(),
+        Host::Name(name) => name.to_string(),
+    };
+    let rule = format!(
+        "in the configuration:\n    [[allow]]\n    hosts   = [\"{host}\"]{ports}\n    methods = [\"{}\"]\n    paths   = [\"{path}\"]",
+        question.method
+    );
+    nearest.into_iter().chain([rule]).collect()
+}
+
+fn word(difference: Difference) -> &'static str {
+    match difference {
+        Difference::Port => "port",
+        Difference::Method => "method",
+        Difference::Path => "path",
+    }
+}
+
+/// What a rule means. Of its paths the one that is asked for, if it is among them.
+fn means(considered: &Considered<'_>) -> String {
+    let rule = considered.rule;
+    let methods = match &rule.methods {
+        Methods::Any => "any method".to_owned(),
+        Methods::Only(list) => list.join(", "),
+    };
+    let paths = match considered.path {
+        Some(path) => format!(" on {}", path.as_str()),
+        None if rule.paths.is_empty() => String::new(),
+        None => {
+            let some: Vec<_> = rule.paths.iter().take(MAX_SHOWN).map(PathPattern::as_str).collect();
+            let more = rule.paths.len().saturating_sub(MAX_SHOWN);
+            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            format!(" on {}{more}", some.join(", "))
+        }
+    };
+    let ports = match &rule.ports {
+        Ports::Only(list) if list != &[443] => {
+            let list: Vec<_> = list.iter().map(ToString::to_string).collect();
+            format!(", port {}", list.join(", "))
+        }
+        Ports::Only(_) => String::new(),
+        Ports::Any => ", every port".to_owned(),
+    };
+    methods + &paths + &ports
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}\n{}", self.request, self.answer)?;
+        match self.rules.len() {
+            0 => writeln!(f, "\nNo rule is about this host.")?,
+            _ => writeln!(f, "\nRules about this host:")?,
+        }
+        for Reason { rule, does, means, differs } in &self.rules {
+            let (mark, differs) = match differs.as_slice() {
+                [] => ("✓", "this is meant".to_owned()),
+                differs => ("–", format!("another {}", differs.join(" and another "))),
+            };
+            writeln!(f, "  {mark} {rule} {does}: {means} ({differs})")?;
+        }
+        if !self.mend.is_empty() {
+            writeln!(f, "\nTo let it pass:")?;
+        }
+        self.mend.iter().try_for_each(|mend| writeln!(f, "  {mend}"))
+    }
+}
