@@ -53,6 +53,8 @@ pub struct Service {
     pub name: String,
     /// The variables under which its clients look for a credential, the usual one first.
     pub env: Vec<String>,
+    /// Variables that may hold its credential, or somebody else's: it is this service's if it begins so.
+    pub perhaps: Vec<String>,
     /// The programs that are agents of this service and need it whatever is lent.
     pub agents: Vec<String>,
     /// Beginnings of credentials that are never lent: those that administer an organisation.
@@ -118,6 +120,8 @@ struct RawService {
     name: String,
     #[serde(default)]
     env: Vec<String>,
+    #[serde(default)]
+    perhaps: Vec<String>,
     #[serde(default)]
     agents: Vec<String>,
     #[serde(default)]
@@ -221,6 +225,13 @@ impl Catalogue {
 }
 
 impl Service {
+    /// Whether a variable of this name and value holds its credential.
+    pub fn is_in(&self, variable: &str, value: &[u8]) -> bool {
+        let is = |name: &String| name == variable;
+        let begins = || self.begins.iter().any(|begin| value.starts_with(begin.as_bytes()));
+        self.env.iter().any(is) || (self.perhaps.iter().any(is) && begins())
+    }
+
     /// Whether this value may be lent at all.
     pub fn lends(&self, value: &[u8]) -> bool {
         !self.never.iter().any(|prefix| value.starts_with(prefix.as_bytes()))
@@ -243,6 +254,7 @@ impl Service {
             id: id.to_owned(),
             name: raw.name,
             env: raw.env,
+            perhaps: raw.perhaps,
             agents: raw.agents,
             never: raw.never,
             begins: raw.begins,

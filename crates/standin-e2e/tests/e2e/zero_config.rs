@@ -1,6 +1,6 @@
 //! What happens with no configuration at all.
 
-use standin_e2e::{ANTHROPIC_KEY, ECHO_KEY, GITHUB_TOKEN, OPENAI_KEY, Outcome, Rig};
+use standin_e2e::{ANTHROPIC_KEY, ECHO_KEY, GITHUB_TOKEN, OPENAI_KEY, Outcome, Rig, registry};
 use std::collections::BTreeMap;
 
 const KNOWN: &[(&str, &str, &str)] = &[
@@ -34,6 +34,30 @@ fn known_credentials_become_stand_ins_of_their_shape() {
         let told = format!("{name} is a stand-in inside");
         assert!(first.stderr.contains(&told), "{}", first.stderr);
     }
+}
+
+/// A variable whose name says too little is known by what is in it.
+#[test]
+fn a_token_for_publishing_may_be_read_with_and_publishes_nothing() {
+    let token = format!("pypi-AgEIcHlwaS5vcmc{}", "b7Q-_x2".repeat(20));
+    let hosts: Vec<String> = registry("pypi");
+    let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    let rig = Rig::new(&hosts)
+        .variable("TWINE_PASSWORD", &token)
+        .variable("UV_PUBLISH_TOKEN", "another-registrys-0123456789");
+    let outcome = rig.script(&format!(
+        "env; curl -sS -o /dev/null -u __token__:$TWINE_PASSWORD https://{host}/simple/x/; \
+         curl -sS -o /dev/null -w '%{{http_code}}' -X POST -u __token__:$TWINE_PASSWORD https://{host}/legacy/",
+        host = hosts[0]
+    ));
+    let outcome = outcome.succeeded();
+    let stand_in = &environment(&outcome)["TWINE_PASSWORD"];
+    assert!(stand_in.starts_with("pypi-AgEIcHlwaS5vcmc") && *stand_in != token, "{stand_in}");
+    assert!(!environment(&outcome).contains_key("UV_PUBLISH_TOKEN"), "it is not PyPI's");
+    assert!(outcome.stdout.ends_with("403"), "{}", outcome.stdout);
+    assert_eq!(outcome.seen.len(), 1, "what publishes reached nobody");
+    let basic = rig.on_host(&["sh", "-c", &format!("printf __token__:{token} | base64 -w0")]).succeeded();
+    assert!(outcome.origin_got("authorization", &format!("Basic {}", basic.stdout)), "{:?}", outcome.seen);
 }
 
 #[test]

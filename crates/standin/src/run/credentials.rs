@@ -160,11 +160,12 @@ fn gathered(inputs: &Inputs, search: Search, values: Values) -> Result<Lent, Fai
 }
 
 impl Gathering<'_> {
-    /// Credentials that the catalogue knows by the name of their variable.
+    /// Credentials that the catalogue knows by the name of their variable, and by their shape where the name says too little.
     fn known_in_environment(&mut self) {
         for service in Catalogue::builtin().services() {
-            for variable in &service.env {
-                let Some(value) = self.inputs.value(variable).filter(|value| !value.is_empty()) else { continue };
+            for variable in service.env.iter().chain(&service.perhaps) {
+                let value = self.inputs.value(variable).filter(|value| !value.is_empty());
+                let Some(value) = value.filter(|value| service.is_in(variable, value)) else { continue };
                 if self.variables.contains_key(variable) || self.inputs.pass.contains(variable) {
                     continue;
                 }
