@@ -13,7 +13,7 @@ pub use parse::parse;
 
 use serde::Deserialize;
 use standin_model::{
-    Bounds, Bypass, GitGrant, GrantRule, OnLeak, ParentProxy, RequestRule, SessionCaps, TerminalFeature,
+    Bounds, Bypass, GitGrant, GrantRule, OnLeak, ParentProxy, PresetUse, RequestRule, SessionCaps, TerminalFeature,
 };
 use std::path::PathBuf;
 
@@ -42,6 +42,8 @@ pub struct Config {
     pub files: Files,
     /// What is done when a stand-in is sent where it does not belong, unless its credential says otherwise.
     pub on_leak: OnLeak,
+    /// What is left of services.
+    pub presets: Vec<PresetUse>,
     /// What is asked of the policy, and answered as its owner wants it.
     pub tests: Vec<PolicyTest>,
 }

@@ -6,7 +6,7 @@ mod raw;
 use crate::{ClientCertificate, Config, ConfigError, Credential, Files, Parent, PolicyTest, Source, Upstream};
 use standin_model::{
     AddressBlocks, Bound, BoundError, Bounds, Bypass, GrantRule, HostPattern, Methods, OnLeak, ParentProxy,
-    PathPattern, Ports, RequestRule, Slot, TerminalFeature,
+    PathPattern, Ports, PresetUse, RequestRule, Slot, TerminalFeature,
 };
 use std::collections::HashSet;
 use std::ops::Range;
@@ -50,6 +50,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         terminal: file.each(raw.terminal.allow, TerminalFeature::parse)?,
         files: Files { show, hide },
         on_leak: raw.leaks.on_leak.as_ref().map(|reaction| file.reaction(reaction)).transpose()?.unwrap_or_default(),
+        presets: file.each(raw.policy.used, PresetUse::parse)?,
         tests: raw.test.into_iter().map(|test| file.test(test)).collect::<Result<_, _>>()?,
     })
 }

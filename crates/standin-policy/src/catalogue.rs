@@ -3,9 +3,13 @@
 //! One data file a service, in `catalogue/`. Hosts are written defanged (`example[.]org`) and restored here.
 
 mod login;
+mod preset;
 pub mod signing;
 
+pub use preset::{Preset, PresetUseError};
+
 use login::RawLogin;
+use preset::RawPreset;
 use serde::Deserialize;
 use signing::{RawSigning, Signing};
 use standin_model::{
@@ -71,6 +75,8 @@ pub struct Service {
     pub conversations: Vec<RequestRule>,
     /// A public package registry: its `allow` rules hold in every session.
     pub registry: bool,
+    /// What may be left of it.
+    pub presets: Vec<Preset>,
     /// How its agent keeps a login.
     pub login: Option<Login>,
     /// How its requests are signed.
@@ -140,11 +146,13 @@ struct RawService {
     deny: Vec<RawRule>,
     #[serde(default)]
     conversation: Vec<RawRule>,
+    #[serde(default)]
+    preset: Vec<RawPreset>,
     login: Option<RawLogin>,
     signing: Option<RawSigning>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawRule {
     hosts: Vec<String>,
@@ -264,6 +272,7 @@ impl Service {
             allow: rules("public", raw.allow)?,
             deny: rules("deny", raw.deny)?,
             conversations: rules("conversation", raw.conversation)?,
+            presets: raw.preset.into_iter().map(|preset| preset.compile(&compiler)).collect::<Result<_, _>>()?,
             registry: raw.registry,
         })
     }
@@ -350,6 +359,7 @@ mod tests {
             ("github", "github.com", "POST", "/Login/oauth/access_token"),
             ("github", "api.github.com", "PATCH", "/user/repository_invitations/1"),
             ("github", "api.github.com", "POST", "/orgs/o/actions/runners/registration-token"),
+            ("github", "api.github.com", "GET", "/repos/o/r/secret-scanning/alerts/1"),
             ("gitlab", "gitlab.com", "POST", "/api/v4/projects/1/access_tokens.json"),
             ("gitlab", "gitlab.com", "POST", "/api/v4/projects/g%2Fp/deploy_tokens/"),
             ("gitlab", "gitlab.com", "GET", "/api/v4/projects/1/variables"),

@@ -30,6 +30,7 @@ pub struct Policy {
     git: Vec<GitLoan>,
     by_host: HashMap<Host, Vec<usize>>,
     by_parent: HashMap<String, Vec<usize>>,
+    narrowings: Vec<Narrowing>,
     named: BTreeMap<String, Authority>,
     reach: BTreeSet<u16>,
 }
@@ -103,6 +104,14 @@ pub enum RequestVerdict {
     },
     /// It may not.
     Deny(Denial),
+}
+
+/// What is left of some hosts: there nothing passes that none of these rules means, whatever allows it.
+struct Narrowing {
+    /// What it is called: the presets that it is made of.
+    label: String,
+    hosts: Vec<HostPattern>,
+    rules: Vec<RequestRule>,
 }
 
 struct Entry {
@@ -192,6 +201,12 @@ impl PolicyBuilder {
         self.add(grant.rule, Effect::Lend(id));
     }
 
+    /// Leaves of these hosts, and of those that the rules name, what one of the rules means, and allows none of it.
+    pub fn narrow(&mut self, label: String, mut hosts: Vec<HostPattern>, rules: Vec<RequestRule>) {
+        hosts.extend(rules.iter().flat_map(|rule| rule.hosts.iter().cloned()));
+        self.0.narrowings.push(Narrowing { label, hosts, rules });
+    }
+
     /// Allows connections to a port of the host's own loopback, whatever they carry.
     pub fn reach(&mut self, port: u16) {
         self.0.reach.insert(port);
@@ -277,6 +292,10 @@ impl Policy {
                 return RequestVerdict::Deny(self.refuse_request(facts, Some(&entry.label)));
             }
         }
+        let narrow = |one: &&Narrowing| !one.rules.iter().any(|rule| rule.admits_request(host, port, method, path));
+        if let Some(narrowing) = self.narrowings_of(host).find(narrow) {
+            return RequestVerdict::Deny(narrowing.refuse(facts));
+        }
         for entry in about.iter().filter(|entry| entry.rule.admits_request(host, port, method, path)) {
             match &entry.effect {
                 Effect::Deny => continue,   // asked above
@@ -340,6 +359,10 @@ impl Policy {
         exact.chain(wildcards).map(|number| &self.entries[*number])
     }
 
+    fn narrowings_of(&self, host: &Host) -> impl Iterator<Item = &Narrowing> {
+        self.narrowings.iter().filter(|one| one.hosts.iter().any(|pattern| pattern.matches(host)))
+    }
+
     fn refuse_connection(&self, host: &Host, port: u16) -> Denial {
         if matches!(host, Host::Ip(_)) {
             let message = format!("{host} is an address, and only names are allowed; use the host's name");
@@ -380,6 +403,17 @@ impl Policy {
         shown.dedup();
         let allowed = if shown.is_empty() { "git over SSH, and no request".to_owned() } else { shown.join("; ") };
         let message = format!("{method} {path} is not allowed at {host}; allowed: {allowed}");
+        Denial::new(DenyReason::RequestNotAllowed, message)
+    }
+}
+
+impl Narrowing {
+    fn refuse(&self, facts: &RequestFacts<'_>) -> Denial {
+        let RequestFacts { host, port, method, path, .. } = *facts;
+        let here = self.rules.iter().filter(|rule| rule.admits_connection(host, port));
+        let left: Vec<String> = here.take(MAX_SHOWN).map(describe).collect();
+        let left = if left.is_empty() { "nothing".to_owned() } else { left.join("; ") };
+        let message = format!("{method} {path} at {host} is not in `{}`, which leaves {left}", self.label);
         Denial::new(DenyReason::RequestNotAllowed, message)
     }
 }

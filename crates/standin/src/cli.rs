@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use standin_config::{Publish, parse_publish, parse_reach};
-use standin_model::{Bound, OnLeak, TerminalFeature};
+use standin_model::{Bound, OnLeak, PresetUse, TerminalFeature};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -73,6 +73,8 @@ pub(crate) enum PolicyCommand {
     Explain(QuestionArguments),
     /// Ask what the configuration's [[test]] tables ask, and compare: the exit code is 1 if an answer is another one
     Test(PolicyTestArguments),
+    /// List the presets of all services
+    Presets,
 }
 
 /// A request to ask about. What its body and its fields hold is not asked: a stand-in must be in a slot of its grant there, and what is
@@ -128,6 +130,10 @@ pub(crate) struct RuleArguments {
     /// Allow a host (or *.example.com, or HOST:PORT), without a credential
     #[arg(long, value_name = "HOST")]
     pub(crate) allow: Vec<String>,
+    /// Leave of a service what a preset has, such as github:read-only or 'github:single-repo{owner=acme, repo=app}'; `standin policy
+    /// presets` lists them
+    #[arg(long = "use", value_name = "PRESET", value_parser = PresetUse::parse)]
+    pub(crate) presets: Vec<PresetUse>,
     /// Lend a credential: the command sees a stand-in as NAME; SOURCE is env:NAME, file:PATH, file:PATH#NAME,
     /// cmd:COMMAND, or another of docs/sources.md (age:, git:, op:, bw:, vault:, sops:)
     #[arg(long, value_name = "NAME=SOURCE@HOST")]

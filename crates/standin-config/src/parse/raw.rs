@@ -55,6 +55,8 @@ pub(super) const KEYS: &[&str] = &[
     "hide",
     "leaks",
     "on_leak",
+    "policy",
+    "use",
     "test",
     "request",
     "verdict",
@@ -86,7 +88,16 @@ pub(super) struct Document {
     #[serde(default)]
     pub(super) leaks: Leaks,
     #[serde(default)]
+    pub(super) policy: Policy,
+    #[serde(default)]
     pub(super) test: Vec<Test>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Policy {
+    #[serde(default, rename = "use")]
+    pub(super) used: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]

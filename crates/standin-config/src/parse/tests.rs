@@ -51,6 +51,9 @@ fn the_documented_format() {
             hosts   = ["**.rust-lang.org"]
             ports   = [8443]
 
+            [policy]
+            use = ["github:single-repo{owner=acme, repo=app}"]
+
             [[test]]
             request = "GET https://docs.rs/tokio"
             verdict = "allow"
@@ -111,8 +114,9 @@ fn the_documented_format() {
     assert_eq!(config.allow[0].hosts.len(), 2);
     assert_eq!((config.deny[0].label.as_str(), &config.deny[0].ports), ("deny[1]", &Ports::Any));
     assert_eq!(config.deny[1].ports, Ports::new(vec![8443]));
+    assert_eq!(config.presets, [PresetUse::parse("github:single-repo{owner=acme, repo=app}").unwrap()]);
     let test = &config.tests[0];
-    assert_eq!((test.line, test.method.as_str(), test.url.as_str()), (43, "GET", "https://docs.rs/tokio"));
+    assert_eq!((test.line, test.method.as_str(), test.url.as_str()), (46, "GET", "https://docs.rs/tokio"));
     assert_eq!((test.allowed, test.rule.as_deref(), test.credential.as_deref()), (true, Some("allow[1]"), None));
     assert_eq!(config.conversations[0].label, "conversation[1]");
     assert_eq!(config.conversations[0].paths.len(), 1);

@@ -20,6 +20,28 @@ fn claude_code_works_with_a_stand_in() {
 }
 
 #[test]
+fn agents_work_with_inference_alone() {
+    let clients = clients();
+    let uses = ["--use", "anthropic:inference-only", "--use", "openai:inference-only", "--ro", &clients];
+    let rig = Rig::new(&["api.anthropic.com", "api.openai.com"])
+        .with(&uses)
+        .variable("ANTHROPIC_API_KEY", ANTHROPIC_KEY)
+        .variable("CODEX_API_KEY", OPENAI_KEY);
+    let outcome = rig
+        .script(&format!(
+            "{clients}/node_modules/.bin/claude -p --dangerously-skip-permissions 'write the proof' && mv proof.txt first; \
+             {clients}/node_modules/.bin/codex exec --dangerously-bypass-approvals-and-sandbox --skip-git-repo-check 'write the proof'"
+        ))
+        .succeeded();
+    for name in ["first", "proof.txt"] {
+        let proof = std::fs::read_to_string(rig.workspace().join(name)).unwrap();
+        assert_eq!(proof, "made-by-the-tool\n", "{name}: {}", outcome.log);
+    }
+    assert!(outcome.origin_got("x-api-key", ANTHROPIC_KEY), "{}", outcome.log);
+    assert!(outcome.origin_got("authorization", &format!("Bearer {OPENAI_KEY}")), "{}", outcome.log);
+}
+
+#[test]
 fn claude_code_works_on_a_copy() {
     let clients = clients();
     let flags = ["--cow", "--ro", &clients];

@@ -142,3 +142,39 @@ fn no_source_is_asked() {
     let session = rig.run(&["true"]).succeeded();
     assert!(asked.exists(), "{}", session.stderr);
 }
+
+#[test]
+fn a_preset_leaves_one_repository() {
+    let (rig, file) = rig();
+    let asked = ["acme/app/issues", "acme/app/gists", "acme/other/issues"].map(|path| {
+        let url = format!("https://api.github.com/repos/{path}");
+        format!("curl -sS -o /dev/null -w '%{{http_code}} ' -H \"Authorization: token $GH_TOKEN\" {url}")
+    });
+    let preset = "github:single-repo{owner=acme, repo=app}";
+    let rig = rig.with(&["--use", preset]);
+    let outcome = rig.script(&asked.join(";")).succeeded();
+    assert_eq!(outcome.stdout, "404 404 403 ", "the origin has neither, but was asked: {}", outcome.log);
+    assert!(outcome.origin_got("authorization", &format!("token {GITHUB_TOKEN}")));
+    let told = "GET /repos/acme/other/issues at api.github.com is not in `github:single-repo{owner=acme, repo=app}`, which leaves";
+    assert!(outcome.log.contains(told), "{}", outcome.log);
+    let said = ask(&rig, &file, "explain", &["--use", preset, "GET", "https://api.github.com/repos/acme/other/issues"]);
+    assert_eq!(said.code, Some(3));
+    assert!(said.stdout.contains("leaves nothing like it: use another preset, or none"), "{}", said.stdout);
+    // Also what the user allows by name.
+    std::fs::write(&file, format!("[policy]\nuse = [\"{preset}\"]\n[[allow]]\nhosts = [\"api.github.com\"]\n"))
+        .unwrap();
+    assert_eq!(ask(&rig, &file, "check", &["GET", "https://api.github.com/gists"]).code, Some(3));
+}
+
+#[test]
+fn a_preset_that_is_not_known_starts_nothing() {
+    for (preset, told) in [
+        ("github:all", "GitHub has github:read-only"),
+        ("github:single-repo{owner=acme}", "it needs `repo`"),
+        ("nobody:read-only", "there is no preset `nobody:read-only`"),
+    ] {
+        let outcome = rig().0.with(&["--use", preset]).run(&["true"]);
+        assert_eq!(outcome.code, Some(125), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(told), "{preset}: {}", outcome.stderr);
+    }
+}

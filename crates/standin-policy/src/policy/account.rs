@@ -1,6 +1,6 @@
 //! Why a verdict is what it is: every rule about the host, and what keeps it from meaning the request.
 
-use super::{Effect, Entry, Grant, Policy, RequestFacts};
+use super::{Effect, Entry, Grant, Narrowing, Policy, RequestFacts};
 use standin_model::{PathPattern, RequestRule, Spellings};
 
 /// A rule about a host, beside a request to it.
@@ -26,6 +26,8 @@ pub enum Does<'a> {
     Reserve,
     /// It denies, whatever else allows.
     Deny,
+    /// It leaves what it means, which something else has to allow: a preset's, called so.
+    Leave(&'a str),
 }
 
 /// A way in which a request is not what a rule means.
@@ -64,15 +66,35 @@ impl Policy {
             Some(Considered { rule: &entry.rule, does, path, differs })
         });
         let (mut first, rest): (Vec<_>, Vec<_>) = considered.partition(|one| matches!(one.does, Does::Deny));
+        first.extend(self.narrowings_of(facts.host).flat_map(|narrowing| narrowing.account(facts)));
         first.extend(rest);
         first
+    }
+
+    /// The presets that leave nothing like this request.
+    pub fn narrowed_by(&self, facts: &RequestFacts<'_>) -> Vec<&str> {
+        let RequestFacts { host, port, method, path, .. } = *facts;
+        let leaves = |one: &&Narrowing| one.rules.iter().any(|rule| rule.admits_request(host, port, method, path));
+        self.narrowings_of(host).filter(|one| !leaves(one)).map(|one| one.label.as_str()).collect()
+    }
+}
+
+impl Narrowing {
+    fn account<'a>(&'a self, facts: &RequestFacts<'_>) -> impl Iterator<Item = Considered<'a>> {
+        let here = self.rules.iter().filter(|rule| rule.hosts.iter().any(|pattern| pattern.matches(facts.host)));
+        here.map(|rule| {
+            let path = rule.paths.iter().find(|pattern| pattern.matches(facts.path));
+            let same_path = rule.paths.is_empty() || path.is_some();
+            let differs = list(rule.ports.contains(facts.port), rule.methods.contain(facts.method), same_path);
+            Considered { rule, does: Does::Leave(&self.label), path, differs }
+        })
     }
 }
 
 impl Considered<'_> {
-    /// Whether it would allow the request, were that a little different.
-    pub fn is_a_miss(&self) -> bool {
-        !matches!(self.does, Does::Deny) && !self.differs.is_empty()
+    /// Whether it allows what it means.
+    pub fn allows(&self) -> bool {
+        matches!(self.does, Does::Allow | Does::Lend(_) | Does::Reserve)
     }
 }
 
@@ -84,8 +106,11 @@ fn differs(entry: &Entry, facts: &RequestFacts<'_>, path: bool) -> Vec<Differenc
         Effect::Deny => rule.methods.contain_in_any_case(facts.method),
         _ => rule.methods.contain(facts.method),
     };
-    let all =
-        [(rule.ports.contains(facts.port), Difference::Port), (method, Difference::Method), (path, Difference::Path)];
+    list(rule.ports.contains(facts.port), method, path)
+}
+
+fn list(port: bool, method: bool, path: bool) -> Vec<Difference> {
+    let all = [(port, Difference::Port), (method, Difference::Method), (path, Difference::Path)];
     all.into_iter().filter(|(same, _)| !same).map(|(_, difference)| difference).collect()
 }
 
@@ -103,7 +128,7 @@ mod tests {
         let methods = prop::sample::select(vec![None, Some("GET"), Some("POST")]);
         let path = prop::sample::select(vec![None, Some("/v1/**"), Some("/v1/x"), Some("/*/y")]);
         let ports = prop::sample::select(vec![Ports::Any, Ports::new(vec![443]), Ports::new(vec![8443])]);
-        let rule = (0u8..4, host, methods, path, ports).prop_map(|(kind, host, methods, path, ports)| {
+        let rule = (0u8..5, host, methods, path, ports).prop_map(|(kind, host, methods, path, ports)| {
             let rule = RequestRule {
                 label: String::new(),
                 hosts: vec![HostPattern::parse(host).unwrap()],
@@ -124,6 +149,7 @@ mod tests {
                 0 => builder.allow(rule),
                 1 => builder.deny(rule),
                 2 => builder.reserve(rule),
+                3 => builder.narrow("preset".to_owned(), Vec::new(), vec![rule]),
                 _ => builder.grant(CredentialName::new("key"), GrantRule { rule, slots: Vec::new(), always: false }),
             }
         }
@@ -144,11 +170,15 @@ mod tests {
             let facts = RequestFacts { host: &host, port, scheme: Scheme::Https, method, path };
             let account = policy.account(&facts);
             let means = |denies: bool| {
-                account.iter().any(|one| one.differs.is_empty() && matches!(one.does, Does::Deny) == denies)
+                let does = |one: &&Considered<'_>| if denies { matches!(one.does, Does::Deny) } else { one.allows() };
+                account.iter().filter(does).any(|one| one.differs.is_empty())
             };
             let allowed = matches!(policy.connection(&host, port), ConnectionVerdict::Allow { .. })
                 && matches!(policy.request(&facts), RequestVerdict::Allow { .. });
-            prop_assert_eq!(allowed, means(false) && !means(true));
+            // Each narrowing here is of one rule.
+            let leave = |one: &Considered<'_>| !matches!(one.does, Does::Leave(_)) || one.differs.is_empty();
+            prop_assert_eq!(policy.narrowed_by(&facts).is_empty(), account.iter().all(leave));
+            prop_assert_eq!(allowed, means(false) && !means(true) && account.iter().all(leave));
         }
     }
 }

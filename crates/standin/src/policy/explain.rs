@@ -4,7 +4,7 @@ use super::answer::Answer;
 use super::question::Question;
 use serde::Serialize;
 use standin_model::{Authority, Host, Methods, PathPattern, Ports};
-use standin_policy::{Considered, Difference, Does, Policy};
+use standin_policy::{Considered, Difference, Does, Policy, RequestFacts};
 use std::fmt;
 
 /// Most paths of a rule that are listed.
@@ -37,13 +37,15 @@ impl Explanation {
     /// Asks, and asks why.
     pub(super) fn of(question: &Question, policy: &Policy) -> Self {
         let Authority { host, port } = &question.authority;
-        let path = question.path.as_ref().map_or("", String::as_str);
         let answer = Answer::to(question, policy);
-        let account = if question.path.is_ok() { policy.account(&question.facts(path)) } else { Vec::new() };
-        let mend =
-            if answer.is_allowed() || question.path.is_err() { Vec::new() } else { mend(question, path, &account) };
-        let request = format!("{} {}://{host}:{port}{path}", question.method, question.scheme.as_str());
-        Self { request, answer, rules: account.iter().map(Reason::of).collect(), mend }
+        let request = |path| format!("{} {}://{host}:{port}{path}", question.method, question.scheme.as_str());
+        let Ok(path) = &question.path else {
+            return Self { request: request(""), answer, rules: Vec::new(), mend: Vec::new() };
+        };
+        let facts = question.facts(path);
+        let account = policy.account(&facts);
+        let mend = if answer.is_allowed() { Vec::new() } else { mend(&facts, &account, &policy.narrowed_by(&facts)) };
+        Self { request: request(path), answer, rules: account.iter().map(Reason::of).collect(), mend }
     }
 }
 
@@ -54,6 +56,7 @@ impl Reason {
             Does::Lend(grant) => format!("lends `{}`", grant.credential),
             Does::Reserve => "allows, without a credential".to_owned(),
             Does::Deny => "denies".to_owned(),
+            Does::Leave(preset) => format!("of `{preset}` leaves"),
         };
         let differs = considered.differs.iter().copied().map(word).collect();
         Self { rule: considered.rule.label.clone(), does, means: means(considered), differs }
@@ -61,27 +64,37 @@ impl Reason {
 }
 
 /// What somebody could write or leave out.
-fn mend(question: &Question, path: &str, account: &[Considered<'_>]) -> Vec<String> {
-    let Authority { host, port } = &question.authority;
-    let means = |one: &&Considered<'_>| one.differs.is_empty() && matches!(one.does, Does::Deny);
-    if let Some(denies) = account.iter().find(means) {
+fn mend(facts: &RequestFacts<'_>, account: &[Considered<'_>], narrowed: &[&str]) -> Vec<String> {
+    let denies = |one: &&Considered<'_>| one.differs.is_empty() && matches!(one.does, Does::Deny);
+    if let Some(denies) = account.iter().find(denies) {
         return vec![format!("no rule goes before `{}`: it would have to mean less", denies.rule.label)];
     }
-    let nearest = account.iter().filter(|one| one.is_a_miss()).min_by_key(|one| one.differs.len());
-    let nearest = nearest.map(|one| {
-        let differs: Vec<_> = one.differs.iter().copied().map(word).collect();
-        format!("`{}` is nearest: another {} would do", one.rule.label, differs.join(" and another "))
-    });
+    let leaves_nothing = |preset: &&str| format!("`{preset}` leaves nothing like it: use another preset, or none");
+    let mut mends: Vec<_> = narrowed.iter().map(leaves_nothing).collect();
+    if account.iter().any(|one| one.differs.is_empty() && one.allows()) {
+        return mends;
+    }
+    let misses = account.iter().filter(|one| one.allows() && !one.differs.is_empty());
+    mends.extend(misses.min_by_key(|one| one.differs.len()).map(|nearest| {
+        let differs: Vec<_> = nearest.differs.iter().copied().map(word).collect();
+        format!("`{}` is nearest: another {} would do", nearest.rule.label, differs.join(" and another "))
+    }));
+    mends.push(rule_for(facts));
+    mends
+}
+
+/// The rule that allows a request and nothing else.
+fn rule_for(facts: &RequestFacts<'_>) -> String {
+    let RequestFacts { host, port, method, path, .. } = facts;
     let ports = if *port == 443 { String::new() } else { format!("\n    ports   = [{port}]") };
     let host = match host {
         Host::Ip(ip) => ip.to_string(),
         Host::Name(name) => name.to_string(),
     };
-    let rule = format!(
-        "in the configuration:\n    [[allow]]\n    hosts   = [\"{host}\"]{ports}\n    methods = [\"{}\"]\n    paths   = [\"{path}\"]",
-        question.method
-    );
-    nearest.into_iter().chain([rule]).collect()
+    format!(
+        "in the configuration:\n    [[allow]]\n    hosts   = [\"{host}\"]{ports}\n    methods = [\"{method}\"]\n    \
+         paths   = [\"{path}\"]"
+    )
 }
 
 fn word(difference: Difference) -> &'static str {

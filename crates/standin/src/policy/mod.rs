@@ -11,12 +11,14 @@ use crate::run;
 use answer::Answer;
 use question::Question;
 use standin_policy::Policy;
+use standin_policy::catalogue::{Catalogue, Preset};
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
 /// Asks.
 pub(crate) fn policy(command: PolicyCommand) -> Result<i32, Failure> {
     match command {
+        PolicyCommand::Presets => presets(),
         PolicyCommand::Check(arguments) => check(arguments),
         PolicyCommand::Explain(arguments) => explain(arguments),
         PolicyCommand::Test(arguments) => {
@@ -43,6 +45,19 @@ fn explain(arguments: QuestionArguments) -> Result<i32, Failure> {
     let out = &mut io::stdout().lock();
     let written = if arguments.json { json_line(out, &explanation) } else { write!(out, "{explanation}") };
     written.map_err(Failure::output).map(|()| explanation.answer.exit_code())
+}
+
+fn presets() -> Result<i32, Failure> {
+    let out = &mut BufWriter::new(io::stdout().lock());
+    for service in Catalogue::builtin().services() {
+        for Preset { id, about, parameters, .. } in &service.presets {
+            let parameters: Vec<_> = parameters.iter().map(|name| format!("{name}=…")).collect();
+            let parameters =
+                if parameters.is_empty() { String::new() } else { format!("{{{}}}", parameters.join(", ")) };
+            writeln!(out, "{}:{id}{parameters}\n    {}: {about}", service.id, service.name).map_err(Failure::output)?;
+        }
+    }
+    out.flush().map_err(Failure::output).map(|()| exit::SUCCESS)
 }
 
 fn of(rules: RuleArguments, command: Vec<OsString>) -> Result<Policy, Failure> {

@@ -1,6 +1,8 @@
-//! Which credentials are lent, as what, and to whom: from the configuration ([`configured`]), then from the environment.
+//! Which credentials are lent, as what, and to whom: from the configuration ([`configured`]), then from the environment. What is
+//! left of that, by [`presets`].
 
 mod configured;
+mod presets;
 
 use super::inputs::Inputs;
 use super::keeper::Keeper;
@@ -134,6 +136,7 @@ fn gathered(inputs: &Inputs, search: Search, values: Values) -> Result<Lent, Fai
     for rule in &inputs.config.deny {
         gathering.policy.deny(rule.clone());
     }
+    presets::narrow(&mut gathering.policy, &inputs.config.presets)?;
     let known = Catalogue::builtin().services().iter().flat_map(|service| &service.conversations);
     for rule in known.chain(&inputs.config.conversations) {
         gathering.policy.conversation(rule.clone());

@@ -88,6 +88,7 @@ impl Inputs {
         for text in &arguments.rules.secret {
             config.credentials.push(standin_config::parse_secret(text).map_err(|e| Failure::because("--secret", &e))?);
         }
+        config.presets.extend(arguments.rules.presets.iter().cloned());
         at_home(&mut config, &home);
         config.terminal.extend(&arguments.terminal);
         config.on_leak = arguments.on_leak.unwrap_or(config.on_leak);

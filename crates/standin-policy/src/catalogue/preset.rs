@@ -1,0 +1,342 @@
+//! Presets: what is left of a service for one kind of work.
+
+use super::{CatalogueError, Compiler, RawRule};
+use serde::Deserialize;
+use standin_model::{PresetUse, RequestRule};
+
+/// One preset of a service. At the hosts where the service's credential is good, and at those that it names, it leaves what its
+/// rules mean, and allows none of it by itself.
+#[derive(Debug)]
+pub struct Preset {
+    /// What it is called: `single-repo`.
+    pub id: String,
+    /// What it leaves, for people.
+    pub about: String,
+    /// The names of its parameters.
+    pub parameters: Vec<String>,
+    rules: Vec<RawRule>,
+}
+
+/// Why a preset cannot be used so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PresetUseError {
+    /// A parameter without a value.
+    #[error("it needs `{0}`")]
+    Missing(String),
+    /// A value for a parameter that it does not have.
+    #[error("it has no `{0}`")]
+    Unknown(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPreset {
+    id: String,
+    about: String,
+    #[serde(default)]
+    parameters: Vec<String>,
+    rule: Vec<RawRule>,
+}
+
+impl RawPreset {
+    /// Checks that its rules are rules, with some value for each parameter.
+    pub(super) fn compile(self, compiler: &Compiler<'_>) -> Result<Preset, CatalogueError> {
+        let Self { id, about, parameters, rule: rules } = self;
+        let preset = Preset { id, about, parameters, rules };
+        preset.filled(compiler, |_| Some("value"))?;
+        Ok(preset)
+    }
+}
+
+impl Preset {
+    /// Its rules with these values, called as it is used.
+    pub fn rules(&self, usage: &PresetUse) -> Result<Vec<RequestRule>, PresetUseError> {
+        if let Some(missing) = self.parameters.iter().find(|name| !usage.values.contains_key(*name)) {
+            return Err(PresetUseError::Missing(missing.clone()));
+        }
+        if let Some(unknown) = usage.values.keys().find(|name| !self.parameters.contains(name)) {
+            return Err(PresetUseError::Unknown(unknown.clone()));
+        }
+        let compiler = Compiler { id: &usage.service };
+        let rules = self.filled(&compiler, |name| usage.values.get(name).map(String::as_str));
+        Ok(rules.expect("its hosts were compiled when the catalogue was, and a value is a plain word"))
+    }
+
+    fn filled<'v>(
+        &self,
+        compiler: &Compiler<'_>,
+        value: impl Fn(&str) -> Option<&'v str>,
+    ) -> Result<Vec<RequestRule>, CatalogueError> {
+        let fill = |path: &String| {
+            self.parameters
+                .iter()
+                .fold(path.clone(), |path, name| path.replace(&format!("{{{name}}}"), value(name).unwrap_or_default()))
+        };
+        let rules = self.rules.iter().cloned().map(|mut rule| {
+            rule.paths = rule.paths.iter().map(fill).collect();
+            compiler.rule(rule, &self.id)
+        });
+        rules.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Catalogue;
+    use super::*;
+    use crate::{PolicyBuilder, RequestFacts, RequestVerdict};
+    use standin_model::{CredentialName, Host, PathPattern, Scheme};
+
+    /// What is left of a service whose credential is lent, in the order of the questions.
+    fn verdicts(usage: &str, questions: &[&str]) -> Vec<bool> {
+        let usage = PresetUse::parse(usage).unwrap();
+        let service = Catalogue::builtin().service(&usage.service).unwrap();
+        let preset = service.presets.iter().find(|preset| preset.id == usage.preset).unwrap();
+        let mut policy = PolicyBuilder::default();
+        for grant in &service.grants {
+            policy.grant(CredentialName::new("key"), grant.clone());
+        }
+        service.allow.iter().for_each(|rule| policy.allow(rule.clone()));
+        service.deny.iter().for_each(|rule| policy.deny(rule.clone()));
+        let hosts = service.grants.iter().flat_map(|grant| grant.rule.hosts.iter().cloned()).collect();
+        policy.narrow(usage.to_string(), hosts, preset.rules(&usage).unwrap());
+        let policy = policy.build();
+        let allowed = |question: &&str| {
+            let (method, url) = question.split_once(' ').unwrap();
+            let (host, path) = url.split_at(url.find('/').unwrap());
+            let host = Host::parse(host).unwrap();
+            let facts = RequestFacts { host: &host, port: 443, scheme: Scheme::Https, method, path };
+            matches!(policy.request(&facts), RequestVerdict::Allow { .. })
+        };
+        questions.iter().map(allowed).collect()
+    }
+
+    fn check(usage: &str, left: &[&str], refused: &[&str]) {
+        for (questions, wanted) in [(left, true), (refused, false)] {
+            for (question, allowed) in questions.iter().zip(verdicts(usage, questions)) {
+                assert_eq!(allowed, wanted, "{usage}: {question}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_path_is_a_pattern() {
+        for service in Catalogue::builtin().services() {
+            for preset in &service.presets {
+                let values = preset.parameters.iter().map(|name| format!("{name}=x")).collect::<Vec<_>>().join(", ");
+                let usage = PresetUse::parse(&format!("{}:{}{{{values}}}", service.id, preset.id)).unwrap();
+                for rule in preset.rules(&usage).unwrap() {
+                    for path in &rule.paths {
+                        assert!(PathPattern::parse(path.as_str()).is_ok(), "{usage}: {}", path.as_str());
+                        assert!(!path.as_str().contains(['{', '}']), "{usage}: {}", path.as_str());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn its_parameters_are_given_and_no_others() {
+        let service = Catalogue::builtin().service("github").unwrap();
+        let preset = service.presets.iter().find(|preset| preset.id == "single-repo").unwrap();
+        let rules = |usage: &str| preset.rules(&PresetUse::parse(usage).unwrap()).map(|rules| rules.len() > 1);
+        assert_eq!(rules("github:single-repo{owner=a, repo=b}"), Ok(true));
+        assert_eq!(rules("github:single-repo{owner=a}"), Err(PresetUseError::Missing("repo".into())));
+        let unknown = Err(PresetUseError::Unknown("branch".into()));
+        assert_eq!(rules("github:single-repo{owner=a, repo=b, branch=c}"), unknown);
+    }
+
+    #[test]
+    fn one_repository_of_github() {
+        let left = [
+            "GET api.github.com/repos/acme/app",
+            "GET api.github.com/repos/acme/app/issues",
+            "GET api.github.com/repos/acme/app/contents/src/main.rs",
+            "GET api.github.com/repos/acme/app/actions/runs",
+            "GET api.github.com/repos/acme/app/pulls/1/files",
+            "HEAD api.github.com/repos/acme/app/commits/main",
+            "GET api.github.com/rate_limit",
+            "GET api.github.com/user",
+            "GET github.com/acme/app/info/refs",
+            "GET github.com/acme/app.git/info/refs",
+            "POST github.com/acme/app.git/git-upload-pack",
+        ];
+        let work = [
+            "POST api.github.com/repos/acme/app/pulls",
+            "POST api.github.com/repos/acme/app/issues/1/comments",
+            "PATCH api.github.com/repos/acme/app/git/refs/heads/agent",
+            "PUT api.github.com/repos/acme/app/contents/README.md",
+            "POST api.github.com/repos/acme/app/git/blobs",
+            "POST github.com/acme/app.git/git-receive-pack",
+            "POST github.com/acme/app.git/info/lfs/objects/batch",
+            "POST uploads.github.com/repos/acme/app/releases/1/assets",
+        ];
+        let refused = [
+            "GET api.github.com/repos/acme/other",
+            "GET api.github.com/repos/acme/application/issues",
+            "GET api.github.com/repos/other/app/issues",
+            "GET api.github.com/user/repos",
+            "GET api.github.com/search/code",
+            "GET api.github.com/orgs/acme/repos",
+            "GET api.github.com/repositories/1/issues",
+            "POST api.github.com/graphql",
+            "POST api.github.com/gists",
+            "GET api.github.com/gists",
+            "POST api.github.com/repos/acme/other/issues",
+            "POST github.com/acme/other.git/git-upload-pack",
+            "POST github.com/mallory/app.git/git-receive-pack",
+            "GET github.com/settings/tokens",
+            "GET github.com/acme/app/settings",
+            // What the catalogue denies stays denied.
+            "POST api.github.com/repos/acme/app/keys",
+            "GET api.github.com/repos/acme/app/secret-scanning/alerts",
+            "POST api.github.com/repos/acme/app/actions/workflows/1/dispatches",
+            "DELETE api.github.com/repos/acme/app",
+        ];
+        check("github:single-repo{owner=acme, repo=app}", &[left.as_slice(), &work].concat(), &refused);
+        check("github:single-repo-read{owner=acme, repo=app}", &left, &[work.as_slice(), &refused].concat());
+    }
+
+    #[test]
+    fn reading_at_github_and_gitlab() {
+        let left = [
+            "GET api.github.com/repos/acme/app/issues",
+            "GET api.github.com/search/code",
+            "GET api.github.com/user",
+            "GET api.github.com/orgs/acme/repos",
+            "GET api.github.com/notifications",
+            "POST api.github.com/markdown",
+            "GET github.com/acme/app.git/info/refs",
+            "POST github.com/acme/app.git/git-upload-pack",
+            "GET github.com/acme/app/releases/download/v1/app.tgz",
+            "GET codeload.github.com/acme/app/tar.gz/main",
+        ];
+        let refused = [
+            "POST api.github.com/graphql",
+            "POST api.github.com/repos/acme/app/issues",
+            "PUT api.github.com/repos/acme/app/contents/x",
+            "PATCH api.github.com/user",
+            "DELETE api.github.com/repos/acme/app/git/refs/heads/x",
+            "POST api.github.com/repos/acme/app/pulls",
+            "PUT api.github.com/repos/acme/app/pulls/1/merge",
+            "PUT api.github.com/user/starred/acme/app",
+            "POST github.com/acme/app.git/git-receive-pack",
+            "POST github.com/acme/app.git/info/lfs/objects/batch",
+            "POST uploads.github.com/repos/acme/app/releases/1/assets",
+        ];
+        check("github:read-only", &left, &refused);
+        let left = [
+            "GET gitlab.com/api/v4/projects",
+            "GET gitlab.com/api/v4/projects/1",
+            "GET gitlab.com/api/v4/projects/g%2Fp/merge_requests",
+            "GET gitlab.com/api/v4/projects/1/repository/files/a/raw",
+            "GET gitlab.com/api/v4/groups",
+            "GET gitlab.com/api/v4/user",
+            "HEAD gitlab.com/api/v4/version",
+            "GET gitlab.com/api/v4/projects/1/pipelines",
+            "GET gitlab.com/g/s/p.git/info/refs",
+            "POST gitlab.com/g/s/p.git/git-upload-pack",
+        ];
+        let refused = [
+            "POST gitlab.com/api/graphql",
+            "POST gitlab.com/api/v4/projects",
+            "POST gitlab.com/api/v4/projects/1/issues",
+            "PUT gitlab.com/api/v4/projects/1/merge_requests/1/merge",
+            "DELETE gitlab.com/api/v4/projects/1",
+            "GET gitlab.com/api/v4/projects/1/variables",
+            "POST gitlab.com/api/v4/projects/1/pipeline",
+            "POST gitlab.com/g/p.git/git-receive-pack",
+            "POST gitlab.com/g/p.git/info/lfs/objects/batch",
+            "GET gitlab.com/-/user_settings/personal_access_tokens",
+        ];
+        check("gitlab:read-only", &left, &refused);
+    }
+
+    /// An attacker's way out of a model's API is what keeps something there.
+    #[test]
+    fn inference_at_anthropic() {
+        let left = [
+            "POST api.anthropic.com/v1/messages",
+            "POST api.anthropic.com/v1/messages/count_tokens",
+            "POST api.anthropic.com/v1/complete",
+            "POST api.anthropic.com/v1/chat/completions",
+            "GET api.anthropic.com/v1/models",
+            "GET api.anthropic.com/v1/models/claude-x",
+            "HEAD api.anthropic.com/v1/models",
+            "GET api.anthropic.com/api/hello",
+            "HEAD api.anthropic.com/api/hello",
+            "GET api.anthropic.com/api/oauth/profile",
+        ];
+        let refused = [
+            "POST api.anthropic.com/v1/files",
+            "GET api.anthropic.com/v1/files",
+            "GET api.anthropic.com/v1/files/f/content",
+            "DELETE api.anthropic.com/v1/files/f",
+            "POST api.anthropic.com/v1/messages/batches",
+            "GET api.anthropic.com/v1/messages/batches/b/results",
+            "POST api.anthropic.com/v1/skills",
+            "GET api.anthropic.com/v1/organizations/me",
+            "POST api.anthropic.com/v1/organizations/invites",
+            "POST api.anthropic.com/api/oauth/claude_cli/create_api_key",
+            "GET api.anthropic.com/v1/messages",
+        ];
+        check("anthropic:inference-only", &left, &refused);
+    }
+
+    #[test]
+    fn inference_at_openai() {
+        let left = [
+            "POST api.openai.com/v1/responses",
+            "GET api.openai.com/v1/responses",
+            "GET api.openai.com/v1/responses/r",
+            "POST api.openai.com/v1/responses/compact",
+            "POST api.openai.com/v1/chat/completions",
+            "POST api.openai.com/v1/embeddings",
+            "POST api.openai.com/v1/moderations",
+            "GET api.openai.com/v1/models",
+            "GET api.openai.com/v1/models/gpt-x",
+            "POST eu.api.openai.com/v1/responses",
+        ];
+        let refused = [
+            "POST api.openai.com/v1/files",
+            "GET api.openai.com/v1/files",
+            "POST api.openai.com/v1/uploads",
+            "POST api.openai.com/v1/batches",
+            "POST api.openai.com/v1/vector_stores",
+            "POST api.openai.com/v1/fine_tuning/jobs",
+            "POST api.openai.com/v1/assistants",
+            "POST api.openai.com/v1/threads",
+            "POST api.openai.com/v1/containers",
+            "DELETE api.openai.com/v1/models/ft",
+            "GET api.openai.com/v1/organization/admin_api_keys",
+            "POST eu.api.openai.com/v1/files",
+        ];
+        check("openai:inference-only", &left, &refused);
+    }
+
+    #[test]
+    fn inference_at_gemini() {
+        let at = "generativelanguage.googleapis.com";
+        let left = ["v1", "v1beta"].iter().flat_map(|version| {
+            let model = |what: &str| format!("POST {at}/{version}/models/gemini-x:{what}");
+            let posts = ["generateContent", "streamGenerateContent", "countTokens", "embedContent"].map(model);
+            posts.into_iter().chain([format!("GET {at}/{version}/models")])
+        });
+        let refused = [
+            "POST /upload/v1beta/files",
+            "GET /v1beta/files",
+            "POST /v1beta/cachedContents",
+            "POST /v1beta/tunedModels",
+            "POST /v1beta/corpora",
+            "POST /v1beta/models/gemini-x:batchGenerateContent",
+            "POST /v1beta/models/gemini-x:predictLongRunning",
+            "GET /v1beta/batches",
+            "POST /v1alpha/auth_tokens",
+            "DELETE /v1beta/models/x",
+        ];
+        let left: Vec<String> = left.collect();
+        let refused = refused.map(|question| question.replacen(" /", &format!(" {at}/"), 1));
+        let words = |list: &[String]| list.iter().map(|word| word.clone().leak() as &str).collect::<Vec<_>>();
+        check("gemini:inference-only", &words(&left), &words(&refused));
+    }
+}
