@@ -132,7 +132,7 @@ pub(crate) struct RuleArguments {
     /// cmd:COMMAND, or another of docs/sources.md (age:, git:, op:, bw:, vault:, sops:)
     #[arg(long, value_name = "NAME=SOURCE@HOST")]
     pub(crate) secret: Vec<String>,
-    /// Lend the login of this agent, too (claude, codex, gemini); `none` lends none, not even that of COMMAND
+    /// Lend the login of this agent, too (claude, codex, gemini), or gh's; `none` lends none, not even that of COMMAND
     #[arg(long, value_name = "AGENT")]
     pub(crate) login: Vec<String>,
     /// Lend the keys of this profile of ~/.aws/credentials [default: those in the environment, or of $AWS_PROFILE]
@@ -195,6 +195,7 @@ pub(crate) struct SecretSetArguments {
   standin run --allow docs.rs -- codex
   standin run --publish 3000 --reach 5432 -- npm run dev
   standin run --login claude -- bash
+  standin run --login gh -- claude        (with gh, and git at GitHub)
   standin run --secret TOKEN=env:TOKEN@api.example.com -- ./script.sh
   standin run --secret TOKEN=file:.env#TOKEN@api.example.com -- npm start")]
 pub(crate) struct RunArguments {

@@ -12,6 +12,7 @@ mod direct;
 mod doctor;
 mod escapes;
 mod files;
+mod gh;
 mod home;
 mod injection;
 mod kernel;
