@@ -129,7 +129,7 @@ pub(crate) struct RuleArguments {
     #[arg(long, value_name = "HOST")]
     pub(crate) allow: Vec<String>,
     /// Lend a credential: the command sees a stand-in as NAME; SOURCE is env:NAME, file:PATH, file:PATH#NAME,
-    /// cmd:COMMAND, or another of docs/sources.md (age:, git:, op:, bw:, vault:, sops:)
+    /// cmd:COMMAND, or another of docs/sources.md (age:, keychain:, git:, op:, bw:, vault:, sops:)
     #[arg(long, value_name = "NAME=SOURCE@HOST")]
     pub(crate) secret: Vec<String>,
     /// Lend the login of this agent, too (claude, codex, gemini), or gh's; `none` lends none, not even that of COMMAND
@@ -148,7 +148,7 @@ const SECRET: &str = "\
 Keep secrets in an encrypted file, to be lent as `age:NAME`.
 
 The file is secrets/secrets.age in Standin's state directory (~/.local/state/standin), an age file for the key secrets.key beside it, \
-which may have a passphrase. Nothing of it is visible in a sandbox. Values come from standard input or are typed without an echo, never from the \
+which may have a passphrase or be in the desktop's keychain. Nothing of it is visible in a sandbox. Values come from standard input or are typed without an echo, never from the \
 command line, which every process of the host can read.
 
 There is no command that prints a value: a credential is there to be lent, and what prints one prints it to every agent and script that \
@@ -179,6 +179,9 @@ pub(crate) struct SecretSetArguments {
     /// Give the key a passphrase, which is asked for at the terminal; only when the first secret is set
     #[arg(long)]
     pub(crate) passphrase: bool,
+    /// Keep the key in the desktop's keychain, which needs secret-tool; only when the first secret is set
+    #[arg(long, conflicts_with = "passphrase")]
+    pub(crate) keychain: bool,
 }
 
 /// Without configuration, credentials that Standin knows (ANTHROPIC_API_KEY, OPENAI_API_KEY, GH_TOKEN, …) are found in

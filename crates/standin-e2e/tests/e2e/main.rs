@@ -16,6 +16,7 @@ mod gh;
 mod home;
 mod injection;
 mod kernel;
+mod keychain;
 mod late_sources;
 mod leases;
 mod limits;

@@ -2,7 +2,7 @@
 //!
 //! * here: the file, for the [`key`] that lies beside it; replaced at once or not at all, by one process at a time;
 //! * [`contents`]: what is in it: a line for each secret, its name and its value in base64;
-//! * [`key`]: the key's own file, which may have a passphrase;
+//! * [`key`]: the key's own file, which may have a passphrase, or be in the keychain;
 //! * [`sealed`]: both files' format, which is age's: `age -d -i secrets.key secrets.age` reads them without Standin;
 //! * [`error`]: what can be wrong, and what mends it.
 
@@ -16,6 +16,7 @@ mod tests;
 pub use contents::{MAX_NAME, is_name};
 pub use error::SafeError;
 
+use crate::keychain::Keychain;
 use crate::login::store::{MAX_FILE, Store, Turn};
 use crate::source::fetched;
 use age::{DecryptError, x25519};
@@ -65,6 +66,16 @@ impl Safe {
         self.key.open(passphrase)
     }
 
+    /// Whether its key is in the keychain.
+    pub fn is_in_keychain(&self) -> Result<bool, SafeError> {
+        self.key.is_in_keychain()
+    }
+
+    /// Opens it with the key that the keychain has.
+    pub fn open_from(&mut self, keychain: &Keychain) -> Result<(), SafeError> {
+        self.key.open_from(keychain)
+    }
+
     /// Refuses if it is there already.
     pub fn is_new(&self) -> Result<(), SafeError> {
         if self.key.is_there()? || self.store.read()?.is_some() {
@@ -76,6 +87,11 @@ impl Safe {
     /// Gives a new one a passphrase.
     pub fn close_with(&mut self, passphrase: &Secret) -> Result<(), SafeError> {
         self.key.close_with(passphrase)
+    }
+
+    /// Keeps the key of a new one in the keychain.
+    pub fn keep_in(&mut self, keychain: Keychain) {
+        self.key.keep_in(keychain);
     }
 
     /// The names of its secrets, in their order.
@@ -124,10 +140,10 @@ impl Safe {
         Contents::parse(&text).ok_or_else(|| SafeError::Damaged { path: self.file() })
     }
 
-    /// The key, made for the first secret. If that is to have a passphrase, no other will do: somebody else was first.
+    /// The key, made for the first secret. If that is to have a passphrase, or to be in the keychain, no other will do: somebody else was first.
     fn identity_or_new(&self, turn: &Turn) -> Result<x25519::Identity, SafeError> {
         match self.key.identity()? {
-            Some(_) if self.key.is_to_be_closed() => Err(SafeError::Exists { path: self.file() }),
+            Some(_) if self.key.is_to_be_made() => Err(SafeError::Exists { path: self.file() }),
             Some(identity) => Ok(identity),
             None => self.key.make(turn),
         }
