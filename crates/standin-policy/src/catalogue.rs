@@ -3,9 +3,11 @@
 //! One data file a service, in `catalogue/`. Hosts are written defanged (`example[.]org`) and restored here.
 
 mod login;
+pub mod rotation;
 pub mod signing;
 
 use login::RawLogin;
+use rotation::{RawRotation, Rotation};
 use serde::Deserialize;
 use signing::{RawSigning, Signing};
 use standin_model::{
@@ -75,6 +77,8 @@ pub struct Service {
     pub login: Option<Login>,
     /// How its requests are signed.
     pub signing: Option<Signing>,
+    /// How its credential is replaced.
+    pub rotation: Option<Rotation>,
 }
 
 /// Why a data file is not good.
@@ -142,6 +146,7 @@ struct RawService {
     conversation: Vec<RawRule>,
     login: Option<RawLogin>,
     signing: Option<RawSigning>,
+    rotation: Option<RawRotation>,
 }
 
 #[derive(Default, Deserialize)]
@@ -261,6 +266,7 @@ impl Service {
             grants,
             login,
             signing: raw.signing.map(RawSigning::compile),
+            rotation: raw.rotation.map(RawRotation::compile),
             allow: rules("public", raw.allow)?,
             deny: rules("deny", raw.deny)?,
             conversations: rules("conversation", raw.conversation)?,
@@ -324,6 +330,17 @@ mod tests {
             for path in rules.flat_map(|rule| &rule.paths) {
                 assert_eq!(PathPattern::parse(path.as_str()).as_ref(), Ok(path), "{}", service.id);
             }
+        }
+    }
+
+    /// Whoever has to replace a credential is told where.
+    #[test]
+    fn every_credential_has_a_page_where_it_is_replaced() {
+        for service in Catalogue::builtin().services() {
+            assert_eq!(service.rotation.is_some(), !service.grants.is_empty(), "{}", service.id);
+            let Some(rotation) = &service.rotation else { continue };
+            let host = rotation.page.strip_prefix("https://").and_then(|rest| rest.split('/').next());
+            assert!(host.is_some_and(|host| Host::parse(host).is_ok() && !rotation.ask.is_empty()), "{}", service.id);
         }
     }
 

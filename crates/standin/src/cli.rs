@@ -158,6 +158,8 @@ runs as you. With the key, `age -d -i secrets.key secrets.age` shows all of them
 pub(crate) enum SecretCommand {
     /// Set a secret, or replace it
     Set(SecretSetArguments),
+    /// Replace a credential by a new one, or tell how that is done
+    Rotate(SecretRotateArguments),
     /// List the names of the secrets
     List,
     /// Remove a secret
@@ -182,6 +184,25 @@ pub(crate) struct SecretSetArguments {
     /// Keep the key in the desktop's keychain, which needs secret-tool; only when the first secret is set
     #[arg(long, conflicts_with = "passphrase")]
     pub(crate) keychain: bool,
+}
+
+/// Replaces a credential by a new one, where its service lets it ask for its successor (GitLab's tokens, kept as `age:NAME`). Else it
+/// tells the page where a new one is made, what to ask for, where to put it, and what to revoke; the exit code is 1 then.
+///
+/// Stand-ins stay the same, and running sessions have a new `age:` value with their next request.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  standin secret rotate work/gitlab --host gitlab.com
+  standin secret rotate github")]
+pub(crate) struct SecretRotateArguments {
+    /// A credential of the configuration, a secret that `standin secret` keeps, a service, or its variable
+    pub(crate) name: String,
+    /// The server that the credential is of: nobody else is shown it [default: the one that the configuration grants it at]
+    #[arg(long, value_name = "HOST", value_parser = standin_model::Host::parse)]
+    pub(crate) host: Option<standin_model::Host>,
+    /// Read this configuration instead of ~/.config/standin/config.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// Without configuration, credentials that Standin knows (ANTHROPIC_API_KEY, OPENAI_API_KEY, GH_TOKEN, …) are found in

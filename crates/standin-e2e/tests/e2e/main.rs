@@ -27,6 +27,7 @@ mod policy;
 mod ports;
 mod python;
 mod refusal;
+mod rotate;
 mod safe;
 mod screen;
 mod searched;

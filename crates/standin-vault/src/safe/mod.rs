@@ -23,8 +23,9 @@ use age::{DecryptError, x25519};
 use contents::Contents;
 use key::KeyFile;
 use standin_secret::{Fetched, Manner, Secret, SecretSource, SourceError};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The safe in one directory.
 pub struct Safe {
@@ -36,7 +37,12 @@ pub struct Safe {
 pub struct SafeSource {
     safe: Arc<Safe>,
     name: String,
+    /// Which file was read the last time.
+    read: Mutex<Option<Edition>>,
 }
+
+/// What tells one file in the safe's place from the next: it is replaced, never written to.
+type Edition = (u64, i64, i64, u64);
 
 impl Safe {
     /// The safe below Standin's state directory, which need not be there yet.
@@ -149,6 +155,12 @@ impl Safe {
         }
     }
 
+    /// Which file is in its place; nothing if none is.
+    fn edition(&self) -> Option<Edition> {
+        let found = std::fs::metadata(self.path()).ok()?;
+        Some((found.ino(), found.mtime(), found.mtime_nsec(), found.size()))
+    }
+
     fn file(&self) -> PathBuf {
         self.store.file.clone()
     }
@@ -165,7 +177,7 @@ impl Safe {
 impl SafeSource {
     /// The secret of this name.
     pub fn new(safe: Arc<Safe>, name: &str) -> Self {
-        Self { safe, name: name.to_owned() }
+        Self { safe, name: name.to_owned(), read: Mutex::default() }
     }
 }
 
@@ -175,7 +187,15 @@ impl SecretSource for SafeSource {
     }
 
     fn fetch(&self, _: Manner) -> Result<Fetched, SourceError> {
+        // Before it is read: what comes in between is fetched once more.
+        let edition = self.safe.edition();
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = edition;
         let value = self.safe.get(&self.name).map_err(|error| SourceError::Safe(Box::new(error)))?;
         fetched(value.expose(), || self.describe())
+    }
+
+    fn is_behind(&self) -> bool {
+        let read = *self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.is_some() && read != self.safe.edition()
     }
 }

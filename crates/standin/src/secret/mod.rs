@@ -1,5 +1,7 @@
 //! `standin secret`: what is in the safe.
 
+mod rotate;
+
 use crate::cli::{SecretCommand, SecretSetArguments};
 use crate::exit::{self, Failure};
 use crate::{prompt, run};
@@ -15,6 +17,7 @@ pub(crate) fn secret(command: SecretCommand) -> Result<i32, Failure> {
     let safe = Safe::new(&run::state_directory()?);
     match command {
         SecretCommand::Set(arguments) => set(safe, &arguments),
+        SecretCommand::Rotate(arguments) => rotate::rotate(&arguments),
         SecretCommand::List => list(safe),
         SecretCommand::Rm { name } => {
             let safe = unlocked(safe, &surroundings())?;
