@@ -155,6 +155,8 @@ pub enum Source {
     Document(String, String),
     /// `age:NAME`: a secret that `standin secret set NAME` keeps.
     Safe(String),
+    /// `keychain:SERVICE/ACCOUNT`, or `keychain:NAME=VALUE,…`: what names a secret of the desktop's keychain.
+    Keychain(Vec<(String, String)>),
     /// `git:URL`, or `git:URL#NAME`: what git's credential helpers hold.
     Git(String, Option<String>),
     /// `op://VAULT/ITEM/FIELD`: 1Password's own reference.

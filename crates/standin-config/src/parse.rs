@@ -315,6 +315,7 @@ impl Source {
             "file" => selected(rest).map(|(of, name)| Self::File(path(of), name)),
             "cmd" => Some(Self::Command(rest.to_owned())),
             "age" => Some(Self::Safe(rest.to_owned())),
+            "keychain" => attributes(rest).map(Self::Keychain),
             "git" if rest.starts_with("https://") => selected(rest).map(|(url, name)| Self::Git(url.to_owned(), name)),
             "op" if rest.starts_with("//") => Some(Self::OnePassword(text.to_owned())),
             "bw" => selected(rest).map(|(item, object)| Self::Bitwarden(item.to_owned(), object)),
@@ -335,6 +336,20 @@ fn selected(text: &str) -> Option<(&str, Option<String>)> {
         Some(_) => None,
         None => Some((text, None)),
     }
+}
+
+/// What names a secret of the keychain: what is written as attributes, or a service's account by the attributes that most programs use.
+fn attributes(text: &str) -> Option<Vec<(String, String)>> {
+    let pair = |part: &str| {
+        let (name, value) = part.split_once('=')?;
+        (!name.is_empty() && !value.is_empty()).then(|| (name.to_owned(), value.to_owned()))
+    };
+    if text.contains('=') {
+        return text.split(',').map(pair).collect();
+    }
+    let (service, account) = text.rsplit_once('/')?;
+    let named = !service.is_empty() && !account.is_empty();
+    named.then(|| vec![("service".to_owned(), service.to_owned()), ("username".to_owned(), account.to_owned())])
 }
 
 /// Whether a path means what stands there: it is part of a URL, with the reader's token.

@@ -217,6 +217,7 @@ impl Rig {
             ".gemini/oauth_creds.json",
             ".aws/credentials",
             ".vault-token",
+            ".config/gh/hosts.yml",
             ".ssh/id_ed25519",
         ]
         .map(|name| self.home().join(name));

@@ -4,12 +4,14 @@
 
 mod login;
 mod preset;
+pub mod rotation;
 pub mod signing;
 
 pub use preset::{Preset, PresetUseError};
 
 use login::RawLogin;
 use preset::RawPreset;
+use rotation::{RawRotation, Rotation};
 use serde::Deserialize;
 use signing::{RawSigning, Signing};
 use standin_model::{
@@ -81,6 +83,8 @@ pub struct Service {
     pub login: Option<Login>,
     /// How its requests are signed.
     pub signing: Option<Signing>,
+    /// How its credential is replaced.
+    pub rotation: Option<Rotation>,
 }
 
 /// Why a data file is not good.
@@ -150,6 +154,7 @@ struct RawService {
     preset: Vec<RawPreset>,
     login: Option<RawLogin>,
     signing: Option<RawSigning>,
+    rotation: Option<RawRotation>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -269,6 +274,7 @@ impl Service {
             grants,
             login,
             signing: raw.signing.map(RawSigning::compile),
+            rotation: raw.rotation.map(RawRotation::compile),
             allow: rules("public", raw.allow)?,
             deny: rules("deny", raw.deny)?,
             conversations: rules("conversation", raw.conversation)?,
@@ -333,6 +339,17 @@ mod tests {
             for path in rules.flat_map(|rule| &rule.paths) {
                 assert_eq!(PathPattern::parse(path.as_str()).as_ref(), Ok(path), "{}", service.id);
             }
+        }
+    }
+
+    /// Whoever has to replace a credential is told where.
+    #[test]
+    fn every_credential_has_a_page_where_it_is_replaced() {
+        for service in Catalogue::builtin().services() {
+            assert_eq!(service.rotation.is_some(), !service.grants.is_empty(), "{}", service.id);
+            let Some(rotation) = &service.rotation else { continue };
+            let host = rotation.page.strip_prefix("https://").and_then(|rest| rest.split('/').next());
+            assert!(host.is_some_and(|host| Host::parse(host).is_ok() && !rotation.ask.is_empty()), "{}", service.id);
         }
     }
 

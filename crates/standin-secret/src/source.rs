@@ -14,6 +14,11 @@ pub trait SecretSource: Send + Sync {
     /// Fetches what is there. Blocks.
     fn fetch(&self, manner: Manner) -> Result<Fetched, SourceError>;
 
+    /// Whether it has something else now than it gave the last time, as far as that can be told at no cost.
+    fn is_behind(&self) -> bool {
+        false
+    }
+
     /// One value of what was fetched. A source of one value has it under no name (`""`).
     fn value(&self, fetched: &Fetched, member: &str) -> Result<Value, SourceError> {
         if member.is_empty() {

@@ -3,6 +3,8 @@
 //! * [`source`]: where they live: variables, files, programs;
 //! * [`supply`]: how they come from there, on first use and before they expire;
 //! * [`shapes`]: what is remembered of them for stand-ins of the same shape;
+//! * [`keychain`]: the desktop's keychain;
+//! * [`rotation`]: a new value in the place of an old one, by the service's own way;
 //! * [`safe`]: an encrypted file of Standin's own;
 //! * [`key`]: the host's key from which stand-ins are derived;
 //! * [`mint`]: a value with the shape of a credential and none of its content;
@@ -14,8 +16,10 @@
 
 mod bounded;
 pub mod key;
+pub mod keychain;
 pub mod login;
 pub mod mint;
+pub mod rotation;
 pub mod safe;
 pub mod shapes;
 pub mod source;

@@ -2,6 +2,7 @@
 //!
 //! * [`form`]: the file: what tokens are in it, the same file with stand-ins, the file with new tokens;
 //! * [`answer`]: what a token endpoint says: the tokens in it, the same answer with stand-ins;
+//! * [`hosts`]: the file of gh, whose tokens are not exchanged;
 //! * [`jwt`]: stand-ins for tokens that a client reads;
 //! * [`store`]: the file on the disk: one at a time, replaced at once or not at all.
 //!
@@ -11,6 +12,7 @@
 
 pub mod answer;
 pub mod form;
+pub mod hosts;
 mod jwt;
 pub mod store;
 

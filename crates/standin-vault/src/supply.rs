@@ -54,6 +54,11 @@ impl Supply {
         self.0.describe()
     }
 
+    /// Whether it has something else now than it gave the last time, as far as it knows.
+    pub fn is_behind(&self) -> bool {
+        self.0.is_behind()
+    }
+
     /// Fetches what there is. Blocks.
     pub fn fetch(self: &Arc<Self>, manner: Manner) -> Result<Delivery, SourceError> {
         Ok(Delivery(Arc::clone(self), self.0.fetch(manner)?))
@@ -91,9 +96,10 @@ impl Delivery {
 }
 
 impl Credential {
-    /// Whether it is to be fetched before it is used next: it has no value yet, or one that expires soon.
+    /// Whether it is to be fetched before it is used next: it has no value yet, one that expires soon, or one that its owner replaced.
     pub fn is_due(&self, now: SystemTime) -> bool {
-        self.secret.is_empty() || self.term().is_some_and(|term| now >= term.renew)
+        let is_behind = || self.supplied.as_ref().is_some_and(|supplied| supplied.supply.is_behind());
+        self.secret.is_empty() || self.term().is_some_and(|term| now >= term.renew) || is_behind()
     }
 
     /// Whether it has no value that is worth anything.

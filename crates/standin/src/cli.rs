@@ -135,10 +135,10 @@ pub(crate) struct RuleArguments {
     #[arg(long = "use", value_name = "PRESET", value_parser = PresetUse::parse)]
     pub(crate) presets: Vec<PresetUse>,
     /// Lend a credential: the command sees a stand-in as NAME; SOURCE is env:NAME, file:PATH, file:PATH#NAME,
-    /// cmd:COMMAND, or another of docs/sources.md (age:, git:, op:, bw:, vault:, sops:)
+    /// cmd:COMMAND, or another of docs/sources.md (age:, keychain:, git:, op:, bw:, vault:, sops:)
     #[arg(long, value_name = "NAME=SOURCE@HOST")]
     pub(crate) secret: Vec<String>,
-    /// Lend the login of this agent, too (claude, codex, gemini); `none` lends none, not even that of COMMAND
+    /// Lend the login of this agent, too (claude, codex, gemini), or gh's; `none` lends none, not even that of COMMAND
     #[arg(long, value_name = "AGENT")]
     pub(crate) login: Vec<String>,
     /// Lend the keys of this profile of ~/.aws/credentials [default: those in the environment, or of $AWS_PROFILE]
@@ -154,7 +154,7 @@ const SECRET: &str = "\
 Keep secrets in an encrypted file, to be lent as `age:NAME`.
 
 The file is secrets/secrets.age in Standin's state directory (~/.local/state/standin), an age file for the key secrets.key beside it, \
-which may have a passphrase. Nothing of it is visible in a sandbox. Values come from standard input or are typed without an echo, never from the \
+which may have a passphrase or be in the desktop's keychain. Nothing of it is visible in a sandbox. Values come from standard input or are typed without an echo, never from the \
 command line, which every process of the host can read.
 
 There is no command that prints a value: a credential is there to be lent, and what prints one prints it to every agent and script that \
@@ -164,6 +164,8 @@ runs as you. With the key, `age -d -i secrets.key secrets.age` shows all of them
 pub(crate) enum SecretCommand {
     /// Set a secret, or replace it
     Set(SecretSetArguments),
+    /// Replace a credential by a new one, or tell how that is done
+    Rotate(SecretRotateArguments),
     /// List the names of the secrets
     List,
     /// Remove a secret
@@ -185,6 +187,28 @@ pub(crate) struct SecretSetArguments {
     /// Give the key a passphrase, which is asked for at the terminal; only when the first secret is set
     #[arg(long)]
     pub(crate) passphrase: bool,
+    /// Keep the key in the desktop's keychain, which needs secret-tool; only when the first secret is set
+    #[arg(long, conflicts_with = "passphrase")]
+    pub(crate) keychain: bool,
+}
+
+/// Replaces a credential by a new one, where its service lets it ask for its successor (GitLab's tokens, kept as `age:NAME`). Else it
+/// tells the page where a new one is made, what to ask for, where to put it, and what to revoke; the exit code is 1 then.
+///
+/// Stand-ins stay the same, and running sessions have a new `age:` value with their next request.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  standin secret rotate work/gitlab --host gitlab.com
+  standin secret rotate github")]
+pub(crate) struct SecretRotateArguments {
+    /// A credential of the configuration, a secret that `standin secret` keeps, a service, or its variable
+    pub(crate) name: String,
+    /// The server that the credential is of: nobody else is shown it [default: the one that the configuration grants it at]
+    #[arg(long, value_name = "HOST", value_parser = standin_model::Host::parse)]
+    pub(crate) host: Option<standin_model::Host>,
+    /// Read this configuration instead of ~/.config/standin/config.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// Without configuration, credentials that Standin knows (ANTHROPIC_API_KEY, OPENAI_API_KEY, GH_TOKEN, …) are found in
@@ -201,6 +225,7 @@ pub(crate) struct SecretSetArguments {
   standin run --allow docs.rs -- codex
   standin run --publish 3000 --reach 5432 -- npm run dev
   standin run --login claude -- bash
+  standin run --login gh -- claude        (with gh, and git at GitHub)
   standin run --secret TOKEN=env:TOKEN@api.example.com -- ./script.sh
   standin run --secret TOKEN=file:.env#TOKEN@api.example.com -- npm start")]
 pub(crate) struct RunArguments {

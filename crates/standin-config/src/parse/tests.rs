@@ -144,6 +144,17 @@ fn sources() {
         ("cmd:a # b", Some(Source::Command("a # b".into()))),
         ("cmd#/a/b:x: y", Some(Source::Document("/a/b".into(), "x: y".into()))),
         ("age:work/a", Some(Source::Safe("work/a".into()))),
+        (
+            "keychain:a/b/me",
+            Some(Source::Keychain(vec![("service".into(), "a/b".into()), ("username".into(), "me".into())])),
+        ),
+        (
+            "keychain:server=a,user=b",
+            Some(Source::Keychain(vec![("server".into(), "a".into()), ("user".into(), "b".into())])),
+        ),
+        ("keychain:a", None),
+        ("keychain:a/", None),
+        ("keychain:a=,b=c", None),
         ("git:https://a.example/x", Some(Source::Git("https://a.example/x".into(), None))),
         ("op://a/b/c d", Some(Source::OnePassword("op://a/b/c d".into()))),
         ("bw:a b#username", Some(Source::Bitwarden("a b".into(), some("username")))),

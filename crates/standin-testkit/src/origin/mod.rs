@@ -7,6 +7,7 @@ mod events;
 mod generic;
 mod git;
 mod github;
+pub mod gitlab;
 pub mod oauth;
 mod openai;
 mod packages;
@@ -54,6 +55,7 @@ pub struct Origins {
     logins: oauth::Logins,
     objects: aws::Objects,
     leases: bao::Leases,
+    tokens: gitlab::Tokens,
 }
 
 impl Origins {
@@ -61,7 +63,15 @@ impl Origins {
     pub fn new(directory: &Path) -> Self {
         let ca = SessionCa::generate(SystemTime::now()).expect("a certificate can be made");
         let (seen, logins, objects) = (Mutex::default(), oauth::Logins::default(), aws::Objects::default());
-        Self { ca, directory: directory.to_owned(), seen, logins, objects, leases: bao::Leases::default() }
+        Self {
+            ca,
+            directory: directory.to_owned(),
+            seen,
+            logins,
+            objects,
+            leases: bao::Leases::default(),
+            tokens: gitlab::Tokens::default(),
+        }
     }
 
     /// What was asked, in order.
@@ -109,6 +119,7 @@ impl Origins {
             "chatgpt.com" => openai::chatgpt(&seen),
             "api.openai.com" => openai::answer(&seen),
             "github.com" => git::answer(&self.directory, &seen, &body).await,
+            "gitlab.com" | "gitlab.example" => gitlab::answer(&self.tokens, &seen, &self.directory),
             "api.github.com" => github::answer(&seen),
             host if host.starts_with("index.crates.") => packages::crate_index(&seen),
             host if host.starts_with("static.crates.") => packages::crate_files(&seen),

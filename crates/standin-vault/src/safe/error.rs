@@ -1,5 +1,6 @@
 //! Why a safe cannot be used. Each says what mends it.
 
+use crate::keychain::KeychainError;
 use crate::login::store::StoreError;
 use std::io;
 use std::path::PathBuf;
@@ -57,6 +58,26 @@ pub enum SafeError {
     /// The key has a passphrase, and nobody was asked for it.
     #[error("{path} has a passphrase, and nobody can be asked for it now")]
     Locked {
+        /// The key.
+        path: PathBuf,
+    },
+    /// The keychain gave no key, or took none.
+    #[error("the key of {path} is to be in the keychain")]
+    Keychain {
+        /// The key.
+        path: PathBuf,
+        /// What it said.
+        source: KeychainError,
+    },
+    /// The keychain's key is another.
+    #[error("the keychain has another key than that of {path}; bring the right one back from a backup of the keychain")]
+    OtherInKeychain {
+        /// The key.
+        path: PathBuf,
+    },
+    /// The key is in the keychain, which was not asked.
+    #[error("the key of {path} is in the keychain, which was not asked")]
+    NotFetched {
         /// The key.
         path: PathBuf,
     },

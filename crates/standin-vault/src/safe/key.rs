@@ -1,9 +1,12 @@
-//! The key of a safe: an age identity in a file that is its owner's alone, as it is or closed with a passphrase.
+//! The key of a safe: an age identity in a file that is its owner's alone, as it is or closed with a passphrase, or in the desktop's
+//! keychain; then the file says for whom the safe is encrypted, which names the key there.
 //!
-//! Closed it is what `age -p` makes of an identity. The work for the passphrase is done once: who has opened it keeps the identity.
+//! Closed it is what `age -p` makes of an identity. The work for the passphrase is done once, and the keychain is asked once: who has
+//! opened it keeps the identity.
 
 use super::error::SafeError;
 use super::sealed::{open, seal};
+use crate::keychain::{Attributes, Keychain};
 use crate::login::store::{Store, Turn};
 use crate::read_bounded;
 use age::secrecy::{ExposeSecret, SecretString};
@@ -20,6 +23,12 @@ use zeroize::Zeroizing;
 const MARK: &str = "AGE-SECRET-KEY-1";
 /// What an encrypted file begins with.
 const CLOSED: &[u8] = b"age-encryption.org/";
+/// What the line begins with that stands for a key in the keychain.
+const RECIPIENT: &str = "age1";
+/// What the keychain has them under.
+const SERVICE: &str = "standin";
+/// What the keychain's own programs show of it.
+const LABEL: &str = "Standin's secrets";
 /// Work for a passphrase, as `age` does it: 2^18 takes about a second, and 256 MiB.
 const WORK: u8 = 18;
 /// The most work that a file may ask for: four seconds, and 1 GiB.
@@ -30,17 +39,19 @@ const MAX_FILE: usize = 16 * 1024;
 /// A key's file.
 pub(super) struct KeyFile {
     store: Store,
-    /// What is in a closed one, once it was opened.
+    /// What is in a closed one, or in the keychain, once it was opened.
     opened: Option<Secret>,
     /// With what a new one is closed.
     passphrase: Option<SecretString>,
+    /// Where a new one is kept.
+    keychain: Option<Keychain>,
     pub(super) work: u8,
 }
 
 impl KeyFile {
     /// Kept there, which need not be there yet.
     pub(super) fn new(store: Store) -> Self {
-        Self { store, opened: None, passphrase: None, work: WORK }
+        Self { store, opened: None, passphrase: None, keychain: None, work: WORK }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -81,13 +92,40 @@ impl KeyFile {
         Ok(())
     }
 
+    /// Whether it is in the keychain.
+    pub(super) fn is_in_keychain(&self) -> Result<bool, SafeError> {
+        Ok(self.read()?.is_some_and(|file| recipient(&file).is_some()))
+    }
+
+    /// Fetches it from the keychain.
+    pub(super) fn open_from(&mut self, keychain: &Keychain) -> Result<(), SafeError> {
+        let Some(recipient) = self.read()?.as_deref().and_then(|file| recipient(file)) else { return Ok(()) };
+        let path = || self.path().to_owned();
+        let found = keychain.get(&attributes(&recipient));
+        let found = found.map_err(|source| SafeError::Keychain { path: path(), source })?;
+        if self.parse(found.expose())?.to_public().to_string() != recipient {
+            return Err(SafeError::OtherInKeychain { path: path() });
+        }
+        self.opened = Some(found);
+        Ok(())
+    }
+
+    /// Keeps one that is made later in the keychain.
+    pub(super) fn keep_in(&mut self, keychain: Keychain) {
+        self.keychain = Some(keychain);
+    }
+
     /// The key; nothing if there is none.
     pub(super) fn identity(&self) -> Result<Option<x25519::Identity>, SafeError> {
         let Some(file) = self.read()? else { return Ok(None) };
-        if !file.starts_with(CLOSED) {
+        let is_in_keychain = recipient(&file).is_some();
+        if !file.starts_with(CLOSED) && !is_in_keychain {
             return self.parse(&file).map(Some);
         }
-        let opened = self.opened.as_ref().ok_or_else(|| SafeError::Locked { path: self.path().to_owned() })?;
+        let path = self.path().to_owned();
+        let opened = self.opened.as_ref();
+        let opened =
+            opened.ok_or(if is_in_keychain { SafeError::NotFetched { path } } else { SafeError::Locked { path } })?;
         self.parse(opened.expose()).map(Some)
     }
 
@@ -95,7 +133,16 @@ impl KeyFile {
     pub(super) fn make(&self, turn: &Turn) -> Result<x25519::Identity, SafeError> {
         let identity = x25519::Identity::generate();
         let secret = identity.to_string();
-        let text = Zeroizing::new(format!("# public key: {}\n{}\n", identity.to_public(), secret.expose_secret()));
+        let public = identity.to_public();
+        if let Some(keychain) = &self.keychain {
+            let attributes = attributes(&public.to_string());
+            let kept = keychain.set(LABEL, &attributes, &Secret::copy_of(secret.expose_secret().as_bytes()));
+            kept.map_err(|source| SafeError::Keychain { path: self.path().to_owned(), source })?;
+            let text = format!("# The key is in the keychain: secret-tool lookup {attributes}\n{public}\n");
+            self.store.replace(turn, text.as_bytes())?;
+            return Ok(identity);
+        }
+        let text = Zeroizing::new(format!("# public key: {public}\n{}\n", secret.expose_secret()));
         match &self.passphrase {
             None => self.store.replace(turn, text.as_bytes())?,
             Some(passphrase) => {
@@ -109,9 +156,9 @@ impl KeyFile {
         Ok(identity)
     }
 
-    /// Whether one that is made is closed.
-    pub(super) fn is_to_be_closed(&self) -> bool {
-        self.passphrase.is_some()
+    /// Whether only one that is made will do: one that is closed, or in the keychain.
+    pub(super) fn is_to_be_made(&self) -> bool {
+        self.passphrase.is_some() || self.keychain.is_some()
     }
 
     fn parse(&self, text: &[u8]) -> Result<x25519::Identity, SafeError> {
@@ -131,6 +178,18 @@ impl KeyFile {
         is_ours(self.path(), &found, 0o077, 0o600)?;
         read_bounded(file, found.len(), MAX_FILE).map(Some).map_err(fault)
     }
+}
+
+/// For whom the safe is encrypted, if that is all that a key's file says.
+fn recipient(file: &[u8]) -> Option<String> {
+    let mut lines = std::str::from_utf8(file).ok()?.lines().filter(|line| !line.starts_with('#'));
+    let line = lines.next()?.trim_end();
+    (line.starts_with(RECIPIENT) && lines.next().is_none()).then(|| line.to_owned())
+}
+
+/// What names a key in the keychain.
+fn attributes(recipient: &str) -> Attributes {
+    Attributes::account(SERVICE, recipient)
 }
 
 /// What there is; nothing if it is not there.

@@ -2,7 +2,7 @@
 //!
 //! * here: the file, for the [`key`] that lies beside it; replaced at once or not at all, by one process at a time;
 //! * [`contents`]: what is in it: a line for each secret, its name and its value in base64;
-//! * [`key`]: the key's own file, which may have a passphrase;
+//! * [`key`]: the key's own file, which may have a passphrase, or be in the keychain;
 //! * [`sealed`]: both files' format, which is age's: `age -d -i secrets.key secrets.age` reads them without Standin;
 //! * [`error`]: what can be wrong, and what mends it.
 
@@ -16,14 +16,16 @@ mod tests;
 pub use contents::{MAX_NAME, is_name};
 pub use error::SafeError;
 
+use crate::keychain::Keychain;
 use crate::login::store::{MAX_FILE, Store, Turn};
 use crate::source::fetched;
 use age::{DecryptError, x25519};
 use contents::Contents;
 use key::KeyFile;
 use standin_secret::{Fetched, Manner, Secret, SecretSource, SourceError};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The safe in one directory.
 pub struct Safe {
@@ -35,7 +37,12 @@ pub struct Safe {
 pub struct SafeSource {
     safe: Arc<Safe>,
     name: String,
+    /// Which file was read the last time.
+    read: Mutex<Option<Edition>>,
 }
+
+/// What tells one file in the safe's place from the next: it is replaced, never written to.
+type Edition = (u64, i64, i64, u64);
 
 impl Safe {
     /// The safe below Standin's state directory, which need not be there yet.
@@ -65,6 +72,16 @@ impl Safe {
         self.key.open(passphrase)
     }
 
+    /// Whether its key is in the keychain.
+    pub fn is_in_keychain(&self) -> Result<bool, SafeError> {
+        self.key.is_in_keychain()
+    }
+
+    /// Opens it with the key that the keychain has.
+    pub fn open_from(&mut self, keychain: &Keychain) -> Result<(), SafeError> {
+        self.key.open_from(keychain)
+    }
+
     /// Refuses if it is there already.
     pub fn is_new(&self) -> Result<(), SafeError> {
         if self.key.is_there()? || self.store.read()?.is_some() {
@@ -76,6 +93,11 @@ impl Safe {
     /// Gives a new one a passphrase.
     pub fn close_with(&mut self, passphrase: &Secret) -> Result<(), SafeError> {
         self.key.close_with(passphrase)
+    }
+
+    /// Keeps the key of a new one in the keychain.
+    pub fn keep_in(&mut self, keychain: Keychain) {
+        self.key.keep_in(keychain);
     }
 
     /// The names of its secrets, in their order.
@@ -124,13 +146,19 @@ impl Safe {
         Contents::parse(&text).ok_or_else(|| SafeError::Damaged { path: self.file() })
     }
 
-    /// The key, made for the first secret. If that is to have a passphrase, no other will do: somebody else was first.
+    /// The key, made for the first secret. If that is to have a passphrase, or to be in the keychain, no other will do: somebody else was first.
     fn identity_or_new(&self, turn: &Turn) -> Result<x25519::Identity, SafeError> {
         match self.key.identity()? {
-            Some(_) if self.key.is_to_be_closed() => Err(SafeError::Exists { path: self.file() }),
+            Some(_) if self.key.is_to_be_made() => Err(SafeError::Exists { path: self.file() }),
             Some(identity) => Ok(identity),
             None => self.key.make(turn),
         }
+    }
+
+    /// Which file is in its place; nothing if none is.
+    fn edition(&self) -> Option<Edition> {
+        let found = std::fs::metadata(self.path()).ok()?;
+        Some((found.ino(), found.mtime(), found.mtime_nsec(), found.size()))
     }
 
     fn file(&self) -> PathBuf {
@@ -149,7 +177,7 @@ impl Safe {
 impl SafeSource {
     /// The secret of this name.
     pub fn new(safe: Arc<Safe>, name: &str) -> Self {
-        Self { safe, name: name.to_owned() }
+        Self { safe, name: name.to_owned(), read: Mutex::default() }
     }
 }
 
@@ -159,7 +187,15 @@ impl SecretSource for SafeSource {
     }
 
     fn fetch(&self, _: Manner) -> Result<Fetched, SourceError> {
+        // Before it is read: what comes in between is fetched once more.
+        let edition = self.safe.edition();
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = edition;
         let value = self.safe.get(&self.name).map_err(|error| SourceError::Safe(Box::new(error)))?;
         fetched(value.expose(), || self.describe())
+    }
+
+    fn is_behind(&self) -> bool {
+        let read = *self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.is_some() && read != self.safe.edition()
     }
 }

@@ -1,6 +1,8 @@
 //! The safe: what it keeps, and what it says when something is wrong with it.
 
 use super::*;
+use crate::keychain::KeychainError;
+use crate::source::Surroundings;
 use crate::supply::Supply;
 use age::secrecy::ExposeSecret;
 use std::fs;
@@ -171,6 +173,65 @@ fn a_passphrase_opens_what_it_closed() {
     for none in [b"".as_slice(), b"\xff"] {
         assert!(matches!(safe(&directory).close_with(&Secret::copy_of(none)), Err(SafeError::NoPassphrase)));
     }
+}
+
+/// A keychain that keeps its secrets in files, by the last attribute.
+fn keychain(directory: &tempfile::TempDir) -> Keychain {
+    let at = directory.path().display();
+    let script = format!(
+        "#!/bin/sh\nfor last; do :; done\ncase $1 in\nlookup) exec cat {at}/$last 2>/dev/null;;\nstore) cat >{at}/$last;;\nesac\n"
+    );
+    let program = directory.path().join("secret-tool");
+    fs::write(&program, script).unwrap();
+    chmod(&program, 0o755);
+    Keychain::new(Surroundings::new(format!("{at}:/usr/bin:/bin").into()))
+}
+
+#[test]
+fn a_key_in_the_keychain_is_in_no_file() {
+    let (directory, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let keychain = keychain(&elsewhere);
+    let opened = || {
+        let mut safe = safe(&directory);
+        safe.open_from(&keychain).map(|()| safe)
+    };
+    let mut first = safe(&directory);
+    first.keep_in(keychain.clone());
+    first.set("a", &secret(CANARY)).unwrap();
+    let key = fs::read_to_string(first.key_path()).unwrap();
+    assert!(
+        !key.contains("AGE-SECRET-KEY") && key.contains("secret-tool lookup service standin username age1"),
+        "{key}"
+    );
+    assert!(safe(&directory).is_in_keychain().unwrap() && !safe(&directory).has_passphrase().unwrap());
+    let second = opened().unwrap();
+    assert_eq!(get(&second, "a"), CANARY);
+    second.set("b", &secret("b")).unwrap();
+    assert_eq!(get(&safe(&directory), "a"), "the key of …/secrets.key is in the keychain, which was not asked");
+    assert!(matches!(safe(&directory).set("b", &secret("b")), Err(SafeError::NotFetched { .. })));
+    // Another key under its name is not believed, and one that is gone is told.
+    let kept = elsewhere.path().join(key.lines().last().unwrap());
+    let other = x25519::Identity::generate().to_string();
+    fs::write(&kept, other.expose_secret()).unwrap();
+    assert!(matches!(opened(), Err(SafeError::OtherInKeychain { .. })));
+    fs::remove_file(kept).unwrap();
+    assert!(matches!(opened(), Err(SafeError::Keychain { source: KeychainError::Nothing { .. }, .. })));
+    // Who wants it there gets no key that lies in a file.
+    let plain = tempfile::tempdir().unwrap();
+    let mut late = safe(&plain);
+    late.keep_in(keychain);
+    safe(&plain).set("a", &secret("a")).unwrap();
+    assert!(matches!(late.set("b", &secret(CANARY)), Err(SafeError::Exists { .. })));
+}
+
+/// A keychain that takes nothing leaves no key behind, and no safe that nobody can open.
+#[test]
+fn without_a_keychain_nothing_is_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut safe = safe(&directory);
+    safe.keep_in(Keychain::new(Surroundings::new(directory.path().into())));
+    assert!(matches!(safe.set("a", &secret(CANARY)), Err(SafeError::Keychain { .. })));
+    assert!(!safe.path().exists() && !safe.key_path().exists());
 }
 
 /// Who wants a passphrase gets no key without one that another process has just made.

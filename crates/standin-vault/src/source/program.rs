@@ -10,11 +10,11 @@ use crate::read_bounded;
 use rustix::process::{Pid, Signal, kill_process_group};
 use standin_model::limits::{MAX_SECRET_BYTES, SOURCE_DEADLINE};
 use standin_secret::{Fetched, Manner, SecretSource, SourceError, Value};
-use std::ffi::OsString;
-use std::io::Write;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -105,48 +105,69 @@ impl ProgramSource {
         Self { description, program: program.into(), arguments, input, reading, surroundings }
     }
 
-    fn command(&self, manner: Manner) -> Command {
-        let mut command = Command::new(&self.program);
-        // Not where Standin was started: that is the workspace, and what a command finds there (`git`: helpers in
-        // `.git/config`) is the sandbox's to write.
-        command.args(&self.arguments).current_dir("/").env("PATH", &self.surroundings.path).stdout(Stdio::piped());
-        for variable in LEADS_TO_REPOSITORY {
-            command.env_remove(variable);
-        }
-        if self.input.is_empty() {
-            command.stdin(Stdio::null());
-        } else {
-            command.stdin(Stdio::piped());
-        }
+    fn output(&self, manner: Manner) -> Result<Zeroizing<Vec<u8>>, SourceError> {
+        let mut command = self.surroundings.command(&self.program, &self.arguments);
         if manner == Manner::Silent {
             // In a process group of its own it is not the terminal's: who reads from it all the same is stopped.
             command.stderr(Stdio::null()).process_group(0).env("GIT_TERMINAL_PROMPT", "0");
         }
+        let program = || self.description.clone();
+        match run(command, self.input.as_bytes(), manner, self.surroundings.patience) {
+            Ok((status, output)) if status.success() => Ok(output),
+            Ok((status, _)) => Err(SourceError::Command { program: program(), status }),
+            Err(RunError::Spawn(source)) => Err(SourceError::Spawn { program: program(), source }),
+            Err(RunError::Deadline) => {
+                Err(SourceError::Deadline { program: program(), seconds: self.surroundings.patience.as_secs() })
+            }
+        }
+    }
+}
+
+impl Surroundings {
+    /// A program that is run in them.
+    pub(crate) fn command(&self, program: &OsStr, arguments: &[OsString]) -> Command {
+        let mut command = Command::new(program);
+        // Not where Standin was started: that is the workspace, and what a command finds there (`git`: helpers in
+        // `.git/config`) is the sandbox's to write.
+        command.args(arguments).current_dir("/").env("PATH", &self.path).stdout(Stdio::piped());
+        for variable in LEADS_TO_REPOSITORY {
+            command.env_remove(variable);
+        }
         command
     }
+}
 
-    fn output(&self, manner: Manner) -> Result<Zeroizing<Vec<u8>>, SourceError> {
-        let program = || self.description.clone();
-        let spawn = |source| SourceError::Spawn { program: program(), source };
-        let mut child = self.command(manner).spawn().map_err(spawn)?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // Who does not want to hear it says so by its exit code.
-            stdin.write_all(self.input.as_bytes()).ok();
-        }
-        let stdout = child.stdout.take().expect("stdout was piped");
-        let (sender, output) = mpsc::channel();
-        // The reader ends with the pipe; if the deadline passes first, nobody listens to it any more.
-        std::thread::spawn(move || drop(sender.send(read_bounded(stdout, 0, MAX_SECRET_BYTES))));
-        let Ok(output) = output.recv_timeout(self.surroundings.patience) else {
-            end(&mut child, manner).map_err(spawn)?;
-            return Err(SourceError::Deadline { program: program(), seconds: self.surroundings.patience.as_secs() });
-        };
-        let status = child.wait().map_err(spawn)?;
-        if !status.success() {
-            return Err(SourceError::Command { program: program(), status });
-        }
-        output.map_err(spawn)
+/// Why a program said nothing.
+pub(crate) enum RunError {
+    /// It cannot be run.
+    Spawn(io::Error),
+    /// It took too long, and was ended.
+    Deadline,
+}
+
+/// How a program ended, and what it printed when it was told this.
+pub(crate) fn run(
+    mut command: Command,
+    input: &[u8],
+    manner: Manner,
+    patience: Duration,
+) -> Result<(ExitStatus, Zeroizing<Vec<u8>>), RunError> {
+    command.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
+    let mut child = command.spawn().map_err(RunError::Spawn)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // Who does not want to hear it says so by its exit code.
+        stdin.write_all(input).ok();
     }
+    let stdout = child.stdout.take().expect("stdout was piped");
+    let (sender, output) = mpsc::channel();
+    // The reader ends with the pipe; if the deadline passes first, nobody listens to it any more.
+    std::thread::spawn(move || drop(sender.send(read_bounded(stdout, 0, MAX_SECRET_BYTES))));
+    let Ok(output) = output.recv_timeout(patience) else {
+        end(&mut child, manner).map_err(RunError::Spawn)?;
+        return Err(RunError::Deadline);
+    };
+    let status = child.wait().map_err(RunError::Spawn)?;
+    Ok((status, output.map_err(RunError::Spawn)?))
 }
 
 impl SecretSource for ProgramSource {

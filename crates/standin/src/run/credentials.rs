@@ -1,7 +1,8 @@
-//! Which credentials are lent, as what, and to whom: from the configuration ([`configured`]), then from the environment. What is
-//! left of that, by [`presets`].
+//! Which credentials are lent, as what, and to whom: from the configuration ([`configured`]), from the environment, from
+//! logins ([`gh`]). What is left of that, by [`presets`].
 
 mod configured;
+mod gh;
 mod presets;
 
 use super::inputs::Inputs;
@@ -122,6 +123,7 @@ fn gathered(inputs: &Inputs, search: Search, values: Values) -> Result<Lent, Fai
     for service in logins::wanted(inputs)? {
         gathering.login(service)?;
     }
+    gathering.gh()?;
     // Whatever is allowed: what a token endpoint answers goes to nobody inside.
     for login in Catalogue::builtin().services().iter().filter_map(|service| service.login.as_ref()) {
         gathering.policy.tokens(&login.id, login.endpoint.rule.clone());
@@ -212,7 +214,7 @@ impl Gathering<'_> {
             ));
             let shown = stand_ins.each_ref().map(|stand_in| stand_in.as_ref().map(StandIn::as_str));
             if let ([Some(id), Some(secret), token], Some(profile)) = (shown, &found.profile) {
-                self.key_files = signing::files(self.inputs, profile, id, secret, token);
+                self.key_files.extend(signing::files(self.inputs, profile, id, secret, token));
             }
             let variables = [&signing.id, &signing.secret, &signing.token];
             for (((name, value), stand_in), variable) in parts.into_iter().zip(stand_ins).zip(variables) {

@@ -178,6 +178,15 @@ pub(crate) fn state_directory() -> Result<PathBuf, Failure> {
     Ok(directory(&environment, "XDG_STATE_HOME", &home, ".local/state"))
 }
 
+/// The configuration, as a run would read it.
+pub(crate) fn configuration(named: Option<&Path>) -> Result<Config, Failure> {
+    let environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    let home = home(&environment)?;
+    let mut config = read_config(named, &environment, &home)?;
+    at_home(&mut config, &home);
+    Ok(config)
+}
+
 fn home(environment: &BTreeMap<OsString, OsString>) -> Result<PathBuf, Failure> {
     let home = environment.get(OsStr::new("HOME")).map(PathBuf::from).filter(|home| home.is_absolute());
     home.ok_or_else(|| Failure::new("HOME is not set to an absolute path"))

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Lends no login.
-const NONE: &str = "none";
+pub(super) const NONE: &str = "none";
 
 /// A login, or the place for one.
 pub(super) struct Found {
@@ -41,9 +41,9 @@ pub(super) fn wanted(inputs: &Inputs) -> Result<Vec<&'static Service>, Failure> 
     let mut wanted: Vec<&Service> = catalogue.by_agent(&program).into_iter().collect();
     for name in &inputs.logins {
         let service = catalogue.by_agent(name).or_else(|| catalogue.service(name));
-        let service = service.filter(|service| service.login.is_some()).ok_or_else(|| {
-            let known = catalogue.services().iter().filter(|service| service.login.is_some());
-            let known: Vec<_> = known.flat_map(|service| &service.agents).map(String::as_str).collect();
+        let service = service.filter(|service| !service.agents.is_empty()).ok_or_else(|| {
+            let known: Vec<_> =
+                catalogue.services().iter().flat_map(|service| &service.agents).map(String::as_str).collect();
             Failure::new(format!("there is no agent `{name}` whose login is known"))
                 .hint(format!("known: {}", known.join(", ")))
         })?;

@@ -38,7 +38,7 @@ use standin_sandbox::{LaunchError, Planned, Terminal, plan};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-pub(crate) use inputs::state_directory;
+pub(crate) use inputs::{configuration, state_directory};
 pub(crate) use view::host_trust;
 
 /// The policy that a session would have, and what it was configured with.

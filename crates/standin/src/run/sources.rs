@@ -7,6 +7,7 @@ use crate::secret;
 use standin_config::Source;
 use standin_leases::{LeasedSource, Leases, Settings};
 use standin_secret::{Manner, Secret, SecretSource, SourceError};
+use standin_vault::keychain::{Attributes, KeychainSource};
 use standin_vault::safe::{Safe, SafeSource};
 use standin_vault::source::{EnvSource, FileSource, ProgramSource, Surroundings};
 use standin_vault::supply::{Delivery, Supply};
@@ -66,6 +67,7 @@ pub(super) fn member(source: &Source) -> &str {
         | Source::File(..)
         | Source::Command(_)
         | Source::Safe(_)
+        | Source::Keychain(_)
         | Source::OnePassword(_)
         | Source::SshAgent(_) => "",
         Source::Document(member, _) | Source::Leased(_, member) => member,
@@ -101,6 +103,7 @@ fn open(inputs: &Inputs, source: &Source) -> Result<Box<dyn SecretSource>, Sourc
         Source::Command(command) => Box::new(ProgramSource::shell(around(), command, false)),
         Source::Document(_, command) => Box::new(ProgramSource::shell(around(), command, true)),
         Source::Safe(name) => Box::new(SafeSource::new(safe(inputs)?, name)),
+        Source::Keychain(attributes) => Box::new(KeychainSource::new(around(), Attributes::new(attributes.clone()))),
         Source::Leased(path, _) => Box::new(LeasedSource::new(leases(inputs)?, path)),
         Source::Git(url, _) => Box::new(ProgramSource::git(around(), url)),
         Source::OnePassword(reference) => Box::new(ProgramSource::one_password(around(), reference)),
@@ -113,12 +116,13 @@ fn open(inputs: &Inputs, source: &Source) -> Result<Box<dyn SecretSource>, Sourc
     })
 }
 
-/// Our own secrets. If their key has a passphrase that is asked for once, and now: later on the terminal is the command's.
+/// Our own secrets. If their key has a passphrase that is asked for once, and now: later on the terminal is the command's. So is the
+/// keychain, if that has it.
 fn safe(inputs: &Inputs) -> Result<Arc<Safe>, SourceError> {
     if let Some(safe) = inputs.safe.get() {
         return Ok(Arc::clone(safe));
     }
-    let safe = secret::unlocked(Safe::new(&inputs.state));
+    let safe = secret::unlocked(Safe::new(&inputs.state), &surroundings(inputs));
     let safe = safe.map_err(|failure| SourceError::Safe(failure.message().into()))?;
     Ok(Arc::clone(inputs.safe.get_or_init(|| Arc::new(safe))))
 }

@@ -69,7 +69,7 @@ impl Gathering<'_> {
 
     /// What a source holds, as a credential. Its value is fetched when a request is about to carry it, if its stand-in can be
     /// made without it: from a pattern, or from the shape that it had the last time.
-    fn sourced(
+    pub(super) fn sourced(
         &mut self,
         source: &Source,
         credential: &Configured,

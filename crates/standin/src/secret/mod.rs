@@ -1,10 +1,14 @@
 //! `standin secret`: what is in the safe.
 
+mod rotate;
+
 use crate::cli::{SecretCommand, SecretSetArguments};
 use crate::exit::{self, Failure};
 use crate::{prompt, run};
 use standin_secret::Secret;
+use standin_vault::keychain::Keychain;
 use standin_vault::safe::{Safe, SafeError, is_name};
+use standin_vault::source::Surroundings;
 use std::io::Write;
 
 /// Does what was asked for and gives the exit code.
@@ -13,9 +17,10 @@ pub(crate) fn secret(command: SecretCommand) -> Result<i32, Failure> {
     let safe = Safe::new(&run::state_directory()?);
     match command {
         SecretCommand::Set(arguments) => set(safe, &arguments),
+        SecretCommand::Rotate(arguments) => rotate::rotate(&arguments),
         SecretCommand::List => list(safe),
         SecretCommand::Rm { name } => {
-            let safe = unlocked(safe)?;
+            let safe = unlocked(safe, &surroundings())?;
             safe.remove(&name).map_err(|error| Failure::because("nothing was removed", &error))?;
             Ok(exit::SUCCESS)
         }
@@ -31,8 +36,11 @@ fn set(mut safe: Safe, arguments: &SecretSetArguments) -> Result<i32, Failure> {
     if arguments.passphrase {
         safe.is_new().map_err(not_set)?;
         safe.close_with(&chosen()?).map_err(not_set)?;
+    } else if arguments.keychain {
+        safe.is_new().map_err(not_set)?;
+        safe.keep_in(Keychain::new(surroundings()));
     } else {
-        safe = unlocked(safe)?;
+        safe = unlocked(safe, &surroundings())?;
     }
     let value = prompt::value(&format!("Value of {name}"))?;
     if value.is_empty() {
@@ -45,7 +53,9 @@ fn set(mut safe: Safe, arguments: &SecretSetArguments) -> Result<i32, Failure> {
 }
 
 fn list(safe: Safe) -> Result<i32, Failure> {
-    let names = unlocked(safe)?.names().map_err(|error| Failure::because("the secrets cannot be listed", &error))?;
+    let names = unlocked(safe, &surroundings())?
+        .names()
+        .map_err(|error| Failure::because("the secrets cannot be listed", &error))?;
     let mut text = names.join("\n");
     if !text.is_empty() {
         text.push('\n');
@@ -54,14 +64,22 @@ fn list(safe: Safe) -> Result<i32, Failure> {
     Ok(exit::SUCCESS)
 }
 
-/// Opened with its passphrase, if it has one.
-pub(crate) fn unlocked(mut safe: Safe) -> Result<Safe, Failure> {
+/// Opened with its passphrase, if it has one, or with the key in the keychain, if it is there.
+pub(crate) fn unlocked(mut safe: Safe, surroundings: &Surroundings) -> Result<Safe, Failure> {
     let unreadable = |error: SafeError| Failure::because("the secrets cannot be read", &error);
     if safe.has_passphrase().map_err(unreadable)? {
         let passphrase = prompt::typed(&format!("Passphrase of {}", safe.key_path().display()))?;
         safe.open(&passphrase).map_err(unreadable)?;
     }
+    if safe.is_in_keychain().map_err(unreadable)? {
+        safe.open_from(&Keychain::new(surroundings.clone())).map_err(unreadable)?;
+    }
     Ok(safe)
+}
+
+/// Programs as the caller finds them. No sandbox is there.
+fn surroundings() -> Surroundings {
+    Surroundings::new(std::env::var_os("PATH").unwrap_or_default())
 }
 
 fn chosen() -> Result<Secret, Failure> {
