@@ -11,8 +11,12 @@ use russh::server::{self, Auth, ChannelOpenHandle, Msg, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelMsg, client};
 use standin_model::{Authority, Host};
 use standin_secret::{Secret, SourceError};
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
-use tokio::io::DuplexStream;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::sync::mpsc;
 
 /// A client that believes everybody.
@@ -33,6 +37,80 @@ async fn inside() -> (client::Handle<Anybody>, Client) {
     let theirs = client::connect_stream(Arc::default(), theirs, Anybody);
     let (theirs, ours) = tokio::join!(theirs, Client::accept(ours, &key));
     (theirs.unwrap(), ours.unwrap())
+}
+
+/// A stream of ours, and word of its end.
+fn watched() -> (impl AsyncRead + AsyncWrite + Send + Unpin + 'static, DuplexStream, mpsc::Receiver<()>) {
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    let (held, gone) = mpsc::channel(1);
+    (Watched(ours, held), theirs, gone)
+}
+
+/// A stream that is let go with a sender.
+struct Watched(DuplexStream, #[expect(dead_code, reason = "its end is what is heard")] mpsc::Sender<()>);
+
+impl AsyncRead for Watched {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// What a client does so that its connection outlives what serves it: it does not close, or asks for more than anybody reads.
+#[tokio::test]
+async fn a_connection_is_over_when_it_is_let_go() {
+    for requests in [0, 300] {
+        let (ours, theirs, gone) = watched();
+        let key = HostKey::generate().unwrap();
+        let theirs = client::connect_stream(Arc::default(), theirs, Anybody);
+        let (theirs, ours) = tokio::join!(theirs, Client::accept(ours, &key));
+        let (mut theirs, ours) = (theirs.unwrap(), ours.unwrap());
+        assert!(theirs.authenticate_none("git").await.unwrap().success());
+        let channel = theirs.channel_open_session().await.unwrap();
+        for _ in 0..requests {
+            channel.set_env(false, "A", "B").await.unwrap();
+        }
+        drop(ours);
+        is_over(gone).await;
+    }
+}
+
+/// The same of a host that stops in the middle of exchanging keys.
+#[tokio::test]
+async fn a_connection_to_a_host_is_over_when_it_is_let_go() {
+    let (ours, mut theirs, gone) = watched();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("known_hosts");
+    std::fs::write(&path, HostKey::generate().unwrap().known_hosts_line()).unwrap();
+    let connecting = tokio::spawn(async move {
+        let authority = Authority::new(Host::parse("git.example").unwrap(), 22);
+        let identity = Identity::Key(Arc::new(Text(String::new())));
+        Server::connect(ours, &KnownHosts::new(vec![path]), &authority, "git", &identity).await.err()
+    });
+    theirs.write_all(b"SSH-2.0-x\r\n").await.unwrap();
+    // Its identification, and the beginning of what it offers.
+    theirs.read_exact(&mut [0; 100]).await.unwrap();
+    connecting.abort();
+    assert!(connecting.await.unwrap_err().is_cancelled());
+    is_over(gone).await;
+}
+
+async fn is_over(mut gone: mpsc::Receiver<()>) {
+    let over = tokio::time::timeout(Duration::from_secs(20), gone.recv()).await;
+    assert_eq!(over, Ok(None), "it goes on");
 }
 
 /// Whether the next answer is that it is done.
