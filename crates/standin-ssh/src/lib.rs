@@ -4,7 +4,7 @@
 //!   channel at a time, and nothing is forwarded;
 //! * [`client`]: what hosts speak with. Their keys are those that the user knows, or there is no connection;
 //! * [`known`]: the user's known hosts, as OpenSSH reads them;
-//! * [`identity`]: the user's key, from a source or in an agent. It is fetched for one connection, and forgotten;
+//! * [`identity`]: the user's key, from a source or in an [`agent`]. It is fetched for one connection, and forgotten;
 //! * [`leash`]: what ends a connection whose peer does not.
 //!
 //! Nothing is decided, dialled or recorded here: the proxy hands streams in and asks. Nothing of it is done before the first SSH
@@ -12,6 +12,7 @@
 //!
 //! Read next: `docs/ssh.md`, and `docs/adr/0011-ssh-ends-at-the-proxy.md` for why it is done so.
 
+pub mod agent;
 mod algorithms;
 pub mod client;
 mod host_key;
