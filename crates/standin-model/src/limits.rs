@@ -55,7 +55,7 @@ pub const DIAL_DEADLINE: Duration = Duration::from_secs(15);
 /// load balancers hang up.
 pub const POOL_IDLE: Duration = Duration::from_secs(50);
 
-/// Idle upstream HTTP/1.1 connections kept for one authority.
+/// Idle upstream connections kept for one authority, of each version of HTTP.
 pub const POOL_IDLE_PER_AUTHORITY: usize = 64;
 
 /// Leaves kept by the session CA, one per host name. A leaf takes about 2 KiB.
