@@ -20,7 +20,6 @@ const TRUST: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 /// Puts it together from the configuration and the host's environment. The sandbox's own is not asked.
 pub(super) fn upstreams(inputs: &Inputs) -> Result<Upstreams, Failure> {
-    is_not_steered(inputs)?;
     let mut roots = Vec::new();
     for path in &inputs.config.upstream.roots {
         let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
@@ -37,8 +36,8 @@ pub(super) fn upstreams(inputs: &Inputs) -> Result<Upstreams, Failure> {
     })
 }
 
-/// Who may write what says whom we believe is believed.
-fn is_not_steered(inputs: &Inputs) -> Result<(), Failure> {
+/// Who may write what says whom we believe is believed. To be asked before anything is fetched from anywhere.
+pub(super) fn is_not_steered(inputs: &Inputs) -> Result<(), Failure> {
     let named = TRUST.iter().filter_map(|name| inputs.variable(name)).flat_map(std::env::split_paths);
     let named = named.filter(|path| !path.as_os_str().is_empty());
     let mut all: Vec<PathBuf> = named.chain(inputs.config.upstream.roots.iter().cloned()).collect();
