@@ -7,6 +7,9 @@ use standin_secret::Secret;
 use std::collections::HashMap;
 use std::time::Duration;
 
+/// The longest that a lease is taken to run: a hundred years, so that its end is a time that can be told.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
+
 /// What is at a path.
 pub(crate) struct Given {
     /// Its values, an object of JSON.
@@ -91,7 +94,8 @@ pub(crate) fn secret(answer: &Answer, versioned: bool) -> Result<Given, CallErro
     } else {
         data
     };
-    let lease = (!read.lease_id.is_empty()).then(|| (read.lease_id, Duration::from_secs(read.lease_duration)));
+    let runs = Duration::from_secs(read.lease_duration).min(LONGEST);
+    let lease = (!read.lease_id.is_empty()).then_some((read.lease_id, runs));
     Ok(Given { values: Secret::copy_of(values.get().as_bytes()), lease })
 }
 

@@ -95,6 +95,14 @@ fn answers() {
     check(200, &kept, true, &format!(r#"{{"a":"{CANARY}"}} None"#));
     let leased = format!(r#"{{"lease_id":"x/1","renewable":true,"lease_duration":60,"data":{{"a":"{CANARY}"}}}}"#);
     check(200, &leased, false, &format!(r#"{{"a":"{CANARY}"}} Some(("x/1", 60s))"#));
+    // An end that no clock reaches is none to compute with.
+    check(
+        200,
+        &leased.replace("60", "18446744073709551615"),
+        false,
+        &format!(r#"{{"a":"{CANARY}"}} Some(("x/1", 3162240000s))"#),
+    );
+    assert!(SystemTime::now().checked_add(Duration::from_secs(3_162_240_000)).is_some());
     let twice = format!(r#"{{"lease_id":"x/1","lease_id":"x/2","data":{{"a":"{CANARY}"}}}}"#);
     check(200, &twice, false, r#"NotUnderstood("it is no JSON of that form")"#);
     check(200, &leased, true, r#"NotUnderstood("it is no JSON of that form")"#);

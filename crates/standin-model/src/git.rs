@@ -66,6 +66,11 @@ pub enum RepositoryError {
     /// Something that a shell, git or a file system may read as something else.
     #[error("a repository's path has letters, digits and `._-+@%` only, and no part begins with `-`")]
     Characters,
+    /// An escape of something that could stand there plainly, or separates parts: what is named then depends on who undoes it.
+    #[error(
+        "in a repository's path `%` escapes a space, one of `!&'(),` or what is not ASCII only, in two hexadecimal digits"
+    )]
+    Escape,
     /// `.`, `..`, `.git`, or nothing between two slashes.
     #[error("a repository's path has no part that is empty, `.`, `..` or `.git`")]
     Part,
@@ -114,7 +119,17 @@ fn part(part: &str) -> Result<(), RepositoryError> {
     if part.starts_with('-') || !part.bytes().all(plain) {
         return Err(RepositoryError::Characters);
     }
-    Ok(())
+    part.split('%').skip(1).try_for_each(escape)
+}
+
+/// What follows a `%`. Some services undo it (Azure DevOps, where projects have spaces in their names), so it names no other
+/// repository when it is undone.
+fn escape(rest: &str) -> Result<(), RepositoryError> {
+    let byte = rest.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    match byte.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+        Some(byte) if !byte.is_ascii() || b" !&'(),".contains(&byte) => Ok(()),
+        _ => Err(RepositoryError::Escape),
+    }
 }
 
 impl RepositoryPattern {
@@ -164,6 +179,18 @@ mod tests {
             ("acme/.github", Ok("acme/.github")),
             ("v3/org/a%20b/c@d+e", Ok("v3/org/a%20b/c@d+e")),
             ("app..b", Ok("app..b")),
+            ("acme/caf%C3%a9", Ok("acme/caf%C3%a9")),
+            ("acme/..%2fevil%2Fapp", Err(RepositoryError::Escape)),
+            ("acme/%2e%2e", Err(RepositoryError::Escape)),
+            ("acme/a%5cb", Err(RepositoryError::Escape)),
+            ("acme/a%00", Err(RepositoryError::Escape)),
+            ("acme/%7Eroot", Err(RepositoryError::Escape)),
+            ("acme/%2D-upload-pack", Err(RepositoryError::Escape)),
+            ("acme/a%252fb", Err(RepositoryError::Escape)),
+            ("acme/%61pp", Err(RepositoryError::Escape)),
+            ("acme/a%", Err(RepositoryError::Escape)),
+            ("acme/a%2", Err(RepositoryError::Escape)),
+            ("acme/a%+2", Err(RepositoryError::Escape)),
             ("", Err(RepositoryError::Length)),
             ("/", Err(RepositoryError::Part)),
             ("acme//app", Err(RepositoryError::Part)),

@@ -35,6 +35,9 @@ pub const MAX_HEADERS: usize = 256;
 /// Time from accept until an SSH client has asked for something, and from its answer's end until it asks for more: nobody types there.
 pub const SSH_IDLE: Duration = Duration::from_secs(60);
 
+/// Time for an SSH client to hear how its command or its connection ended.
+pub const SSH_FAREWELL: Duration = Duration::from_secs(5);
+
 /// Time to exchange keys with an SSH server, and to authenticate there. Its user may have to touch a key or unlock an agent.
 pub const SSH_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -52,7 +55,7 @@ pub const DIAL_DEADLINE: Duration = Duration::from_secs(15);
 /// load balancers hang up.
 pub const POOL_IDLE: Duration = Duration::from_secs(50);
 
-/// Idle upstream HTTP/1.1 connections kept for one authority.
+/// Idle upstream connections kept for one authority, of each version of HTTP.
 pub const POOL_IDLE_PER_AUTHORITY: usize = 64;
 
 /// Leaves kept by the session CA, one per host name. A leaf takes about 2 KiB.

@@ -157,7 +157,15 @@ impl Place {
 impl Connections {
     /// A stream of an HTTP/2 connection with room, whose origin allows what is wanted.
     fn stream(&mut self, wanted: impl Fn(Option<Allowed>) -> bool) -> Option<Pooled> {
-        self.http2.retain(|shared| !shared.sender.is_closed());
+        let mut idle = 0;
+        self.http2.retain(|shared| {
+            // An origin that takes back that it allows any streams leaves a connection of no use, and for the next request another one.
+            let keeps = shared.open() > 0 || {
+                idle += 1;
+                idle <= POOL_IDLE_PER_AUTHORITY && shared.has_room_for(|_| true)
+            };
+            keeps && !shared.sender.is_closed()
+        });
         self.http2.iter().find(|shared| shared.has_room_for(&wanted)).map(Shared::stream)
     }
 
@@ -176,12 +184,16 @@ impl Connections {
 }
 
 impl Shared {
+    /// Streams of ours on it.
+    fn open(&self) -> usize {
+        Arc::strong_count(&self.streams) - 1
+    }
+
     /// Whether another stream can be opened at once, by our count and by the origin's (RFC 9113 §5.1.2), and is wanted.
     fn has_room_for(&self, wanted: impl Fn(Option<Allowed>) -> bool) -> bool {
-        let open = Arc::strong_count(&self.streams) - 1;
         let allowed = *self.streams.0.borrow();
         let streams = allowed.unwrap_or_default().streams.min(H2_UPSTREAM_STREAMS);
-        open < streams as usize && wanted(allowed)
+        self.open() < streams as usize && wanted(allowed)
     }
 
     fn stream(&self) -> Pooled {

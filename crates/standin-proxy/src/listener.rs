@@ -7,10 +7,15 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+
+/// How long nothing is accepted after a connection that could not be: where descriptors have run out it would fail again at once, and nothing
+/// tells when some are free.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A connection that no runtime serves yet, the address that the client dialled, and where it leads.
 type Accepted = (std::net::TcpStream, SocketAddr, Leads);
@@ -40,6 +45,17 @@ impl Doors {
     pub fn and_to_host(mut self, listeners: impl IntoIterator<Item = TcpListener>) -> Self {
         self.0.extend(listeners.into_iter().map(|listener| (listener, Leads::ToHost)));
         self
+    }
+
+    /// The next connection that can be taken.
+    async fn next(&mut self) -> Accepted {
+        loop {
+            match self.accept().await {
+                Ok(accepted) => return accepted,
+                Err(error) => tracing::warn!(%error, "a connection could not be accepted"),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// The next connection. The door that it came by is asked last the next time.
@@ -81,10 +97,7 @@ pub async fn serve(
             () = &mut ended => break,
         };
         let accepted = tokio::select! {
-            accepted = doors.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => { tracing::warn!(%error, "a connection could not be accepted"); continue }
-            },
+            accepted = doors.next() => accepted,
             () = &mut ended => break,
         };
         let session = Arc::clone(&session);
@@ -133,4 +146,56 @@ fn prepare(socket: std::net::TcpStream, leads: Leads) -> std::io::Result<Accepte
     socket.set_nodelay(true)?;
     let dialled = socket.local_addr()?;
     Ok((socket, dialled, leads))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
+    /// Counts what is said.
+    struct Counter(Arc<AtomicUsize>);
+
+    impl Subscriber for Counter {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target().starts_with("standin")
+        }
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn event(&self, _: &Event<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    /// A command can hold so many connections open that no descriptor is left for another one.
+    #[tokio::test]
+    async fn who_cannot_accept_waits_before_the_next_try() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut doors = Doors::from(listener);
+        let said = Arc::new(AtomicUsize::new(0));
+        let _told = tracing::subscriber::set_default(Counter(Arc::clone(&said)));
+        // Each test has a process of its own, which can still do what it has the descriptors for.
+        let limit = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit }).unwrap();
+        let mut next = std::pin::pin!(doors.next());
+        while said.load(Ordering::Relaxed) == 0 {
+            tokio::select! {
+                biased;
+                _ = &mut next => panic!("one was accepted"),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        assert_eq!(said.load(Ordering::Relaxed), 1, "it was tried again at once");
+        setrlimit(Resource::Nofile, limit).unwrap();
+        next.await;
+    }
 }

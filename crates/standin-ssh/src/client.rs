@@ -4,6 +4,7 @@ use crate::Said;
 use crate::algorithms::{self, HOST_KEYS};
 use crate::identity::{Identity, IdentityError};
 use crate::known::{self, HostKeys, KnownHosts, KnownHostsError};
+use crate::leash::{Leash, leashed};
 use bytes::Bytes;
 use russh::client::{self, ChannelOpenHandle, Config, Handle, Msg, Session};
 use russh::keys::{HashAlg, PublicKey, PublicKeyOrCertificate};
@@ -19,12 +20,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub(crate) type Connected = Handle<Guard>;
 
 /// A host at which the user is authenticated.
-pub struct Server(Connected);
+pub struct Server(Connected, Leash);
 
 /// What a command on a host says.
 pub struct FromServer {
     half: ChannelReadHalf,
     _connection: Connected,
+    _leash: Leash,
 }
 
 /// What is said to a command on a host.
@@ -89,12 +91,13 @@ impl Server {
         let name = known::name(authority);
         // Small local files, read once a connection.
         let keys = known.of(authority)?;
+        let (io, leash) = leashed(io);
         let connected = async {
             let mut handle = verified(io, keys, &name).await?;
             if !identity.authenticate(&mut handle, user).await? {
                 return Err(ConnectError::NotAccepted { name, user: user.to_owned() });
             }
-            Ok(Self(handle))
+            Ok(Self(handle, leash))
         };
         tokio::time::timeout(SSH_DEADLINE, connected).await.unwrap_or(Err(ConnectError::Silent(SSH_DEADLINE)))
     }
@@ -112,7 +115,7 @@ impl Server {
         };
         let started = tokio::time::timeout(SSH_DEADLINE, started).await;
         let (half, to) = started.unwrap_or(Err(ConnectError::Silent(SSH_DEADLINE)))?;
-        Ok((FromServer { half, _connection: self.0 }, ToServer(to)))
+        Ok((FromServer { half, _connection: self.0, _leash: self.1 }, ToServer(to)))
     }
 }
 

@@ -1,30 +1,20 @@
 //! The key that authenticates the user to a host: from a source, for one connection, or in an agent, which keeps it.
 
+use crate::agent::{Agent, SignError};
 use crate::client::Connected;
-use russh::client::AuthResult;
-use russh::keys::agent::client::AgentClient;
-use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
+use russh::keys::{PrivateKey, PrivateKeyWithHashAlg};
 use standin_secret::{Secret, SourceError};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::net::UnixStream;
-
-/// Keys of an agent that are tried. Servers usually hang up after six.
-const MAX_TRIED: usize = 6;
 
 /// Where a user's key is.
 #[derive(Clone)]
 pub enum Identity {
     /// Wherever this brings it from: a private key in OpenSSH's or PEM format.
     Key(Arc<dyn KeySource>),
-    /// In the agent that listens at this socket.
-    Agent {
-        /// The socket.
-        socket: PathBuf,
-        /// The one key that is meant, by its fingerprint (`SHA256:…`).
-        fingerprint: Option<String>,
-    },
+    /// In an agent.
+    Agent(Arc<Agent>),
 }
 
 /// Brings a key.
@@ -64,7 +54,7 @@ pub enum IdentityError {
     NoKey,
     /// The agent did not sign.
     #[error("the ssh-agent did not sign")]
-    Unsigned(#[source] russh::AgentAuthError),
+    Unsigned(#[source] SignError),
     /// The thread that fetched it broke.
     #[error("the key was not fetched")]
     Broken,
@@ -78,12 +68,7 @@ impl Identity {
     pub(crate) async fn authenticate(&self, server: &mut Connected, user: &str) -> Result<bool, IdentityError> {
         match self {
             Self::Key(source) => with_key(server, user, Arc::clone(source)).await,
-            Self::Agent { socket, fingerprint } => {
-                let stream = UnixStream::connect(socket)
-                    .await
-                    .map_err(|source| IdentityError::NoAgent { socket: socket.clone(), source })?;
-                with_agent(server, user, AgentClient::connect(stream), fingerprint.as_deref()).await
-            }
+            Self::Agent(agent) => agent.authenticate(server, user).await,
         }
     }
 }
@@ -106,32 +91,4 @@ fn private_key(text: &Secret) -> Result<PrivateKey, IdentityError> {
         Err(_) => return Err(IdentityError::Malformed),
     };
     if key.algorithm().is_rsa() { Err(IdentityError::Rsa) } else { Ok(key) }
-}
-
-async fn with_agent(
-    server: &mut Connected,
-    user: &str,
-    mut agent: AgentClient<UnixStream>,
-    fingerprint: Option<&str>,
-) -> Result<bool, IdentityError> {
-    // An agent may hold keys for certain hosts only (`ssh-add -h`), and is told which one this is. Older ones know nothing of it.
-    if let Some(binding) = server.agent_session_binding() {
-        agent.bind_session(binding, false).await.ok();
-    }
-    let held = agent.request_identities().await.map_err(IdentityError::Agent)?;
-    let keys = held.iter().map(|identity| identity.public_key().into_owned());
-    let meant = |key: &PublicKey| fingerprint.is_none_or(|meant| key.fingerprint(HashAlg::Sha256).to_string() == meant);
-    let keys: Vec<_> = keys.filter(meant).take(MAX_TRIED).collect();
-    if keys.is_empty() {
-        return Err(IdentityError::NoKey);
-    }
-    for key in keys {
-        let hash = if key.algorithm().is_rsa() { Some(HashAlg::Sha512) } else { None };
-        match server.authenticate_publickey_with(user, key, hash, &mut agent).await {
-            Ok(AuthResult::Success) => return Ok(true),
-            Ok(AuthResult::Failure { .. }) => {}
-            Err(error) => return Err(IdentityError::Unsigned(error)),
-        }
-    }
-    Ok(false)
 }

@@ -4,18 +4,21 @@
 //!   channel at a time, and nothing is forwarded;
 //! * [`client`]: what hosts speak with. Their keys are those that the user knows, or there is no connection;
 //! * [`known`]: the user's known hosts, as OpenSSH reads them;
-//! * [`identity`]: the user's key, from a source or in an agent. It is fetched for one connection, and forgotten.
+//! * [`identity`]: the user's key, from a source or in an [`agent`]. It is fetched for one connection, and forgotten;
+//! * [`leash`]: what ends a connection whose peer does not.
 //!
 //! Nothing is decided, dialled or recorded here: the proxy hands streams in and asks. Nothing of it is done before the first SSH
 //! connection, but the making of the [`HostKey`] where SSH is granted at all.
 //!
 //! Read next: `docs/ssh.md`, and `docs/adr/0011-ssh-ends-at-the-proxy.md` for why it is done so.
 
+pub mod agent;
 mod algorithms;
 pub mod client;
 mod host_key;
 pub mod identity;
 pub mod known;
+mod leash;
 pub mod server;
 
 pub use host_key::HostKey;

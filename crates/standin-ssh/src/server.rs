@@ -4,6 +4,7 @@
 //! is open at a time, and one thing is asked on it. What is not asked by `exec` is answered in words, for people and models to read.
 
 use crate::algorithms::{self, HOST_KEYS};
+use crate::leash::{Leash, leashed};
 use crate::{HostKey, Said};
 use bytes::Bytes;
 use russh::keys::PrivateKey;
@@ -11,9 +12,9 @@ use russh::server::VerifiedPublicKey;
 use russh::server::{self, Auth, ChannelOpenHandle, Config, Handle, Msg, PublicKeyOffer, RunningSession, Session};
 use russh::{Channel, ChannelId, ChannelMsg, ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf, Disconnect};
 use russh::{MethodKind, MethodSet, Pty, SshId};
-use standin_model::limits::SSH_IDLE;
+use standin_model::limits::{SSH_FAREWELL, SSH_IDLE};
 use standin_wire::ssh::{IDENTIFICATION, protocol_version};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
@@ -27,7 +28,15 @@ const STDERR: u32 = 1;
 pub struct Client {
     asks: mpsc::Receiver<Asked>,
     session: RunningSession<Listener>,
+    /// Whether the session is over, of which one hears once.
+    over: bool,
+    waiting: Waiting,
+    leash: Option<Leash>,
 }
+
+/// The open channel, as long as nothing was asked on it. What comes in meanwhile stays in it, and the connection waits where that
+/// is much: until the channel is taken out.
+type Waiting = Arc<Mutex<Option<Channel<Msg>>>>;
 
 /// Something that a client asked, on a channel of its own.
 pub struct Asked {
@@ -68,25 +77,46 @@ impl Client {
         key: &HostKey,
     ) -> Result<Self, russh::Error> {
         let (ask, asks) = mpsc::channel(1);
-        let listener = Listener { ask, user: String::new(), protocol: None, taken: Weak::new(), waiting: None };
+        let waiting = Waiting::default();
+        let listener =
+            Listener { ask, user: String::new(), protocol: None, taken: Weak::new(), waiting: Arc::clone(&waiting) };
+        let (io, leash) = leashed(io);
         let accepted = server::run_stream(Arc::new(config(key.0.clone())), io, listener);
         let session = tokio::time::timeout(SSH_IDLE, accepted).await.map_err(russh::Error::from)??;
-        Ok(Self { asks, session })
+        Ok(Self { asks, session, over: false, waiting, leash: Some(leash) })
     }
 
     /// What it asks next; nothing when it is gone, or asks nothing for [`SSH_IDLE`].
     pub async fn next(&mut self) -> Option<Asked> {
         tokio::select! {
             asked = tokio::time::timeout(SSH_IDLE, self.asks.recv()) => asked.ok().flatten(),
-            _ = &mut self.session => None,
+            _ = &mut self.session => {
+                self.over = true;
+                None
+            }
         }
     }
 
-    /// Ends the connection.
-    pub async fn end(self) {
+    /// Ends the connection: with a word, if the client takes it within [`SSH_FAREWELL`].
+    pub async fn end(mut self) {
+        if self.over {
+            return;
+        }
         let handle: Handle = self.session.handle();
-        // One that has ended already needs no word.
-        handle.disconnect(Disconnect::ByApplication, String::new(), String::new()).await.ok();
+        let farewell = async {
+            // One that has ended already needs no word.
+            handle.disconnect(Disconnect::ByApplication, String::new(), String::new()).await.ok();
+            (&mut self.session).await.ok();
+        };
+        tokio::time::timeout(SSH_FAREWELL, farewell).await.ok();
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        drop(self.leash.take());
+        // Nothing more is read, so what waits for room in this goes on, and nothing comes after it.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
@@ -159,14 +189,17 @@ struct Listener {
     protocol: Option<&'static str>,
     /// The place of what was asked last: we hear of no channel's end that we end.
     taken: Weak<Place>,
-    /// The open channel, as long as nothing was asked on it.
-    waiting: Option<Channel<Msg>>,
+    waiting: Waiting,
 }
 
 impl Listener {
+    fn waiting(&self) -> MutexGuard<'_, Option<Channel<Msg>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Passes on what is asked on a channel, if it is the first.
     fn asked(&mut self, id: ChannelId, ask: Ask, session: &mut Session) -> Result<(), russh::Error> {
-        let Some(channel) = self.waiting.take().filter(|channel| channel.id() == id) else {
+        let Some(channel) = self.waiting().take_if(|channel| channel.id() == id) else {
             return session.channel_failure(id);
         };
         let place = Arc::new(Place);
@@ -203,18 +236,18 @@ impl server::Handler for Listener {
         reply: ChannelOpenHandle,
         _: &mut Session,
     ) -> Result<(), Self::Error> {
-        if self.waiting.is_some() || self.taken.strong_count() > 0 {
+        if self.waiting().is_some() || self.taken.strong_count() > 0 {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
             return Ok(());
         }
-        self.waiting = Some(channel);
+        *self.waiting() = Some(channel);
         self.protocol = None;
         reply.accept().await;
         Ok(())
     }
 
     async fn channel_close(&mut self, id: ChannelId, _: &mut Session) -> Result<(), Self::Error> {
-        self.waiting.take_if(|channel| channel.id() == id);
+        self.waiting().take_if(|channel| channel.id() == id);
         Ok(())
     }
 
@@ -226,7 +259,7 @@ impl server::Handler for Listener {
         session: &mut Session,
     ) -> Result<(), Self::Error> {
         match protocol_version(value.as_bytes()) {
-            Some(version) if name == "GIT_PROTOCOL" && self.waiting.is_some() => {
+            Some(version) if name == "GIT_PROTOCOL" && self.waiting().is_some() => {
                 self.protocol = Some(version);
                 session.channel_success(id)
             }

@@ -1,5 +1,6 @@
 //! Both sides against russh's own, where a client or a host does what OpenSSH's would not.
 
+use crate::agent::Agent;
 use crate::client::{ConnectError, Server};
 use crate::identity::{Identity, IdentityError, KeySource};
 use crate::known::KnownHosts;
@@ -11,8 +12,14 @@ use russh::server::{self, Auth, ChannelOpenHandle, Msg, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelMsg, client};
 use standin_model::{Authority, Host};
 use standin_secret::{Secret, SourceError};
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
-use tokio::io::DuplexStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 
 /// A client that believes everybody.
@@ -33,6 +40,80 @@ async fn inside() -> (client::Handle<Anybody>, Client) {
     let theirs = client::connect_stream(Arc::default(), theirs, Anybody);
     let (theirs, ours) = tokio::join!(theirs, Client::accept(ours, &key));
     (theirs.unwrap(), ours.unwrap())
+}
+
+/// A stream of ours, and word of its end.
+fn watched() -> (impl AsyncRead + AsyncWrite + Send + Unpin + 'static, DuplexStream, mpsc::Receiver<()>) {
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    let (held, gone) = mpsc::channel(1);
+    (Watched(ours, held), theirs, gone)
+}
+
+/// A stream that is let go with a sender.
+struct Watched(DuplexStream, #[expect(dead_code, reason = "its end is what is heard")] mpsc::Sender<()>);
+
+impl AsyncRead for Watched {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// What a client does so that its connection outlives what serves it: it does not close, or asks for more than anybody reads.
+#[tokio::test]
+async fn a_connection_is_over_when_it_is_let_go() {
+    for requests in [0, 300] {
+        let (ours, theirs, gone) = watched();
+        let key = HostKey::generate().unwrap();
+        let theirs = client::connect_stream(Arc::default(), theirs, Anybody);
+        let (theirs, ours) = tokio::join!(theirs, Client::accept(ours, &key));
+        let (mut theirs, ours) = (theirs.unwrap(), ours.unwrap());
+        assert!(theirs.authenticate_none("git").await.unwrap().success());
+        let channel = theirs.channel_open_session().await.unwrap();
+        for _ in 0..requests {
+            channel.set_env(false, "A", "B").await.unwrap();
+        }
+        drop(ours);
+        is_over(gone).await;
+    }
+}
+
+/// The same of a host that stops in the middle of exchanging keys.
+#[tokio::test]
+async fn a_connection_to_a_host_is_over_when_it_is_let_go() {
+    let (ours, mut theirs, gone) = watched();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("known_hosts");
+    std::fs::write(&path, HostKey::generate().unwrap().known_hosts_line()).unwrap();
+    let connecting = tokio::spawn(async move {
+        let authority = Authority::new(Host::parse("git.example").unwrap(), 22);
+        let identity = Identity::Key(Arc::new(Text(String::new())));
+        Server::connect(ours, &KnownHosts::new(vec![path]), &authority, "git", &identity).await.err()
+    });
+    theirs.write_all(b"SSH-2.0-x\r\n").await.unwrap();
+    // Its identification, and the beginning of what it offers.
+    theirs.read_exact(&mut [0; 100]).await.unwrap();
+    connecting.abort();
+    assert!(connecting.await.unwrap_err().is_cancelled());
+    is_over(gone).await;
+}
+
+async fn is_over(mut gone: mpsc::Receiver<()>) {
+    let over = tokio::time::timeout(Duration::from_secs(20), gone.recv()).await;
+    assert_eq!(over, Ok(None), "it goes on");
 }
 
 /// Whether the next answer is that it is done.
@@ -163,6 +244,10 @@ impl KeySource for Text {
 
 /// Our client at a host, with a key of this text.
 async fn outside(key: String) -> (Result<Server, ConnectError>, mpsc::Receiver<(&'static str, bool)>) {
+    outside_with(&Identity::Key(Arc::new(Text(key)))).await
+}
+
+async fn outside_with(identity: &Identity) -> (Result<Server, ConnectError>, mpsc::Receiver<(&'static str, bool)>) {
     let (ours, theirs): (DuplexStream, DuplexStream) = tokio::io::duplex(64 * 1024);
     let host_key = HostKey::generate().unwrap();
     let directory = tempfile::tempdir().unwrap();
@@ -172,8 +257,45 @@ async fn outside(key: String) -> (Result<Server, ConnectError>, mpsc::Receiver<(
     let config = server::Config { keys: vec![host_key.0], ..server::Config::default() };
     tokio::spawn(async move { server::run_stream(Arc::new(config), theirs, Hostile(tell)).await?.await });
     let authority = Authority::new(Host::parse("git.example").unwrap(), 22);
-    let identity = Identity::Key(Arc::new(Text(key)));
-    (Server::connect(ours, &KnownHosts::new(vec![path]), &authority, "git", &identity).await, told)
+    (Server::connect(ours, &KnownHosts::new(vec![path]), &authority, "git", identity).await, told)
+}
+
+/// An agent with one key, whose owner says no each time; counts how often.
+async fn unwilling(listener: UnixListener, asked: Arc<AtomicUsize>) {
+    const FAILURE: u8 = 5;
+    let key = HostKey::generate().unwrap().0.public_key().to_bytes().unwrap();
+    let counted = |bytes: &[u8]| [&u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat();
+    let identities = [&[12, 0, 0, 0, 1], &counted(&key)[..], &counted(b"")].concat();
+    while let Ok((mut stream, _)) = listener.accept().await {
+        while let Ok(length) = stream.read_u32().await {
+            let mut request = vec![0; length as usize];
+            stream.read_exact(&mut request).await.unwrap();
+            let answer = match request[0] {
+                11 => identities.clone(),
+                13 => {
+                    asked.fetch_add(1, Ordering::Relaxed);
+                    vec![FAILURE]
+                }
+                _ => vec![FAILURE],
+            };
+            stream.write_all(&counted(&answer)).await.unwrap();
+        }
+    }
+}
+
+/// Who decides when the agent is asked is inside, and does not get a yes by asking until its owner gives in.
+#[tokio::test]
+async fn an_agent_that_does_not_sign_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("agent.sock");
+    let asked = Arc::new(AtomicUsize::new(0));
+    tokio::spawn(unwilling(UnixListener::bind(&socket).unwrap(), Arc::clone(&asked)));
+    let identity = Identity::Agent(Arc::new(Agent::new(socket, None)));
+    for _ in 0..3 {
+        let (server, _) = outside_with(&identity).await;
+        assert!(matches!(server.err(), Some(ConnectError::Identity(IdentityError::Unsigned(_)))));
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1, "its owner was asked again");
 }
 
 fn a_key() -> String {
@@ -216,21 +338,21 @@ async fn a_reader_that_waits_holds_up_the_writer() {
     let channel = theirs.channel_open_session().await.unwrap();
     channel.exec(false, "x").await.unwrap();
     let (mut from, to) = ours.next().await.unwrap().into_conversation();
-    let sent = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let sent = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&sent);
     let (mut reader, writer) = channel.split();
     let piece = Bytes::from(vec![7; 32 * 1024]);
     let write = tokio::spawn(async move {
         for _ in 0..1024 {
             to.data(piece.clone()).await.unwrap();
-            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            count.fetch_add(1, Ordering::Relaxed);
         }
         to.finish(0).await.unwrap();
     });
     // The other direction is not held up by it.
     writer.data_bytes(Bytes::from_static(b"up")).await.unwrap();
     assert_eq!(from.next().await, Said::Data(Bytes::from_static(b"up")));
-    let stalled = sent.load(std::sync::atomic::Ordering::Relaxed);
+    let stalled = sent.load(Ordering::Relaxed);
     assert!(stalled < 1024, "{stalled} pieces were taken for nobody");
     let mut received = 0;
     while let Some(message) = reader.wait().await {

@@ -1,7 +1,7 @@
 //! The home stays outside, by whatever name it is called, and so do Standin's own files.
 
 use crate::direct::Caller;
-use standin_e2e::binary;
+use standin_e2e::{Rig, binary};
 use std::fs::{create_dir_all, write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -198,5 +198,30 @@ fn a_workspace_that_becomes_a_link_is_not_followed() {
         std::fs::rename(inner.with_extension("old"), &inner).unwrap();
         // A source whose value had a shape already is not asked at the start.
         std::fs::remove_dir_all(caller.path("state").join("standin/shapes")).unwrap();
+    }
+}
+
+/// An authority of the command's own would vouch for any host.
+#[test]
+fn whom_we_believe_is_not_said_in_what_the_sandbox_may_write() {
+    let rig = Rig::new(&["echo.example"]);
+    write(rig.workspace().join("roots.pem"), "").unwrap();
+    let standin = binary("standin").display().to_string();
+    let fetch = "cp own.pem roots.pem; curl -s -o got https://echo.example/";
+    // The rig's authority stands for the command's.
+    let script =
+        format!("cp \"$SSL_CERT_FILE\" own.pem; export \"$0\"; {standin} run --allow echo.example -- sh -c '{fetch}'");
+    let config = rig.home().join(".config/standin");
+    create_dir_all(&config).unwrap();
+    for (named, configured) in [
+        ("SSL_CERT_FILE=roots.pem".to_owned(), String::new()),
+        (format!("SSL_CERT_DIR=/etc/ssl/certs:{}", rig.workspace().display()), String::new()),
+        ("X=".to_owned(), format!("[upstream]\nroots = [\"{}/own.pem\"]\n", rig.workspace().display())),
+    ] {
+        write(config.join("config.toml"), configured).unwrap();
+        let outcome = rig.on_host(&["sh", "-c", &script, &named]);
+        assert_eq!(outcome.code, Some(125), "{named}\n{}\n{}", outcome.stderr, outcome.log);
+        assert!(outcome.stderr.contains("says which hosts are believed"), "{named}\n{}", outcome.stderr);
+        assert!(outcome.seen.is_empty() && !rig.workspace().join("got").exists(), "{named}");
     }
 }

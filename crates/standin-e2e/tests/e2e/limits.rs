@@ -70,7 +70,7 @@ for line in open('/proc/self/mountinfo'):
 fn on_a_disk(caller: &Caller, directory: &str, size: u32, command: &str) -> Output {
     let at = caller.path(directory);
     let script = format!(
-        "mount -t tmpfs -o mode=700,size={size}m none {at} && cd {workspace} && {command}; code=$?; stat -f -c 'free: %a' {at}; exit $code",
+        "mount -t tmpfs -o mode=700,size={size}m none '{at}' && cd {workspace} && {command}; code=$?; stat -f -c 'free: %a' '{at}'; exit $code",
         at = at.display(),
         workspace = caller.path("workspace").display()
     );
@@ -79,9 +79,12 @@ fn on_a_disk(caller: &Caller, directory: &str, size: u32, command: &str) -> Outp
 
 #[test]
 fn no_disk_of_the_hosts_is_filled() {
-    for (directory, flags) in [("workspace", ""), ("state", "--cow")] {
+    for (directory, flags, filled) in
+        [("workspace", "", "."), ("state", "--cow", "."), ("workspace/da ta", "", "da ta")]
+    {
         let caller = Caller::new();
-        let fill = format!("/usr/bin/python3 -c \"{FILL}print(fill('.', 1024))\"");
+        std::fs::create_dir_all(caller.path(directory)).unwrap();
+        let fill = format!("/usr/bin/python3 -c \"{FILL}print(fill('{filled}', 1024))\"");
         if directory == "workspace" {
             let outside = on_a_disk(&caller, directory, 512, &fill);
             let said = stdout(&outside);

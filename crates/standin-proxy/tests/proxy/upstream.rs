@@ -1,5 +1,6 @@
 //! Which connection a request goes out on, and what happens when the origin does not play along.
 
+use crate::http2::peer::{END_HEADERS, END_STREAM, HEADERS, Peer, fields, frame, settings};
 use crate::rig::{API, Bytes, Setup, V, World, collect, full, get, text, within};
 use http::{Request, Response, Version};
 use std::time::Duration;
@@ -167,6 +168,31 @@ async fn stalled_downloads_do_not_block_their_host() {
             assert_eq!(text(response.body_mut()).await, "ok");
         }
         drop((asker, stalled));
+        world.end().await;
+    })
+    .await;
+}
+
+/// An origin that answers and then allows no streams at all, each time on a connection of its own, does not leave us all of them.
+#[tokio::test]
+async fn connections_that_allow_nothing_are_not_kept() {
+    const MAX_CONCURRENT_STREAMS: u16 = 3;
+    within(async {
+        let world = World::new().await;
+        let mut asker = world.asker(API, V::H2).await;
+        let mut former: Option<Peer> = None;
+        for _ in 0..3 {
+            let answered = asker.ask(get("/x"));
+            let mut origin = Peer::origin(world.origin.accept_h2().await, &[(MAX_CONCURRENT_STREAMS, 1)]).await;
+            let asked = origin.next_with(HEADERS, END_HEADERS | END_STREAM).await;
+            let answer = frame(HEADERS, END_HEADERS | END_STREAM, asked.stream, fields(&[(":status", "204")]));
+            origin.send([answer, settings(&[(MAX_CONCURRENT_STREAMS, 0)])].concat()).await.unwrap();
+            assert_eq!(answered.await.unwrap().unwrap().status(), 204);
+            if let Some(mut former) = former.replace(origin) {
+                assert_eq!(former.goaway().await, Some(0), "it is kept");
+            }
+        }
+        drop(asker);
         world.end().await;
     })
     .await;

@@ -5,13 +5,16 @@
 use super::inputs::Inputs;
 use super::serve;
 use crate::exit::Failure;
-use rustix::fs::{CWD, Mode, OFlags, StatVfs, fstat, fstatvfs, openat};
+use rustix::fs::{CWD, Mode, OFlags, StatVfs, StatVfsMountFlags, fstat, fstatvfs, openat, statvfs};
 use rustix::io::Errno;
 use rustix::process::Signal;
 use standin_model::Bound;
 use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -50,9 +53,16 @@ impl Disks {
     /// Those that this session may write to. What is asked to stay free must be.
     pub(super) fn of(inputs: &Inputs, spare: Bound) -> Result<Self, Failure> {
         let mut watched: Vec<Disk> = Vec::new();
+        if spare == Bound::Unlimited {
+            return Ok(Self { watched, low: OnceLock::new() });
+        }
         let mut seen = HashSet::new();
-        let written = inputs.writable.iter().chain([&inputs.workspace, &inputs.state]);
-        for path in if spare == Bound::Unlimited { None } else { Some(written) }.into_iter().flatten() {
+        let shown = inputs.writable.iter().chain([&inputs.workspace]);
+        let mounts =
+            fs::read("/proc/self/mountinfo").map_err(|error| Failure::because("cannot read the mounts", &error))?;
+        let below = shown.clone().flat_map(|path| mounts_below(path, &mounts)).filter(|path| is_written(path));
+        let below: Vec<PathBuf> = below.collect();
+        for path in shown.chain([&inputs.state]).chain(&below) {
             let cannot = |error: Errno| {
                 Failure::because(format!("cannot tell how full the disk of {} is", path.display()), &error)
             };
@@ -110,6 +120,35 @@ impl Disks {
         }
         least
     }
+}
+
+/// Other disks within what is shown, which are shown with it: of proc(5)'s list of mounts those that lie below.
+fn mounts_below(path: &Path, mounts: &[u8]) -> Vec<PathBuf> {
+    let points = mounts.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
+    let points = points.map(|point| PathBuf::from(OsString::from_vec(unescaped(point))));
+    points.filter(|point| point.starts_with(path) && point != path).collect()
+}
+
+/// White space and backslashes are in octal digits there.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, after @ ..] = rest {
+        let digits = after.get(..3).filter(|_| *first == b'\\').and_then(|digits| std::str::from_utf8(digits).ok());
+        if let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            plain.push(byte);
+            rest = &after[3..];
+        } else {
+            plain.push(*first);
+            rest = after;
+        }
+    }
+    plain
+}
+
+/// Whether there is room on it that could be taken. Others' mounts, into which we do not see, are none of the command's.
+fn is_written(path: &Path) -> bool {
+    statvfs(path).is_ok_and(|disk| disk.f_blocks > 0 && !disk.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 impl From<&StatVfs> for Room {
@@ -174,6 +213,13 @@ mod tests {
         assert_eq!(room(3 * GIB, 9).above(room(GIB, 10)), None);
         assert_eq!(room(GIB - 1, 30).told(room(GIB, 10)), "less than 1.0 GB");
         assert_eq!(room(GIB, 9).told(room(GIB, 10)), "fewer than 10 files");
+    }
+
+    #[test]
+    fn mounts_are_listed_by_their_places() {
+        let mounts = b"66 86 254:0 / / rw - ext4 /dev/a rw\n67 66 254:1 / /w rw - ext4 /dev/b rw\n\
+            68 67 0:53 / /w/a\\040b\\134 rw shared:1 - tmpfs none rw\n69 66 0:54 / /ws rw - tmpfs none rw\n";
+        assert_eq!(mounts_below(Path::new("/w"), mounts), [Path::new("/w/a b\\")]);
     }
 
     #[test]

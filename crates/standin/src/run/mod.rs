@@ -51,6 +51,7 @@ pub(crate) fn policy(arguments: &RunArguments) -> Result<(Policy, Config), Failu
 /// Runs a command in the sandbox and gives its exit code.
 pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     let inputs = Inputs::gather(arguments)?;
+    upstream::is_not_steered(&inputs)?;
     leave_no_core()?;
     let _at_the_end = sources::EndOfLeases(&inputs);
     // Its namespaces and its network are made while the rest is put together here.

@@ -8,6 +8,7 @@ use standin_config::Source;
 use standin_model::CredentialName;
 use standin_sandbox::Overlay;
 use standin_secret::{Manner, Secret, SourceError};
+use standin_ssh::agent::Agent;
 use standin_ssh::identity::{Identity, KeySource};
 use standin_ssh::known::KnownHosts;
 use standin_ssh::{HostKey, Ssh};
@@ -43,7 +44,7 @@ pub(super) fn identity(inputs: &Inputs, sources: &mut Sources, source: &Source) 
     if view::is_steered(&socket, inputs) {
         return Err(KeyError::Steered);
     }
-    Ok(Identity::Agent { socket, fingerprint: fingerprint.clone() })
+    Ok(Identity::Agent(Arc::new(Agent::new(socket, fingerprint.clone()))))
 }
 
 struct Supplied {

@@ -145,17 +145,17 @@ impl Screen {
         let mut buffer = [0; CHUNK];
         let mut clean = Vec::with_capacity(CHUNK);
         loop {
-            if notices.come_before(&from) {
-                // Between two sequences: nothing is held back of one that has begun to go out.
-                if !self.scrub.holds_back() {
-                    notices.from.try_iter().for_each(|notice| clean.extend_from_slice(notice.as_bytes()));
-                }
-            } else {
+            if !notices.come_before(&from) {
                 let Ok(length @ 1..) = from.read(&mut buffer) else { break };
                 self.push(&buffer[..length], &mut clean);
                 if self.scrub.holds_back() && !is_readable(&from) {
                     self.scrub.flush(|part| clean.extend_from_slice(&part));
                 }
+            }
+            // Between two sequences: nothing is held back of one that has begun to go out. If something is, a notice waits for what
+            // follows, and not for the next notice.
+            if !self.scrub.holds_back() {
+                notices.from.try_iter().for_each(|notice| clean.extend_from_slice(notice.as_bytes()));
             }
             if to.write_all(&clean).is_err() {
                 return;
@@ -231,6 +231,32 @@ mod tests {
         command.write_all(b"1mred").unwrap();
         assert_eq!(next(&mut shown, 8), "\x1b[31mred");
         drop(command);
+        showing.join().unwrap();
+    }
+
+    /// A command that shows what a secret begins with, and goes on and on, does not keep its owner from hearing of it.
+    #[test]
+    fn a_notification_is_not_held_up_by_half_a_secret() {
+        let secrets = Scrubber::new([(&b"very-secret-value"[..], &b"stand-in"[..])].into_iter());
+        let screen = Screen::new(vec![], &secrets);
+        let (from, mut command) = io::pipe().unwrap();
+        let (mut shown, to) = io::pipe().unwrap();
+        // Less room than a chunk takes up, so that it is known when the first one is shown and no more is read.
+        rustix::pipe::fcntl_setpipe_size(&to, CHUNK / 4).unwrap();
+        let mut text = vec![b'-'; CHUNK - 5];
+        text.extend_from_slice(b"very-");
+        text.extend_from_slice(&text.clone());
+        text.extend_from_slice(b"\n\n\n");
+        command.write_all(&text).unwrap();
+        let (notifier, notices) = notices().unwrap();
+        let (from, to) = (OwnedFd::from(from).into(), OwnedFd::from(to).into());
+        let showing = std::thread::spawn(move || screen.show(from, to, &notices));
+        shown.read_exact(&mut [0; 1]).unwrap();
+        notifier.notify("a");
+        drop(command);
+        let mut rest = String::new();
+        shown.read_to_string(&mut rest).unwrap();
+        assert!(rest.contains("\x1b]9;standin: a\x1b\\\x07"), "{}", &rest[rest.len() - 100..]);
         showing.join().unwrap();
     }
 }

@@ -1,18 +1,22 @@
 //! The way out of the host: the proxy it sits behind, and whom it believes.
 
 use super::inputs::Inputs;
-use super::sources;
+use super::{sources, view};
 use crate::exit::{self, Failure};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use standin_config::Parent as Configured;
 use standin_model::{Bypass, ParentProxy};
 use standin_net::{Parent, Trust, Upstreams};
+use std::path::{Path, PathBuf};
 
 /// The variables that name a proxy for https, as curl and most others look for them.
 const PROXY: &[&str] = &["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 /// Those that name what goes past it.
 const NO_PROXY: &[&str] = &["no_proxy", "NO_PROXY"];
+
+/// Variables that say where the host's trust store is, for us as for its other clients.
+const TRUST: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 /// Puts it together from the configuration and the host's environment. The sandbox's own is not asked.
 pub(super) fn upstreams(inputs: &Inputs) -> Result<Upstreams, Failure> {
@@ -30,6 +34,19 @@ pub(super) fn upstreams(inputs: &Inputs) -> Result<Upstreams, Failure> {
         Some(parent) => upstreams.with_parent(parent),
         None => upstreams,
     })
+}
+
+/// Who may write what says whom we believe is believed. To be asked before anything is fetched from anywhere.
+pub(super) fn is_not_steered(inputs: &Inputs) -> Result<(), Failure> {
+    let named = TRUST.iter().filter_map(|name| inputs.variable(name)).flat_map(std::env::split_paths);
+    let named = named.filter(|path| !path.as_os_str().is_empty());
+    let mut all: Vec<PathBuf> = named.chain(inputs.config.upstream.roots.iter().cloned()).collect();
+    // A name alone lies in the directory that we are in.
+    all.retain(|path| view::is_steered(&Path::new(".").join(path), inputs));
+    let Some(path) = all.first() else { return Ok(()) };
+    let path = path.display();
+    Err(Failure::new(format!("{path} says which hosts are believed, and lies in what the sandbox may write"))
+        .hint("keep it elsewhere: SSL_CERT_FILE, SSL_CERT_DIR and `roots` under [upstream] name such files"))
 }
 
 fn parent(inputs: &Inputs) -> Result<Option<Parent>, Failure> {
