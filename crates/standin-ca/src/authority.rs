@@ -43,8 +43,14 @@ pub struct SessionCa {
     /// All leaves share a key: they live in one process and die together.
     leaf_key: KeyPair,
     signing_key: Arc<dyn rustls::sign::SigningKey>,
-    configs: Mutex<HashMap<(Host, Protocols), Arc<ServerConfig>>>,
+    configs: Mutex<HashMap<(Host, Protocols), Made>>,
     validity: (time::OffsetDateTime, time::OffsetDateTime),
+}
+
+/// What was made for a host.
+struct Made {
+    config: Arc<ServerConfig>,
+    leaf: CertificateDer<'static>,
 }
 
 impl SessionCa {
@@ -86,10 +92,11 @@ impl SessionCa {
     /// so that a hundred connections to a new host mint one leaf (about 0.1 ms).
     pub fn server_config(&self, host: &Host, alpn: Protocols) -> Result<Arc<ServerConfig>, CaError> {
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(config) = configs.get(&(host.clone(), alpn)) {
-            return Ok(Arc::clone(config));
+        if let Some(made) = configs.get(&(host.clone(), alpn)) {
+            return Ok(Arc::clone(&made.config));
         }
-        let certified = CertifiedKey::new(vec![self.leaf(host)?], Arc::clone(&self.signing_key));
+        let leaf = self.leaf(host)?;
+        let certified = CertifiedKey::new(vec![leaf.clone()], Arc::clone(&self.signing_key));
         let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
@@ -99,8 +106,14 @@ impl SessionCa {
         if configs.len() >= LEAF_CACHE {
             configs.clear(); // minting again is cheap; an eviction order is not worth its bookkeeping
         }
-        configs.insert((host.clone(), alpn), Arc::clone(&config));
+        configs.insert((host.clone(), alpn), Made { config: Arc::clone(&config), leaf });
         Ok(config)
+    }
+
+    /// The leaf of such a configuration, if it is still there.
+    pub fn leaf_of(&self, host: &Host, alpn: Protocols) -> Option<CertificateDer<'static>> {
+        let configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        configs.get(&(host.clone(), alpn)).map(|made| made.leaf.clone())
     }
 
     fn leaf(&self, host: &Host) -> Result<CertificateDer<'static>, CaError> {

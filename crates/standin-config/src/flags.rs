@@ -68,6 +68,7 @@ pub fn parse_secret(text: &str) -> Result<Credential, FlagError> {
         on_leak: None,
         grants: grants.collect::<Result<_, _>>()?,
         git: Vec::new(),
+        postgres: Vec::new(),
     })
 }
 

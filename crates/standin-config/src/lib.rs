@@ -13,7 +13,8 @@ pub use parse::parse;
 
 use serde::Deserialize;
 use standin_model::{
-    Bounds, Bypass, GitGrant, GrantRule, OnLeak, ParentProxy, PresetUse, RequestRule, SessionCaps, TerminalFeature,
+    Bounds, Bypass, GitGrant, GrantRule, OnLeak, ParentProxy, PostgresGrant, PresetUse, RequestRule, SessionCaps,
+    TerminalFeature,
 };
 use std::path::PathBuf;
 
@@ -120,6 +121,8 @@ pub struct Credential {
     pub grants: Vec<GrantRule>,
     /// Where it authenticates over SSH, for git.
     pub git: Vec<GitGrant>,
+    /// Where it is the password of a database.
+    pub postgres: Vec<PostgresGrant>,
 }
 
 /// When a value is fetched from its source.

@@ -1,6 +1,7 @@
 //! From text to a typed configuration.
 
 mod git;
+mod postgres;
 mod raw;
 
 use crate::{ClientCertificate, Config, ConfigError, Credential, Files, Parent, PolicyTest, Source, Upstream};
@@ -77,18 +78,21 @@ impl File<'_> {
             return Err(self.error(span, format!("the credential `{name}` comes from nowhere"), Some(hint)));
         }
         self.suits_git(&name, &raw)?;
+        self.suits_postgres(&name, &raw)?;
         let sourced = raw.source.is_some();
-        let (mut grants, mut git) = (Vec::new(), Vec::new());
+        let (mut grants, mut git, mut postgres) = (Vec::new(), Vec::new(), Vec::new());
         for (n, grant) in raw.grant.into_iter().enumerate() {
             let label = format!("{name}.grant[{}]", n + 1);
             match grant.into_inner() {
                 grant if grant.git.is_some() => git.extend(self.git_grant(label, grant)?),
+                grant if grant.postgres.is_some() => postgres.extend(self.postgres_grant(label, grant)?),
                 grant => grants.push(self.grant(label, grant, sourced)?),
             }
         }
         Ok(Credential {
             grants,
             git,
+            postgres,
             source: raw.source.as_ref().map(|source| self.any_source(source)).transpose()?,
             client_certificate: raw.client_certificate.map(|raw| self.certificate(raw)).transpose()?,
             name,

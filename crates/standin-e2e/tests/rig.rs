@@ -18,6 +18,9 @@ pub const GITHUB_TOKEN: &str = "ghp_Canary0Canary1Canary2Canary3Canary4C";
 /// A key for `echo.example`.
 pub const ECHO_KEY: &str = "tok-Canary-echo-0123456789abcdef";
 
+/// The password of a database.
+pub const DATABASE_PASSWORD: &str = "Canary-database-0123456789abcdef";
+
 /// One rig, and what a run in it needs.
 pub struct Rig {
     directory: tempfile::TempDir,
@@ -204,6 +207,7 @@ impl Rig {
             OPENAI_KEY,
             GITHUB_TOKEN,
             ECHO_KEY,
+            DATABASE_PASSWORD,
             oauth::MARK,
             aws::KEY,
             aws::SECRET,

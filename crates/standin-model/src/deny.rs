@@ -90,6 +90,12 @@ reasons! {
     SshRequest = "ssh.request_not_allowed", 403;
     /// The host's key is not the one that the user knows.
     HostKey = "ssh.host_key", 502;
+    /// PostgreSQL at a host for which no password is granted.
+    PostgresNotGranted = "postgres.not_granted", 403;
+    /// A user or database that no grant means, or something that is never carried.
+    PostgresRequest = "postgres.request_not_allowed", 403;
+    /// A server without TLS, and no grant that says so.
+    PostgresPlaintext = "postgres.plaintext", 502;
     /// The audit log does not take records, so nothing may happen.
     AuditUnavailable = "audit.unavailable", 503;
 }

@@ -41,6 +41,9 @@ pub const SSH_FAREWELL: Duration = Duration::from_secs(5);
 /// Time to exchange keys with an SSH server, and to authenticate there. Its user may have to touch a key or unlock an agent.
 pub const SSH_DEADLINE: Duration = Duration::from_secs(60);
 
+/// Time for a PostgreSQL server to say yes or no: it may have to be woken up.
+pub const POSTGRES_DEADLINE: Duration = Duration::from_secs(60);
+
 /// Time for the name look-up of one connection.
 pub const RESOLVE_DEADLINE: Duration = Duration::from_secs(10);
 

@@ -6,12 +6,15 @@ use crate::resolve::PinnedPeer;
 use crate::trust::{ClientConfigs, TrustError};
 use crate::upstreams::{Need, Way};
 use rustix::net::sockopt;
+use rustls::ClientConfig;
+use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use standin_model::limits::{DIAL_DEADLINE, TCP_PROBE_INTERVAL, TCP_PROBES};
 use standin_model::{Authority, CredentialName, Host, Scheme};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -120,6 +123,25 @@ async fn reach(
         .map_err(|source| DialError::Tls { authority: authority.clone(), source })?;
     let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
     Ok(Dialled { io: UpstreamIo::Tls(Box::new(tls)), address, http2 })
+}
+
+/// TLS, verified, on a connection whose server was asked for it in another protocol's words.
+pub(crate) async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
+    io: S,
+    peer: &PinnedPeer,
+    protocol: &[u8],
+    configs: &ClientConfigs,
+) -> Result<TlsStream<S>, DialError> {
+    let authority = peer.authority();
+    let mut config = ClientConfig::clone(&*configs.get(true, None).await?);
+    config.alpn_protocols = vec![protocol.to_vec()];
+    // What HTTP's servers of that name gave us is not for them.
+    config.resumption = Resumption::disabled();
+    let handshake = TlsConnector::from(Arc::new(config)).connect(server_name(&authority.host), io);
+    match tokio::time::timeout(DIAL_DEADLINE, handshake).await {
+        Ok(tls) => tls.map_err(|source| DialError::Tls { authority: authority.clone(), source }),
+        Err(_) => Err(DialError::Deadline(authority.clone())),
+    }
 }
 
 fn speaks_no_http1(error: &io::Error) -> bool {

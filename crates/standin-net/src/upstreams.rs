@@ -1,6 +1,6 @@
 //! Resolving and sending: the two verbs of this crate.
 
-use crate::dial::{DialError, dial};
+use crate::dial::{DialError, dial, secure};
 use crate::form;
 use crate::identity::Identity;
 use crate::overheard::overheard;
@@ -192,6 +192,20 @@ impl Upstreams {
         let way = Way { scheme: Scheme::Http, need: Need::Http1, who: None };
         let dialled = dial(peer, way, &self.configs, self.parent.as_ref()).await?;
         Ok((dialled.io, dialled.address))
+    }
+
+    /// TLS on a connection that [`Self::open`] made to this peer and whose server was asked for it; its certificate is verified for the peer's name,
+    /// and `protocol` is named to it.
+    pub async fn secure<S>(
+        &self,
+        io: S,
+        peer: &PinnedPeer,
+        protocol: &[u8],
+    ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<S>, DialError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin,
+    {
+        secure(io, peer, protocol, &self.configs).await
     }
 
     /// Sends a request in absolute form to a pinned peer and waits for the head of the answer.

@@ -4,9 +4,11 @@
 
 mod account;
 mod git;
+mod postgres;
 
 pub use account::{Considered, Difference, Does};
 pub use git::{GitFacts, GitId, GitLoan, GitVerdict};
+pub use postgres::{PostgresFacts, PostgresId, PostgresLoan, PostgresVerdict};
 
 use ipnet::IpNet;
 use standin_model::{
@@ -28,6 +30,7 @@ pub struct Policy {
     entries: Vec<Entry>,
     grants: Vec<Grant>,
     git: Vec<GitLoan>,
+    postgres: Vec<PostgresLoan>,
     by_host: HashMap<Host, Vec<usize>>,
     by_parent: HashMap<String, Vec<usize>>,
     narrowings: Vec<Narrowing>,
@@ -127,6 +130,8 @@ enum Effect {
     Lend(GrantId),
     /// Git over SSH is allowed, to what this grant names, and nothing else.
     Git(GitId),
+    /// PostgreSQL is allowed, to what this grant names, and nothing else.
+    Postgres(PostgresId),
     /// Allowed, and no credential passes: one is meant to be lent here.
     Reserve,
     /// Neither allowed nor denied, but what is asked there is answered with real tokens of this login.
@@ -138,7 +143,7 @@ enum Effect {
 impl Entry {
     /// Whether it lets any connection pass.
     fn admits(&self) -> bool {
-        self.admits_http() || matches!(self.effect, Effect::Git(_))
+        self.admits_http() || matches!(self.effect, Effect::Git(_) | Effect::Postgres(_))
     }
 
     /// Whether it lets any request of HTTP pass.
@@ -298,8 +303,8 @@ impl Policy {
         }
         for entry in about.iter().filter(|entry| entry.rule.admits_request(host, port, method, path)) {
             match &entry.effect {
-                Effect::Deny => continue,   // asked above
-                Effect::Git(_) => continue, // another protocol
+                Effect::Deny => continue,                         // asked above
+                Effect::Git(_) | Effect::Postgres(_) => continue, // other protocols
                 Effect::Tokens(whose) => {
                     login = Some(Arc::clone(whose));
                     continue;
@@ -401,7 +406,7 @@ impl Policy {
             .map(|e| describe(&e.rule))
             .collect();
         shown.dedup();
-        let allowed = if shown.is_empty() { "git over SSH, and no request".to_owned() } else { shown.join("; ") };
+        let allowed = if shown.is_empty() { self.without_http(host, port) } else { shown.join("; ") };
         let message = format!("{method} {path} is not allowed at {host}; allowed: {allowed}");
         Denial::new(DenyReason::RequestNotAllowed, message)
     }

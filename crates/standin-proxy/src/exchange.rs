@@ -140,6 +140,19 @@ impl Exchange {
         Ok(exchange)
     }
 
+    /// Opens the exchange that a connection to a PostgreSQL server is, or a wish to cancel what another one does.
+    pub(crate) async fn postgres(tunnel: &Tunnel, method: &str, target: Option<String>) -> Result<Self, AuditClosed> {
+        let parent = tunnel.peer.parent().cloned();
+        let place = Arc::clone(&tunnel.session.room).try_acquire_owned().ok();
+        let mut exchange = Self::open(&tunnel.session, &tunnel.destination, Kind::Exchange, parent, place).await?;
+        exchange.record(|record| {
+            (record.protocol, record.scheme) = ("postgres", "postgres");
+            record.method = Some(method.to_owned());
+            record.target = target.as_deref().map(cut);
+        });
+        Ok(exchange)
+    }
+
     /// It is a service of git's, of this repository.
     pub(crate) fn names(&mut self, command: &GitCommand) {
         self.record(|record| {

@@ -3,9 +3,10 @@
 //! A flight goes on without the request that began it. One that failed is not begun again at once: what is inside chooses when
 //! requests are made, and a source may ask its owner something every time.
 
-use crate::fault;
+use crate::fault::{self, Refusal};
 use crate::session::Session;
 use standin_model::limits::SOURCE_PAUSE;
+use standin_model::{CredentialName, Denial, DenyReason};
 use standin_secret::Manner;
 use standin_vault::supply::Supply;
 use std::collections::HashMap;
@@ -53,6 +54,14 @@ impl Flights {
         flights.insert(number, flight.clone());
         flight
     }
+}
+
+/// The agent learns which credential, and its owner why.
+pub(crate) fn failed(name: &CredentialName, why: &str) -> Refusal {
+    let message =
+        format!("the real credential `{name}` is not available: its source failed; `standin log` tells its owner why");
+    let told = Denial::new(DenyReason::SourceFailed, message);
+    Refusal::Unavailable { told, recorded: format!("the source of `{name}` failed: {why}") }
 }
 
 /// Whether it is under way, or has failed just now.

@@ -109,6 +109,20 @@ const DETOURS: &[Detour] = &[
         error: ("E0308", "expected `&GitPermit`, found `&GitCommand`"),
     },
     Detour {
+        what: "a permit for a client of PostgreSQL that policy was not asked about, or that proved nothing",
+        file: "connection/postgres/mod.rs",
+        honest: "let (permit, words) = permit::proven(tunnel, meant, startup, client).await?;",
+        instead: "let (permit, words) = (permit::PostgresPermit { plaintext: true, ..unreachable!() }, String::new());",
+        error: ("E0451", "of struct `PostgresPermit` are private"),
+    },
+    Detour {
+        what: "a PostgreSQL server that is entered without a permit",
+        file: "connection/postgres/mod.rs",
+        honest: "upstream::enter(tunnel, permit, startup)",
+        instead: "upstream::enter(tunnel, meant, startup)",
+        error: ("E0308", "expected `PostgresPermit`, found `Meant`"),
+    },
+    Detour {
         what: "an exchange without room for its record",
         file: "exchange.rs",
         honest: "let ticket = session.audit.reserve().await?;",

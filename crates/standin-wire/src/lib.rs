@@ -1,12 +1,13 @@
 //! Parsing and rewriting of what is on the wire, without a socket.
 //!
-//! * [`sniff`]: TLS, HTTP, SSH or neither, from the first bytes;
+//! * [`sniff`]: TLS, HTTP, SSH, PostgreSQL or neither, from the first bytes;
 //! * [`socks`]: what a SOCKS5 client wants;
 //! * [`path`]: one normal form of a request target, judged and sent alike;
 //! * [`auth`]: where credentials stand in a request, and how one is exchanged for another;
 //! * [`body`]: slots in forms and JSON documents;
 //! * [`coding`]: content codings, taken off a body while it streams;
 //! * [`http2`]: what the other side of a connection allows in it, overheard;
+//! * [`postgres`]: a client's first words, messages in a stream, a refusal;
 //! * [`scrub`]: finding and replacing many values in many encodings, in a stream;
 //! * [`ssh`]: git's commands over SSH, and a refusal before any keys are exchanged;
 //! * [`terminal`]: what a command may send to the caller's terminal;
@@ -21,6 +22,7 @@ pub mod coding;
 mod encodings;
 pub mod http2;
 pub mod path;
+pub mod postgres;
 pub mod scrub;
 pub mod sniff;
 pub mod socks;

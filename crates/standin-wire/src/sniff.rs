@@ -1,4 +1,4 @@
-//! TLS, HTTP, SSH or neither, from the first bytes of a connection.
+//! TLS, HTTP, SSH, PostgreSQL or neither, from the first bytes of a connection.
 
 /// What a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum Sniff {
     Http,
     /// An SSH client's identification (RFC 4253 §4.2).
     Ssh,
+    /// A PostgreSQL client's first packet: its length, then version 3 or one of three requests.
+    Postgres,
     /// Anything else: SOCKS, HTTP/2 without TLS, noise.
     Other,
 }
@@ -25,7 +27,17 @@ pub fn classify(first: &[u8]) -> Sniff {
         [0x16] | [0x16, 3] => Sniff::NeedMore,
         [0x16, 3, minor, ..] if *minor <= 4 => Sniff::Tls,
         [b'S', b'S', b'H', b'-', ..] => Sniff::Ssh,
+        [0, ..] => classify_postgres(first),
         _ => classify_http(first),
+    }
+}
+
+fn classify_postgres(first: &[u8]) -> Sniff {
+    match first {
+        [0, 0, _, _, 0, 3, ..] => Sniff::Postgres,
+        [0, 0, 0, 8 | 16, 0x04, 0xd2, 0x16, 0x2e..=0x30, ..] => Sniff::Postgres,
+        [0, ..] if first.len() < 8 => Sniff::NeedMore,
+        _ => Sniff::Other,
     }
 }
 
@@ -62,6 +74,12 @@ mod tests {
             (b" /", Sniff::Other),
             (b"AAAAAAAAAAAAAAAAAA", Sniff::Other),
             (&[5, 1, 0], Sniff::Other),
+            (&[0, 0, 0, 8, 4, 0xd2], Sniff::NeedMore),
+            (&[0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f], Sniff::Postgres),
+            (&[0, 0, 0, 16, 4, 0xd2, 0x16, 0x2e], Sniff::Postgres),
+            (&[0, 0, 0, 41, 0, 3, 0, 0], Sniff::Postgres),
+            (&[0, 0, 0, 41, 0, 2, 0, 0], Sniff::Other),
+            (&[0, 1, 0, 41, 0, 3, 0, 0], Sniff::Other),
         ] {
             assert_eq!(classify(input), expected, "{input:?}");
         }

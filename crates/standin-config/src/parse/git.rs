@@ -2,7 +2,7 @@
 
 use super::{File, Source, raw};
 use crate::ConfigError;
-use standin_model::{GitGrant, GitRule, Methods, Ports, RepositoryPattern};
+use standin_model::{GitGrant, GitRule, Methods, Ports, RepositoryPattern, RequestRule};
 use toml::Spanned;
 
 /// Where SSH is, unless a grant says otherwise.
@@ -65,15 +65,26 @@ impl File<'_> {
                 return Err(self.error(user.span(), message, None));
             }
         };
-        let raw::Grant { hosts, ports, addresses, .. } = raw::Grant { git: None, ..grant };
+        let rule = self.rule_without_http(label, raw::Grant { git: None, ..grant }, PORT)?;
+        Ok(Some(GitGrant { rule, git: GitRule { user, repositories, push } }))
+    }
+
+    /// Where another protocol than HTTP is meant: no method of that is.
+    pub(super) fn rule_without_http(
+        &self,
+        label: String,
+        grant: raw::Grant,
+        port: u16,
+    ) -> Result<RequestRule, ConfigError> {
+        let raw::Grant { hosts, ports, addresses, .. } = grant;
         let rule = raw::Rule { hosts, ports, methods: None, paths: None, addresses };
         let default_port = rule.ports.is_none();
         let mut rule = self.rule(label, rule)?;
         rule.methods = Methods::Only(Vec::new());
         if default_port {
-            rule.ports = Ports::new(vec![PORT]);
+            rule.ports = Ports::new(vec![port]);
         }
-        Ok(Some(GitGrant { rule, git: GitRule { user, repositories, push } }))
+        Ok(rule)
     }
 }
 

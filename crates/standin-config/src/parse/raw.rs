@@ -28,6 +28,10 @@ pub(super) const KEYS: &[&str] = &[
     "user",
     "repositories",
     "push",
+    "postgres",
+    "users",
+    "databases",
+    "plaintext",
     "addresses",
     "caps",
     "requests",
@@ -211,6 +215,16 @@ pub(super) struct Grant {
     pub(super) slots: Option<Vec<Spanned<String>>>,
     pub(super) always: Option<Spanned<bool>>,
     pub(super) git: Option<Spanned<Git>>,
+    pub(super) postgres: Option<Spanned<Postgres>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Postgres {
+    pub(super) users: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(super) databases: Option<Spanned<Vec<Spanned<String>>>>,
+    #[serde(default)]
+    pub(super) plaintext: bool,
 }
 
 #[derive(Deserialize)]

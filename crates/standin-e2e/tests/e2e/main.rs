@@ -25,6 +25,7 @@ mod nested;
 mod nghttp2;
 mod policy;
 mod ports;
+mod postgres;
 mod python;
 mod refusal;
 mod rotate;

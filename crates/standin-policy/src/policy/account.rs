@@ -54,7 +54,7 @@ impl Policy {
                 Effect::Deny => Does::Deny,
                 // It denies what is like the one request that it means.
                 Effect::Tokens(_) if entry.evades(facts, &spellings) => Does::Deny,
-                Effect::Tokens(_) | Effect::Conversation | Effect::Git(_) => return None,
+                Effect::Tokens(_) | Effect::Conversation | Effect::Git(_) | Effect::Postgres(_) => return None,
             };
             let means: &dyn Fn(&PathPattern) -> bool = if entry.stops() {
                 &|pattern| pattern.means(&spellings)

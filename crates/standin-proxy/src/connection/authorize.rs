@@ -38,6 +38,12 @@ pub(super) fn ssh(session: &Session, destination: &Destination) -> Result<(), De
     session.policy.ssh(host, *port)
 }
 
+/// Whether PostgreSQL is spoken there at all.
+pub(super) fn postgres(session: &Session, destination: &Destination) -> Result<(), Denial> {
+    let Authority { host, port } = &destination.authority;
+    session.policy.speaks_postgres(host, *port)
+}
+
 impl TunnelPermit {
     /// The rule that said yes, for the record.
     pub(super) fn rule(&self) -> &Arc<str> {

@@ -6,6 +6,7 @@ use super::{Destination, TunnelPermit};
 use crate::io::{self, Sniffed, Stream};
 use standin_model::limits::HEAD_DEADLINE;
 use standin_model::{Denial, DenyReason, Host, Scheme};
+use standin_wire::postgres;
 use standin_wire::sniff::Sniff;
 use std::time::Duration;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
@@ -21,7 +22,9 @@ pub(super) enum Face<S> {
     Clear(Sniffed<S>),
     /// SSH's identification.
     Ssh(Sniffed<S>),
-    /// None of them: a database, a server-first protocol that never spoke.
+    /// A PostgreSQL client's first packet.
+    Postgres(Sniffed<S>),
+    /// None of them: another database, a server-first protocol that never spoke.
     Opaque(Sniffed<S>),
 }
 
@@ -34,6 +37,22 @@ pub(super) enum FaceError {
     /// It said nothing.
     #[error("the client said nothing for {0:?}")]
     Silent(Duration),
+}
+
+/// Whether the name in a `ClientHello` is the one that was dialled.
+pub(super) fn named_as_dialled<S: Stream>(
+    start: &StartHandshake<Sniffed<S>>,
+    destination: &Destination,
+) -> Result<(), Denial> {
+    match start.client_hello().server_name() {
+        // No SNI: the destination was dialled by name or is a listed literal; the leaf will be for it.
+        None => Ok(()),
+        Some(sni) if Host::parse(sni).as_ref() == Ok(&destination.authority.host) => Ok(()),
+        Some(_) => Err(Denial::new(
+            DenyReason::AuthorityMismatch,
+            format!("the TLS server name is not {}, which was dialled", destination.authority.host),
+        )),
+    }
 }
 
 /// How long to wait for the first words.
@@ -53,6 +72,7 @@ impl<S: Stream> Face<S> {
                 }
                 Sniff::Http => Self::Clear(io),
                 Sniff::Ssh => Self::Ssh(io),
+                Sniff::Postgres => Self::Postgres(io),
                 _ => Self::Opaque(io),
             })
         };
@@ -66,19 +86,22 @@ impl<S: Stream> Face<S> {
     pub(super) fn agree(&self, destination: &Destination) -> Result<Scheme, Denial> {
         match self {
             Self::Clear(_) => Ok(Scheme::Http),
-            Self::Ssh(_) | Self::Opaque(_) => Err(Denial::new(
+            Self::Ssh(_) | Self::Postgres(_) | Self::Opaque(_) => Err(Denial::new(
                 DenyReason::OpaqueProtocol,
-                "only TLS, HTTP and git over SSH leave this sandbox; this connection speaks none of them",
+                "only TLS, HTTP, git over SSH and PostgreSQL leave this sandbox; this connection speaks none of them",
             )),
-            Self::Tls(start) => match start.client_hello().server_name() {
-                // No SNI: the destination was dialled by name or is a listed literal; the leaf will be for it.
-                None => Ok(Scheme::Https),
-                Some(sni) if Host::parse(sni).as_ref() == Ok(&destination.authority.host) => Ok(Scheme::Https),
-                Some(_) => Err(Denial::new(
-                    DenyReason::AuthorityMismatch,
-                    format!("the TLS server name is not {}, which was dialled", destination.authority.host),
-                )),
-            },
+            Self::Tls(start) => named_as_dialled(start, destination).map(|()| Scheme::Https),
+        }
+    }
+
+    /// Whether it is PostgreSQL's: in clear, or in TLS that says so.
+    pub(super) fn is_postgres(&self) -> bool {
+        match self {
+            Self::Postgres(_) => true,
+            Self::Tls(start) => {
+                start.client_hello().alpn().is_some_and(|mut names| names.any(|name| name == postgres::ALPN))
+            }
+            _ => false,
         }
     }
 

@@ -5,10 +5,12 @@ use super::face::Face;
 use crate::fault::Refusal;
 use crate::io::{Sniffed, Stream};
 use crate::request::Protocol;
+use standin_ca::Protocols;
 use standin_model::limits::HEAD_DEADLINE;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::StartHandshake;
 use tokio_rustls::server::TlsStream;
 
 /// What we can speak, best first.
@@ -25,24 +27,35 @@ pub(crate) enum ClientIo<S> {
 /// Does the handshake (if there is one). Takes a [`Tunnel`], so policy and resolution came before.
 pub(super) async fn terminate<S: Stream>(tunnel: &Tunnel, face: Face<S>) -> Result<(Protocol, ClientIo<S>), Refusal> {
     let start = match face {
-        Face::Clear(io) | Face::Ssh(io) | Face::Opaque(io) => return Ok((Protocol::Http1, ClientIo::Clear(io))),
+        Face::Clear(io) | Face::Ssh(io) | Face::Postgres(io) | Face::Opaque(io) => {
+            return Ok((Protocol::Http1, ClientIo::Clear(io)));
+        }
         Face::Tls(start) => start,
     };
-    let config = tunnel
-        .session
-        .ca
-        .server_config(&tunnel.destination.authority.host, ALPN)
-        .map_err(|error| Refusal::downstream("no certificate could be made for this host", &error))?;
-    let io = match tokio::time::timeout(HEAD_DEADLINE, start.into_stream(config)).await {
-        Ok(Ok(io)) => io,
-        Ok(Err(error)) => return Err(Refusal::downstream("the TLS handshake failed", &error)),
-        Err(elapsed) => return Err(Refusal::downstream("the TLS handshake took too long", &elapsed)),
-    };
+    let io = handshake(tunnel, *start, ALPN).await?;
     let protocol = match io.get_ref().1.alpn_protocol() {
         Some(b"h2") => Protocol::Http2,
         _ => Protocol::Http1,
     };
     Ok((protocol, ClientIo::Tls(Box::new(io))))
+}
+
+/// The handshake with a leaf for the tunnel's host, and with these protocols.
+pub(super) async fn handshake<S: Stream>(
+    tunnel: &Tunnel,
+    start: StartHandshake<Sniffed<S>>,
+    protocols: Protocols,
+) -> Result<TlsStream<Sniffed<S>>, Refusal> {
+    let config = tunnel
+        .session
+        .ca
+        .server_config(&tunnel.destination.authority.host, protocols)
+        .map_err(|error| Refusal::downstream("no certificate could be made for this host", &error))?;
+    match tokio::time::timeout(HEAD_DEADLINE, start.into_stream(config)).await {
+        Ok(Ok(io)) => Ok(io),
+        Ok(Err(error)) => Err(Refusal::downstream("the TLS handshake failed", &error)),
+        Err(elapsed) => Err(Refusal::downstream("the TLS handshake took too long", &elapsed)),
+    }
 }
 
 macro_rules! each {

@@ -8,12 +8,13 @@
 //! intercept   leaf, ALPN, TLS to the client                   -> Tunnel
 //! ```
 //!
-//! What speaks SSH goes on in [`ssh`]. Whatever says no hands over to [`refuse`], the one place that tells the client and closes.
+//! What speaks SSH goes on in [`ssh`], and PostgreSQL in [`postgres`]. Whatever says no hands over to [`refuse`], the one place that tells the client and closes.
 
 mod authorize;
 mod explicit;
 mod face;
 mod intercept;
+mod postgres;
 mod reach;
 mod refuse;
 mod reverse;
@@ -68,6 +69,9 @@ async fn carry<S: Stream>(session: Arc<Session>, destination: Destination, io: S
     };
     if let Face::Ssh(io) = face {
         return ssh::serve(session, destination, verdict, io).await;
+    }
+    if face.is_postgres() {
+        return postgres::serve(session, destination, verdict, face).await;
     }
     let agreed = face.agree(&destination);
     let admitted = async {

@@ -5,12 +5,13 @@
 //! nothing is resolved or dialled.
 
 use super::face::{Face, FaceError};
-use super::{Destination, TunnelPermit};
+use super::{Destination, TunnelPermit, postgres};
 use crate::exchange::Exchange;
 use crate::fault::Refusal;
 use crate::io::{Sniffed, Stream};
 use crate::respond;
 use crate::session::Session;
+use standin_ca::Protocols;
 use standin_model::Denial;
 use standin_model::limits::{UNREAD_BYTES, UNREAD_DEADLINE};
 use standin_wire::ssh::disconnection;
@@ -30,14 +31,15 @@ pub(super) async fn connection<S: Stream>(
     };
     exchange.refused(&refusal);
     let (status, answer) = respond::refusal_bytes(&refusal);
-    let status = Some(status).filter(|_| !matches!(face, Face::Ssh(_))); // a status is HTTP's
+    let status = Some(status).filter(|_| !matches!(face, Face::Ssh(_)) && !face.is_postgres()); // a status is HTTP's
     let asked_for = face.asked_for(destination);
     let told = async {
         match face {
+            face if face.is_postgres() => postgres::tell(session, &asked_for, face, &refusal).await,
             Face::Clear(io) => tell(io, &answer).await,
-            Face::Tls(start) => tell_in_tls(session, &asked_for, *start, &answer).await,
+            Face::Tls(start) => tell_in_tls(session, &asked_for, *start, &[b"http/1.1"], &answer).await,
             Face::Ssh(io) => tell(io, &disconnection(&respond::in_words(&refusal))).await,
-            Face::Opaque(_) => Err(io::ErrorKind::Unsupported.into()),
+            Face::Postgres(_) | Face::Opaque(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     };
     match tokio::time::timeout(UNREAD_DEADLINE, told).await {
@@ -62,19 +64,20 @@ pub(super) async fn mute(
     }
 }
 
-async fn tell<S: Stream>(mut io: Sniffed<S>, answer: &[u8]) -> io::Result<()> {
+pub(super) async fn tell<S: Stream>(mut io: S, answer: &[u8]) -> io::Result<()> {
     io.write_all(answer).await?;
     io.shutdown().await?;
     drain(io).await
 }
 
-async fn tell_in_tls<S: Stream>(
+pub(super) async fn tell_in_tls<S: Stream>(
     session: &Session,
     host: &standin_model::Host,
     start: StartHandshake<Sniffed<S>>,
+    protocols: Protocols,
     answer: &[u8],
 ) -> io::Result<()> {
-    let config = session.ca.server_config(host, &[b"http/1.1"]).map_err(io::Error::other)?;
+    let config = session.ca.server_config(host, protocols).map_err(io::Error::other)?;
     let (mut io, mut tls) = start.into_stream(config).await?.into_inner();
     // Some clients take an answer that comes before they asked for a broken connection, so the request is
     // waited for. It stays ciphertext.
@@ -97,6 +100,6 @@ async fn tell_in_tls<S: Stream>(
 }
 
 /// Reads on until the client hangs up: closing with unread bytes would reset the connection under the reason.
-async fn drain<S: Stream>(io: Sniffed<S>) -> io::Result<()> {
+async fn drain<S: Stream>(io: S) -> io::Result<()> {
     tokio::io::copy(&mut io.take(UNREAD_BYTES), &mut tokio::io::sink()).await.map(|_| ())
 }

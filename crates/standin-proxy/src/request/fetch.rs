@@ -8,7 +8,8 @@ use super::bind::BoundRequest;
 use super::inject;
 use crate::connection::Tunnel;
 use crate::fault::Refusal;
-use standin_model::{CredentialName, Denial, DenyReason, Slot};
+use crate::flights::failed;
+use standin_model::{CredentialName, Slot};
 use standin_vault::Credential;
 use std::time::SystemTime;
 
@@ -57,12 +58,4 @@ fn due(tunnel: &Tunnel, permit: &Permit, now: SystemTime) -> Vec<Credential> {
 fn in_frames(tunnel: &Tunnel, permit: &Permit, name: &CredentialName) -> bool {
     let mut grants = permit.grants().iter().map(|id| tunnel.session.policy.grant(*id));
     grants.any(|grant| grant.credential == *name && grant.slots.contains(&Slot::WebSocket))
-}
-
-/// The agent learns which credential, and its owner why.
-fn failed(name: &CredentialName, why: &str) -> Refusal {
-    let message =
-        format!("the real credential `{name}` is not available: its source failed; `standin log` tells its owner why");
-    let told = Denial::new(DenyReason::SourceFailed, message);
-    Refusal::Unavailable { told, recorded: format!("the source of `{name}` failed: {why}") }
 }

@@ -28,6 +28,7 @@ use standin_ca::SessionCa;
 use standin_model::Host;
 use std::convert::Infallible;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -40,8 +41,9 @@ pub const HAS_RESPONSES: &str = "openai-has-websockets";
 /// The host that has no HTTP/1.1.
 pub const ONLY_HTTP2: &str = "only-http2.example";
 
-/// If the rig's directory holds this socket, it serves port 22 of every host: OpenSSH's server does not run in the rig.
-pub const SSH_SOCKET: &str = "sshd.sock";
+/// If the rig's directory holds one of these sockets, it serves that port of every host: OpenSSH's and PostgreSQL's servers do not run
+/// in the rig.
+const SERVED_FROM_OUTSIDE: &[(u16, &str)] = &[(22, "sshd.sock"), (5432, "postgres.sock")];
 
 /// An answer's body.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -136,14 +138,17 @@ impl Origins {
     }
 }
 
-/// Listens on 443 and 80, on every address; on 22, too, if something outside serves that.
+/// Listens on 443 and 80, on every address; on other ports, too, if something outside serves them.
 pub async fn start(origins: &Arc<Origins>) -> io::Result<()> {
     let (tls, clear) = (TcpListener::bind("0.0.0.0:443").await?, TcpListener::bind("0.0.0.0:80").await?);
-    if origins.directory.join(SSH_SOCKET).exists() {
-        let ssh = TcpListener::bind("0.0.0.0:22").await?;
-        let socket = origins.directory.join(SSH_SOCKET);
+    for (port, name) in SERVED_FROM_OUTSIDE {
+        let socket = origins.directory.join(name);
+        if !socket.exists() {
+            continue;
+        }
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).await?;
         tokio::spawn(async move {
-            while let Ok((client, _)) = ssh.accept().await {
+            while let Ok((client, _)) = listener.accept().await {
                 tokio::spawn(join(client, socket.clone()));
             }
         });

@@ -4,6 +4,7 @@ mod alarm;
 mod assurance;
 mod copy;
 mod credentials;
+mod database;
 mod disks;
 mod environment;
 mod files;

@@ -1,9 +1,10 @@
 //! Credentials of the configuration and of `--secret`.
 
+use super::super::database::{DatabaseUrl, DatabaseUrlError};
 use super::super::identity;
 use super::super::sources;
 use super::super::ssh;
-use super::{Gathering, Values, refuse_admin};
+use super::{Gathering, Values, plain_shape, refuse_admin};
 use crate::exit::Failure;
 use standin_config::{Credential as Configured, Fetch, Source};
 use standin_model::CredentialName;
@@ -23,6 +24,9 @@ impl Gathering<'_> {
         let name = CredentialName::new(credential.name.as_str());
         if !credential.git.is_empty() {
             return self.ssh_key(name, credential);
+        }
+        if !credential.postgres.is_empty() {
+            return self.database(name, credential);
         }
         let service = match &credential.service {
             None => None,
@@ -64,6 +68,29 @@ impl Gathering<'_> {
             self.policy.git(name.clone(), grant.clone());
         }
         self.ssh.insert(name, identity);
+        Ok(())
+    }
+
+    /// Grants a database's password. Where a connection string is known, the password is what stands in it, and the command sees the
+    /// string with the stand-in.
+    fn database(&mut self, name: CredentialName, credential: &Configured) -> Result<(), Failure> {
+        let Some(source) = &credential.source else { return Ok(()) };
+        for grant in &credential.postgres {
+            self.policy.postgres(name.clone(), grant.clone());
+        }
+        let lent = self.sourced(source, credential, None, &name)?;
+        let refuse = |error: DatabaseUrlError| Failure::because(format!("the credential `{name}`"), &error);
+        let Some(url) = DatabaseUrl::parse(lent.secret.expose()).map_err(refuse)? else {
+            self.lend(lent, credential.env.clone());
+            return Ok(());
+        };
+        if lent.supplied.is_some() {
+            return Err(refuse(DatabaseUrlError::Fetched));
+        }
+        let stand_in = self.stand_in(credential, &name, Some(&plain_shape(url.password.expose())))?;
+        let string = StandIn::new(url.with(stand_in.as_str()));
+        self.variables.extend(credential.env.iter().map(|variable| (variable.clone(), string.clone())));
+        self.lend(Credential::held(name, stand_in, Arc::new(url.password)), Vec::new());
         Ok(())
     }
 

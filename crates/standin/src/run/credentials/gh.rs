@@ -179,5 +179,6 @@ fn from_keyring(name: &CredentialName, source: &Source) -> Configured {
         on_leak: None,
         grants: Vec::new(),
         git: Vec::new(),
+        postgres: Vec::new(),
     }
 }

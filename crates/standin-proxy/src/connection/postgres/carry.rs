@@ -1,0 +1,164 @@
+//! Both directions of a connection that has begun, up to its end.
+
+use super::upstream::Entered;
+use crate::connection::Tunnel;
+use crate::connection::intercept::ClientIo;
+use crate::exchange::{Exchange, RequestSide};
+use crate::fault::Refusal;
+use crate::io::Stream;
+use crate::respond;
+use crate::usage::Spending;
+use standin_model::limits::UNREAD_DEADLINE;
+use standin_model::{CredentialName, Denial};
+use standin_wire::postgres::frames::{FrameError, Frames};
+use standin_wire::postgres::{self, Class};
+use std::io;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::oneshot;
+
+/// Bytes read at once.
+const CHUNK: usize = 16 * 1024;
+/// `Terminate`: the client has no more to say.
+const TERMINATE: u8 = b'X';
+/// `BackendKeyData`.
+const KEY_DATA: u8 = b'K';
+
+/// How a connection ended.
+enum Ended {
+    /// The client said so.
+    AsItShould,
+    /// The client went away.
+    ByClient(String),
+    /// The server broke off.
+    ByServer(String),
+    /// It may not go on.
+    Denied(Denial),
+}
+
+/// Passes on what both sides say, until one of them has ended.
+pub(super) async fn both_ways<S: Stream>(
+    tunnel: &Tunnel,
+    client: ClientIo<S>,
+    entered: Entered,
+    exchange: &mut Exchange,
+) {
+    let side = exchange.request_side();
+    let spending = tunnel.session.usage.spending(&tunnel.destination.authority.host);
+    let (from_client, to_client) = tokio::io::split(client);
+    let (from_server, to_server) = tokio::io::split(entered.io);
+    let (stop, stopped) = oneshot::channel();
+    let up = Upwards { tunnel, credential: entered.permit.credential(), side: &side, spending };
+    let up = up.carry(from_client, to_server);
+    let down = downwards(Frames::after(entered.said), from_server, to_client, &side, stopped);
+    tokio::pin!(down);
+    let ended = tokio::select! {
+        ended = &mut down => ended,
+        ended = up => ended,
+    };
+    match ended {
+        Ended::AsItShould => exchange.completed(),
+        Ended::ByClient(detail) => exchange.hung_up(detail),
+        Ended::ByServer(detail) => exchange.broken_off(detail),
+        Ended::Denied(denial) => {
+            let refusal = Refusal::Denied(denial);
+            exchange.refused(&refusal);
+            let words = postgres::fatal(Class::Ended, &respond::in_words(&refusal));
+            // Between two messages of the server's; who has gone meanwhile does not hear it.
+            if stop.send(words).is_ok() {
+                tokio::time::timeout(UNREAD_DEADLINE, down).await.ok();
+            }
+        }
+    }
+}
+
+struct Upwards<'a> {
+    tunnel: &'a Tunnel,
+    credential: &'a CredentialName,
+    side: &'a RequestSide,
+    spending: Spending,
+}
+
+impl Upwards<'_> {
+    async fn carry(self, mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) -> Ended {
+        let mut frames = Frames::default();
+        loop {
+            match self.pass(&mut frames, &mut to).await {
+                Ok(false) => {}
+                Ok(true) => return Ended::AsItShould,
+                Err(ended) => return ended,
+            }
+            frames.buffer().reserve(CHUNK);
+            match from.read_buf(frames.buffer()).await {
+                Ok(0) => return Ended::ByClient("the client hung up".to_owned()),
+                Err(error) => return Ended::ByClient(error.to_string()),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Passes on what is there; whether the client said that it was the last.
+    async fn pass(&self, frames: &mut Frames, to: &mut (impl AsyncWrite + Unpin)) -> Result<bool, Ended> {
+        let mut last = false;
+        let not_understood = |FrameError| Ended::ByClient(FrameError.to_string());
+        while let Some(frame) = frames.take().map_err(not_understood)? {
+            self.tunnel.session.alarm.admits(self.credential).map_err(Ended::Denied)?;
+            self.spending.spend(frame.bytes.len()).map_err(Ended::Denied)?;
+            self.side.sent(frame.bytes.len());
+            to.write_all(&frame.bytes).await.map_err(|error| by_server(&error))?;
+            last = frame.tag == TERMINATE;
+        }
+        to.flush().await.map_err(|error| by_server(&error))?;
+        Ok(last)
+    }
+}
+
+async fn downwards(
+    mut frames: Frames,
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    side: &RequestSide,
+    mut stopped: oneshot::Receiver<Vec<u8>>,
+) -> Ended {
+    loop {
+        if let Err(ended) = pass(&mut frames, &mut to, side).await {
+            return ended;
+        }
+        frames.buffer().reserve(CHUNK);
+        let read = tokio::select! {
+            read = from.read_buf(frames.buffer()) => read,
+            Ok(words) = &mut stopped, if frames.between_messages() => {
+                if let Err(error) = finish(&mut to, &words).await {
+                    tracing::debug!(%error, "a refused client did not hear why");
+                }
+                return Ended::AsItShould;
+            }
+        };
+        match read {
+            Ok(0) => return Ended::ByServer("the server hung up".to_owned()),
+            Err(error) => return by_server(&error),
+            Ok(_) => {}
+        }
+    }
+}
+
+async fn pass(frames: &mut Frames, to: &mut (impl AsyncWrite + Unpin), side: &RequestSide) -> Result<(), Ended> {
+    let by_client = |error: io::Error| Ended::ByClient(error.to_string());
+    while let Some(frame) = frames.take().map_err(|error| Ended::ByServer(error.to_string()))? {
+        // The server's own key is of use to whoever knows it.
+        if frame.tag == KEY_DATA {
+            continue;
+        }
+        side.received(frame.bytes.len());
+        to.write_all(&frame.bytes).await.map_err(by_client)?;
+    }
+    to.flush().await.map_err(by_client)
+}
+
+async fn finish(to: &mut (impl AsyncWrite + Unpin), words: &[u8]) -> io::Result<()> {
+    to.write_all(words).await?;
+    to.shutdown().await
+}
+
+fn by_server(error: &io::Error) -> Ended {
+    Ended::ByServer(error.to_string())
+}
