@@ -131,8 +131,7 @@ pub(crate) async fn serve(
     afterwards: &Afterwards,
     request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Reset> {
-    let authority = &tunnel.destination.authority;
-    if !tunnel.session.policy.exchanges_tokens_at(&authority.host, authority.port) {
+    if !tunnel.exchanges_tokens {
         return serve_here(tunnel, afterwards, request).await;
     }
     let place = Arc::clone(&tunnel.session.settling).acquire_owned().await;
