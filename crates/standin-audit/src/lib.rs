@@ -9,6 +9,7 @@
 mod assurance;
 mod reader;
 mod record;
+mod rows;
 mod schema;
 mod writer;
 

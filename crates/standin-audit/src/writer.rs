@@ -2,6 +2,7 @@
 
 use crate::assurance::Assurance;
 use crate::record::{Kind, Record, Verdict};
+use crate::rows::{Rows, signed};
 use crate::schema::{self, SchemaError};
 use rusqlite::{Connection, params};
 use standin_model::limits::{AUDIT_BATCH, AUDIT_PAUSE, AUDIT_QUEUE};
@@ -142,7 +143,7 @@ fn write_session(
     session: &SessionStart,
     mut queue: mpsc::Receiver<Message>,
 ) -> Result<SessionSummary, AuditError> {
-    let mut db = schema::open_for_writing(directory)?;
+    let db = schema::open_for_writing(directory)?;
     let assurance = serde_json::to_string(&session.assurance).expect("plain data");
     db.execute(
         "INSERT INTO session (id, started_us, command, workspace, assurance) VALUES (?, ?, ?, ?, ?)",
@@ -152,12 +153,12 @@ fn write_session(
     let number = db.last_insert_rowid();
     schema::tidy(directory, &db);
     let mut summary = SessionSummary::default();
+    let mut rows = Rows::prepare(&db, number).map_err(AuditError::Write)?;
     let mut batch = Vec::with_capacity(AUDIT_BATCH);
     // `blocking_recv_many` waits for the first record and takes what has gathered: one transaction each time, and then
     // a pause in which the next ones gather, which `finish` cuts short.
     while queue.blocking_recv_many(&mut batch, AUDIT_BATCH) > 0 {
-        let end = write_batch(&mut db, number, &batch, &mut summary).map_err(AuditError::Write)?;
-        batch.clear();
+        let end = write_batch(&db, number, &mut rows, batch.drain(..), &mut summary).map_err(AuditError::Write)?;
         if let Some(End(exit_code)) = end {
             db.execute(
                 "UPDATE session SET ended_us = ?, exit_code = ? WHERE number = ?",
@@ -176,69 +177,33 @@ struct End(Option<i32>);
 
 /// Commits a batch; gives the session's end if it was in it.
 fn write_batch(
-    db: &mut Connection,
+    db: &Connection,
     session: i64,
-    batch: &[Message],
+    rows: &mut Rows<'_>,
+    batch: impl Iterator<Item = Message>,
     summary: &mut SessionSummary,
 ) -> rusqlite::Result<Option<End>> {
     let mut end = None;
-    let transaction = db.transaction()?;
-    {
-        let mut insert = transaction.prepare_cached(
-            "INSERT INTO record VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
-             ?18, ?19, ?20, ?21)",
-        )?;
-        for message in batch {
-            match message {
-                Message::Record(record) => {
-                    insert_record(&mut insert, session, record)?;
-                    summary.add(record);
-                }
-                Message::File(file) => {
-                    summary.refused_files += 1;
-                    transaction.execute(
-                        "INSERT INTO file VALUES (?, ?, ?, ?, ?)",
-                        params![session, signed(summary.refused_files), now_us(), file.path, file.reason],
-                    )?;
-                }
-                Message::End { exit_code } => end = Some(End(*exit_code)),
+    // There is no other one on this connection, which the compiler cannot see: the rows are prepared on it, too.
+    let transaction = db.unchecked_transaction()?;
+    for message in batch {
+        match message {
+            Message::Record(record) => {
+                summary.add(&record);
+                rows.write(record)?;
             }
+            Message::File(file) => {
+                summary.refused_files += 1;
+                transaction.execute(
+                    "INSERT INTO file VALUES (?, ?, ?, ?, ?)",
+                    params![session, signed(summary.refused_files), now_us(), file.path, file.reason],
+                )?;
+            }
+            Message::End { exit_code } => end = Some(End(exit_code)),
         }
     }
     transaction.commit()?;
     Ok(end)
-}
-
-fn insert_record(insert: &mut rusqlite::CachedStatement<'_>, session: i64, r: &Record) -> rusqlite::Result<usize> {
-    let credentials: Vec<&str> = r.credentials.iter().map(CredentialName::as_str).collect();
-    insert.execute(params![
-        schema::key(session, signed(r.id.0)),
-        r.kind.as_str(),
-        r.started_us,
-        signed(r.duration_us),
-        r.ingress,
-        r.protocol,
-        r.scheme,
-        &*r.host,
-        r.port,
-        r.method,
-        r.target,
-        r.verdict.as_str(),
-        r.reason,
-        r.rule.as_deref(),
-        credentials.join(","),
-        r.status,
-        signed(r.bytes_out),
-        signed(r.bytes_in),
-        r.peer.map(|peer| peer.to_string()),
-        r.outcome.as_str(),
-        r.detail,
-    ])
-}
-
-/// SQLite's integers are signed; no count of ours comes near the difference.
-fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 impl SessionSummary {

@@ -67,6 +67,57 @@ async fn nothing_is_lost_between_many_writers() {
     assert_eq!(reader.records("s1").unwrap().len(), 8000);
 }
 
+/// What a row has in common with the one before is not written anew: everything else is.
+#[tokio::test]
+async fn a_row_says_what_it_says_alone() {
+    let changes: &[fn(&mut Record)] = &[
+        |r| r.kind = Kind::Connection,
+        |r| r.started_us = 7,
+        |r| r.duration_us = 7,
+        |r| r.ingress = "connect",
+        |r| r.protocol = "h2",
+        |r| r.scheme = "http",
+        |r| r.host = "other.example".into(),
+        |r| r.port = 80,
+        |r| r.method = None,
+        |r| r.target = Some("/v2".into()),
+        |r| r.verdict = Verdict::Deny,
+        |r| r.reason = Some("a.reason"),
+        |r| r.rule = Some("a rule".into()),
+        |r| r.credentials = vec![CredentialName::new("internal"), CredentialName::new("other")],
+        |r| r.status = None,
+        |r| r.bytes_out = 7,
+        |r| r.bytes_in = 7,
+        |r| r.peer = Some("192.0.2.1:443".parse().unwrap()),
+        |r| r.outcome = Outcome::DownstreamClosed,
+        |r| r.detail = Some("a detail".into()),
+    ];
+    // Each change comes after a record without it, and goes with the next one.
+    let made = |n: u64| {
+        let mut made = record("any", n);
+        made.verdict = Verdict::Allow;
+        if let Some(change) = changes.get(usize::try_from(n / 2).unwrap()).filter(|_| n % 2 == 1) {
+            change(&mut made);
+        }
+        made
+    };
+    let numbers = 0..2 * changes.len() as u64 + 1;
+    let directory = tempfile::tempdir().unwrap();
+    let written = async |session: &str, numbers: std::ops::Range<u64>| {
+        let log = start(directory.path(), session);
+        for n in numbers {
+            log.sink().reserve().await.unwrap().write(made(n));
+        }
+        tokio::task::spawn_blocking(move || log.finish(None)).await.unwrap().unwrap();
+        AuditReader::open(directory.path()).unwrap().records(session).unwrap()
+    };
+    let mut alone = Vec::new();
+    for n in numbers.clone() {
+        alone.extend(written(&format!("s{n}"), n..n + 1).await);
+    }
+    assert_eq!(format!("{:#?}", written("all", numbers).await), format!("{alone:#?}"));
+}
+
 /// First runs that meet: all of them make the file, none may fail.
 #[tokio::test]
 async fn sessions_share_one_file() {

@@ -5,6 +5,7 @@
 
 use crate::pool::Body;
 use http::header::{self, HeaderMap, HeaderValue};
+use http::uri::Authority;
 use http::{Method, Request, Uri, Version};
 use hyper::ext::Protocol;
 
@@ -22,6 +23,7 @@ pub(crate) enum Before {
 pub(crate) fn http1(request: &mut Request<Body>) -> Before {
     let target = request.uri().clone();
     if let Some(authority) = target.authority()
+        && !is_told(request.headers(), authority)
         && let Ok(host) = HeaderValue::from_str(authority.as_str())
     {
         request.headers_mut().insert(header::HOST, host);
@@ -30,6 +32,12 @@ pub(crate) fn http1(request: &mut Request<Body>) -> Before {
         *request.uri_mut() = Uri::from(path.clone());
     }
     Before::Target(target)
+}
+
+/// Whether the field says this already, as most clients write it.
+fn is_told(headers: &HeaderMap, authority: &Authority) -> bool {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    hosts.next().is_some_and(|host| host.as_bytes() == authority.as_str().as_bytes()) && hosts.next().is_none()
 }
 
 /// HTTP/2 names it in the target (RFC 9113 §8.3.1), and asks for a WebSocket by a method (RFC 8441 §5).

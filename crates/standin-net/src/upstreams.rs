@@ -212,13 +212,28 @@ impl Upstreams {
     ///
     /// A request is sent again only if a pooled connection turns out to be closed before a byte of it was written: then
     /// hyper gives it back, its body untouched. So no origin sees a request twice, whatever its method.
-    pub async fn send<B>(&self, peer: &PinnedPeer, mut way: Way<'_>, request: Request<B>) -> Result<Sent, SendError>
+    pub fn send<'a, B>(
+        &'a self,
+        peer: &'a PinnedPeer,
+        way: Way<'a>,
+        request: Request<B>,
+    ) -> impl Future<Output = Result<Sent, SendError>> + Send + 'a
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let progress = Progress::default();
-        let mut request = request.map(|body| progress.watch(body).boxed_unsync());
+        let request = request.map(|body| progress.watch(body).boxed_unsync());
+        self.send_watched(peer, way, request, progress) // from here on the body is a pointer, in every future that carries it
+    }
+
+    async fn send_watched(
+        &self,
+        peer: &PinnedPeer,
+        mut way: Way<'_>,
+        mut request: Request<Body>,
+        progress: Progress,
+    ) -> Result<Sent, SendError> {
         let place = self.pool.place(peer, way.scheme, way.who);
         if way.need == Need::Http1 && place.speaks() == Speaks::OnlyHttp2 {
             way.need = Need::Any;
@@ -228,11 +243,12 @@ impl Upstreams {
             let reused = pooled.is_some();
             let Pooled { sender, address } = match pooled {
                 Some(pooled) => pooled,
-                None => self.connect(peer, way, &place).await?,
+                // In a box: what waits in it would take up room in every request, and few of them dial.
+                None => Box::pin(self.connect(peer, way, &place)).await?,
             };
             let websocket = matches!(way.need, Need::WebSocket { .. });
             if let (true, Sender::Http2(_, lease)) = (websocket, &sender)
-                && !lease.opens_websockets().await
+                && !Box::pin(lease.opens_websockets()).await
             {
                 return Err(SendError::NoWebSocket { address });
             }

@@ -8,6 +8,7 @@
 //! drop (the aho-corasick crate gives no access), which SPECIFICATION.md says.
 
 mod automata;
+mod beginnings;
 mod look;
 mod stream;
 
@@ -15,8 +16,13 @@ pub use look::Seam;
 pub use stream::Stream;
 
 use crate::encodings::forms;
-use automata::Automata;
+use automata::{Automata, Found};
+use beginnings::Beginnings;
 use std::sync::Arc;
+
+/// Longest text in which values are looked for by their beginnings, in bytes: most fields of a head. The automata, which have a
+/// start-up of their own, take the same time for every byte whatever it is.
+const SHORT: usize = 1024;
 
 /// Replaces values by others.
 #[derive(Clone)]
@@ -36,8 +42,7 @@ struct Table {
     longest: usize,
     /// The values themselves.
     plain: Vec<(Vec<u8>, usize)>,
-    /// Patterns by their first byte.
-    by_first: Vec<Vec<u32>>,
+    beginnings: Beginnings,
 }
 
 impl Scrubber {
@@ -64,7 +69,7 @@ impl Scrubber {
     /// The clean form of a header value; `None` if it is clean already.
     pub fn scrub_header(&self, value: &[u8]) -> Option<Vec<u8>> {
         let table = self.0.as_ref()?;
-        table.automata.find(value)?; // in most there is nothing, and nothing is copied
+        table.find(value)?; // in most there is nothing, and nothing is copied
         let mut clean = Vec::with_capacity(value.len());
         let mut at = 0;
         for found in table.automata.find_iter(value) {
@@ -91,7 +96,7 @@ impl Tripwire {
     /// The number of the first value found.
     pub fn find(&self, text: &[u8]) -> Option<usize> {
         let table = self.0.as_ref()?;
-        table.automata.find(text).map(|found| table.owner[found.pattern])
+        table.find(text).map(|found| table.owner[found.pattern])
     }
 
     /// The number of a value that a field holds: in its content, or in its name in any case.
@@ -122,11 +127,21 @@ impl Table {
         let automata = Automata::new(&patterns);
         let let_go = patterns.iter().zip(&replacements).map(|(p, r)| stream::let_go(p, r)).collect();
         let longest = patterns.iter().map(Vec::len).max().unwrap_or_default();
-        let mut by_first = vec![Vec::new(); 256];
-        for (number, pattern) in (0u32..).zip(&patterns) {
-            by_first[usize::from(pattern[0])].push(number);
+        let beginnings = Beginnings::of(&patterns);
+        Some(Self { automata, patterns, replacements, let_go, owner, longest, plain, beginnings })
+    }
+
+    /// The first pattern in a text, and of those that begin there the longest.
+    fn find(&self, text: &[u8]) -> Option<Found> {
+        if text.len() > SHORT {
+            return self.automata.find(text);
         }
-        Some(Self { automata, patterns, replacements, let_go, owner, longest, plain, by_first })
+        self.beginnings.whole(text).find_map(|(start, patterns)| {
+            let rest = &text[start..];
+            let here = patterns.iter().filter(|number| rest.starts_with(self.pattern(**number)));
+            let longest = *here.max_by_key(|number| self.pattern(**number).len())?;
+            Some(Found { pattern: longest as usize, start, end: start + self.pattern(longest).len() })
+        })
     }
 
     fn in_name(&self, name: &str) -> Option<usize> {
@@ -139,15 +154,19 @@ impl Table {
     /// Where the longest tail of `text[from..]` begins that is a proper prefix of a pattern; the end if none is.
     fn open_tail(&self, text: &[u8], from: usize) -> usize {
         let earliest = text.len().saturating_sub(self.longest - 1).max(from);
-        (earliest..text.len()).find(|&start| self.beginning_with(&text[start..]).next().is_some()).unwrap_or(text.len())
+        let tail = &text[earliest..];
+        let begins = |(at, patterns): (usize, &[u32])| self.beginning_with(&tail[at..], patterns).next().map(|_| at);
+        self.beginnings.open(tail).find_map(begins).map_or(text.len(), |at| earliest + at)
     }
 
-    /// The patterns of which `part` is a proper prefix.
-    fn beginning_with<'a>(&'a self, part: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-        self.by_first[usize::from(part[0])].iter().map(|&number| number as usize).filter(|&number| {
-            let pattern = &self.patterns[number];
-            pattern.len() > part.len() && pattern.starts_with(part)
-        })
+    /// Those of these patterns of which `part` is a proper prefix.
+    fn beginning_with<'a>(&'a self, part: &'a [u8], patterns: &'a [u32]) -> impl Iterator<Item = usize> + 'a {
+        let begins = |pattern: &[u8]| pattern.len() > part.len() && pattern.starts_with(part);
+        patterns.iter().filter(move |number| begins(self.pattern(**number))).map(|number| *number as usize)
+    }
+
+    fn pattern(&self, number: u32) -> &[u8] {
+        &self.patterns[number as usize]
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct Tunnel {
     pub(crate) spelling: uri::Authority,
     /// The only addresses its requests may be sent to.
     pub(crate) peer: PinnedPeer,
+    /// Whether tokens of a login may be exchanged there.
+    pub(crate) exchanges_tokens: bool,
     permit: TunnelPermit,
 }
 
@@ -49,7 +51,9 @@ impl Tunnel {
         peer: PinnedPeer,
     ) -> Self {
         let spelling = spelling(&destination, scheme);
-        Self { session, destination, scheme, spelling, peer, permit }
+        let Authority { host, port } = &destination.authority;
+        let exchanges_tokens = session.policy.exchanges_tokens_at(host, *port);
+        Self { session, destination, scheme, spelling, peer, exchanges_tokens, permit }
     }
 
     /// The rule that admitted the connection, for the record of one that is an exchange as a whole.

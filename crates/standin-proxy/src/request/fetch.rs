@@ -19,9 +19,18 @@ pub(super) struct Ready(());
 /// Fetches what is due.
 pub(super) async fn fetch(tunnel: &Tunnel, permit: &mut Permit, bound: &BoundRequest) -> Result<Ready, Refusal> {
     let due = due(tunnel, permit, SystemTime::now());
-    if due.is_empty() {
-        return Ok(Ready(()));
+    if !due.is_empty() {
+        Box::pin(fetch_due(tunnel, permit, bound, due)).await?;
     }
+    Ok(Ready(()))
+}
+
+async fn fetch_due(
+    tunnel: &Tunnel,
+    permit: &mut Permit,
+    bound: &BoundRequest,
+    due: Vec<Credential>,
+) -> Result<(), Refusal> {
     let wanted = inject::rehearse(tunnel, permit, bound)?;
     for credential in &due {
         let frames = bound.upgrade.is_some() && in_frames(tunnel, permit, &credential.name);
@@ -37,7 +46,7 @@ pub(super) async fn fetch(tunnel: &Tunnel, permit: &mut Permit, bound: &BoundReq
         }
     }
     permit.renew(tunnel);
-    Ok(Ready(()))
+    Ok(())
 }
 
 /// The credentials granted to a request that have to be fetched before they are used.

@@ -51,7 +51,7 @@ pub(super) async fn gather(tunnel: &Tunnel, permit: &Permit, bound: BoundRequest
                 None if body.is_end_stream() || !signed::gathers(tunnel, permit, &bound.head.headers) => {
                     RequestBody::Streaming(body)
                 }
-                kind => RequestBody::Whole(whole(&tunnel.session, kind, body).await?),
+                kind => RequestBody::Whole(Box::new(Box::pin(whole(&tunnel.session, kind, body)).await?)),
             }
         }
         body => body,

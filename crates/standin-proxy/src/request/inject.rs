@@ -114,7 +114,7 @@ pub(super) fn inject(tunnel: &Tunnel, permit: &Permit, _: Ready, mut bound: Boun
     let signed = signed::verify(tunnel, permit, &mut bound)?;
     let BoundRequest { mut head, mut body, mut target, upgrade } = bound;
     let whole = match &mut body {
-        RequestBody::Whole(whole) => Some(whole),
+        RequestBody::Whole(whole) => Some(&mut **whole),
         RequestBody::Streaming(_) | RequestBody::Signed(_) => None,
     };
     let sheet = Sheet { headers: &mut head.headers, target: &mut target, whole };

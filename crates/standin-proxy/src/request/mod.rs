@@ -49,10 +49,11 @@ use goes_on::GoesOn;
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use standin_model::{Denial, DenyReason, limits};
 use std::error::Error as _;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokens::{Taken, Turn};
 
@@ -90,7 +91,11 @@ pub(crate) async fn serve_tunnel<S: Stream>(tunnel: Arc<Tunnel>, protocol: Proto
     let io = TokioIo::new(io);
     let ended = match protocol {
         Protocol::Http1 => http1_server().serve_connection(io, service).with_upgrades().await,
-        Protocol::Http2 => http2_server().serve_connection(io, service).await,
+        Protocol::Http2 => {
+            // In a box: on its way through the HTTP library it is moved some sixteen times.
+            let boxed = service_fn(|request| Box::pin(service.call(request)));
+            http2_server().serve_connection(io, boxed).await
+        }
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "the client's connection ended early");
@@ -131,10 +136,18 @@ pub(crate) async fn serve(
     afterwards: &Afterwards,
     request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Reset> {
-    let authority = &tunnel.destination.authority;
-    if !tunnel.session.policy.exchanges_tokens_at(&authority.host, authority.port) {
+    if !tunnel.exchanges_tokens {
         return serve_here(tunnel, afterwards, request).await;
     }
+    // In a box, as whatever is rare on the way of a request: what waits in it takes up room in all of them.
+    Box::pin(serve_to_its_end(tunnel, afterwards, request)).await
+}
+
+async fn serve_to_its_end(
+    tunnel: &Arc<Tunnel>,
+    afterwards: &Afterwards,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody>, Reset> {
     let place = Arc::clone(&tunnel.session.settling).acquire_owned().await;
     let (tunnel, afterwards) = (Arc::clone(tunnel), afterwards.clone());
     let exchange = async move {
@@ -186,8 +199,7 @@ async fn run(tunnel: &Tunnel, request: Request<Incoming>, exchange: &mut Exchang
     let ready = fetch::fetch(tunnel, &mut permit, &bound).await?;
     let outbound = inject::inject(tunnel, &permit, ready, bound)?;
     exchange.injected(outbound.credentials());
-    let sent = upstream::send(tunnel, outbound, exchange);
-    let mut response = tokens::in_time(turn.is_waited_for(), sent).await?;
+    let mut response = tokens::in_time(turn.is_waited_for(), pin!(upstream::send(tunnel, outbound, exchange))).await?;
     exchange.answered(&mut response);
     match turn {
         Turn::Mine(turn) => tokens::capture(tunnel, turn, response).await,

@@ -25,6 +25,7 @@ use standin_model::limits::{MAX_TOKEN_ANSWER, TOKEN_DEADLINE};
 use standin_model::{CredentialName, Denial, DenyReason, JsonPointer, Scheme, Slot};
 use standin_wire::body::{self, Kind, Value};
 use standin_wire::coding::Decoder;
+use std::sync::Arc;
 
 /// Ways to ask that are answered with tokens of the login and nothing else (RFC 6749 §4.1.3 and §6, RFC 8628 §3.4).
 const REFRESH: &str = "refresh_token";
@@ -62,7 +63,18 @@ pub(super) struct NoTokens(());
 
 /// Takes the turn of a login, if this request exchanges its tokens.
 pub(super) async fn take_turn(tunnel: &Tunnel, permit: &mut Permit, bound: &BoundRequest) -> Result<Taken, Refusal> {
-    let Some(login) = permit.login().cloned() else { return Ok(Taken::Turn(Turn::NotNeeded(NoTokens(())))) };
+    match permit.login().cloned() {
+        None => Ok(Taken::Turn(Turn::NotNeeded(NoTokens(())))),
+        Some(login) => Box::pin(wait_for_turn(tunnel, permit, bound, login)).await,
+    }
+}
+
+async fn wait_for_turn(
+    tunnel: &Tunnel,
+    permit: &mut Permit,
+    bound: &BoundRequest,
+    login: Arc<str>,
+) -> Result<Taken, Refusal> {
     if tunnel.scheme != Scheme::Https {
         return Err(Denial::new(DenyReason::Cleartext, "tokens are exchanged over TLS only; use https").into());
     }
@@ -105,6 +117,14 @@ pub(super) async fn in_time<T>(
 
 /// Takes the tokens out of what the endpoint answered.
 pub(super) async fn capture(
+    tunnel: &Tunnel,
+    turn: Box<dyn keeper::Turn>,
+    answer: UpstreamResponse,
+) -> Result<Reply, Refusal> {
+    Box::pin(keep_and_tell(tunnel, turn, answer)).await
+}
+
+async fn keep_and_tell(
     tunnel: &Tunnel,
     turn: Box<dyn keeper::Turn>,
     answer: UpstreamResponse,

@@ -28,10 +28,10 @@ pub(super) struct Stopped {
 pub(super) enum RequestBody {
     /// It passes while it comes.
     Streaming(Unread),
-    /// It is here.
-    Whole(Whole),
+    /// It is here. (In a box, as the other that is rare: every request has room for one.)
+    Whole(Box<Whole>),
     /// It passes while it comes, if it is what was signed.
-    Signed(SignedBody),
+    Signed(Box<SignedBody>),
 }
 
 impl Body for RequestBody {

@@ -8,7 +8,7 @@ use crate::exchange::Exchange;
 use crate::fault::Refusal;
 use http::{Response, Version, header};
 use hyper::body::Incoming;
-use standin_net::{Lease, Need, SendError, Way};
+use standin_net::{Lease, Need, SendError, Sent, Way};
 use std::net::SocketAddr;
 
 /// What came back, before scrubbing.
@@ -23,12 +23,12 @@ pub(crate) struct UpstreamResponse {
     pub(crate) head: bool,
 }
 
-/// Sends the request.
-pub(super) async fn send(
-    tunnel: &Tunnel,
+/// Sends the request. What needs no waiting is done before the future begins, which would hold on to what it was done with.
+pub(super) fn send<'a>(
+    tunnel: &'a Tunnel,
     outbound: Outbound,
     exchange: &Exchange,
-) -> Result<UpstreamResponse, Refusal> {
+) -> impl Future<Output = Result<UpstreamResponse, Refusal>> + Send + use<'a> {
     // An HTTP/1.1 client gets what it would have got without us, limits and quirks included.
     let need = match (&outbound.upgrade, outbound.client) {
         (Some(_), version) => Need::WebSocket { in_stream: version == Version::HTTP_2 },
@@ -37,26 +37,23 @@ pub(super) async fn send(
     };
     let head = outbound.request.method() == http::Method::HEAD;
     let broken = Broken::default();
-    let Outbound { request, rest, identity, .. } = outbound;
+    let Outbound { request, rest, identity, upgrade, .. } = outbound;
     let spending = tunnel.session.usage.spending(&tunnel.destination.authority.host);
     let mut request = request.map(|body| Upload::new(body, rest, spending, exchange.request_side(), broken.clone()));
-    if !request.headers().contains_key(header::EXPECT) {
-        request.body_mut().begin().await?;
+    async move {
+        if !request.headers().contains_key(header::EXPECT) {
+            request.body_mut().begin().await?;
+        }
+        let way = Way { scheme: tunnel.scheme, need, who: identity.as_ref() };
+        let sent = tunnel.session.upstreams.send(&tunnel.peer, way, request).await;
+        let Sent { response, peer, lease } = sent.map_err(|error| broken.refusal().unwrap_or_else(|| fault(&error)))?;
+        Ok(UpstreamResponse { response, peer, lease: Some(lease), upgrade, head })
     }
-    let way = Way { scheme: tunnel.scheme, need, who: identity.as_ref() };
-    let sent = tunnel.session.upstreams.send(&tunnel.peer, way, request).await.map_err(|error| {
-        broken.refusal().unwrap_or_else(|| match error {
-            SendError::Silent { .. } => {
-                Refusal::silent("the origin took the request and did not begin to answer", &error)
-            }
-            _ => Refusal::upstream("the origin could not be reached or did not answer", &error),
-        })
-    })?;
-    Ok(UpstreamResponse {
-        response: sent.response,
-        peer: sent.peer,
-        lease: Some(sent.lease),
-        upgrade: outbound.upgrade,
-        head,
-    })
+}
+
+fn fault(error: &SendError) -> Refusal {
+    match error {
+        SendError::Silent { .. } => Refusal::silent("the origin took the request and did not begin to answer", error),
+        _ => Refusal::upstream("the origin could not be reached or did not answer", error),
+    }
 }

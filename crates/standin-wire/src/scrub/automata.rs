@@ -12,8 +12,6 @@ const GROUP: usize = 64;
 
 pub(super) struct Automata {
     groups: Vec<AhoCorasick>,
-    /// No text that is shorter holds a pattern; most fields of a head are.
-    shortest: usize,
 }
 
 /// Where a pattern stands.
@@ -34,8 +32,7 @@ impl Automata {
                 .build::<_, &Vec<u8>>(group)
                 .expect("a session's patterns are far below the automaton's 2^31 states")
         };
-        let shortest = patterns.iter().map(Vec::len).min().unwrap_or_default();
-        Self { groups: patterns.chunks(GROUP).map(build).collect(), shortest }
+        Self { groups: patterns.chunks(GROUP).map(build).collect() }
     }
 
     /// Goes through a text from left to right.
@@ -51,9 +48,6 @@ impl Automata {
 
     /// The first pattern in a text.
     pub(super) fn find(&self, text: &[u8]) -> Option<Found> {
-        if text.len() < self.shortest {
-            return None;
-        }
         let found = (0..self.groups.len()).filter_map(|group| self.find_in_group(group, text, 0));
         found.min_by_key(Found::rank)
     }

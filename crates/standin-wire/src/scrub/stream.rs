@@ -124,8 +124,11 @@ impl Table {
     /// Whether so little of any value stands at the end of `tail` that it may pass. A whole value in it, which waits
     /// because a longer one begins alike, may not.
     fn may_go(&self, tail: &[u8]) -> bool {
-        let little = |part| self.beginning_with(part).all(|number| part.len() <= self.let_go[number]);
-        (0..tail.len()).all(|start| little(&tail[start..])) && self.automata.find(tail).is_none()
+        let little = |(start, patterns): (usize, &[u32])| {
+            let part = &tail[start..];
+            self.beginning_with(part, patterns).all(|number| part.len() <= self.let_go[number])
+        };
+        self.beginnings.open(tail).all(little) && self.find(tail).is_none()
     }
 }
 

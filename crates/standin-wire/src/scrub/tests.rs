@@ -94,6 +94,21 @@ proptest! {
     }
 }
 
+proptest! {
+    /// A short text is searched by beginnings, a long one by automata.
+    #[test]
+    fn a_short_text_is_searched_as_a_long_one(
+        secrets in prop::collection::vec("[ab]{1,6}", 1..5),
+        text in "[abc]{0,40}",
+    ) {
+        let pairs: Vec<_> = secrets.iter().map(|s| (s.as_str(), "X")).collect();
+        let scrubber = scrubber(&pairs);
+        let table = scrubber.0.as_ref().unwrap();
+        let place = |found: Found| (found.start, found.end, found.pattern);
+        prop_assert_eq!(table.find(text.as_bytes()).map(place), table.automata.find(text.as_bytes()).map(place));
+    }
+}
+
 /// What leftmost-longest means, in so many words: where values stand in `text`, and which.
 fn matches(table: &Table, text: &[u8]) -> Vec<(usize, usize)> {
     let mut found = Vec::new();

@@ -170,11 +170,11 @@ impl Verified {
         }
         match (self.payload, body) {
             (Payload::Hash(told), RequestBody::Streaming(body)) if !body.is_end_stream() => {
-                Ok(RequestBody::Signed(SignedBody::hashed(body, told)))
+                Ok(RequestBody::Signed(Box::new(SignedBody::hashed(body, told))))
             }
             (Payload::Chunks { trailer }, RequestBody::Streaming(body)) => {
                 let chunks = Chunks::new(&self.claim, self.stand_in, self.real, signed.signature, trailer);
-                Ok(RequestBody::Signed(SignedBody::chunked(body, chunks, &tunnel.session)?))
+                Ok(RequestBody::Signed(Box::new(SignedBody::chunked(body, chunks, &tunnel.session)?)))
             }
             (_, body) => Ok(body),
         }
