@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn an_error_is_one_message_in_one_line() {
         let bytes = fatal(Class::NotAllowed, "no\n\x1b[31m\0way");
-        assert_eq!(bytes, b"E\0\0\0\x2dSFATAL\0VFATAL\0C28000\0Mno  [31m way\0\0");
+        assert_eq!(bytes, b"E\0\0\0\x28SFATAL\0VFATAL\0C28000\0Mno  [31m way\0\0");
         let long = fatal(Class::Ended, &"é".repeat(5000));
         assert!(
             long.len() < MAX_REASON + 64
