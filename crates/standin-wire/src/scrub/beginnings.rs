@@ -46,9 +46,8 @@ impl Beginnings {
 
     /// Where in a text a pattern may begin that goes on behind its end, and with what; nowhere else does one.
     pub(super) fn open<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = (usize, &'a [u32])> + 'a {
-        let with_rest = text.iter().zip((1..=text.len()).rev());
-        let far = with_rest.filter(|(first, rest)| self.reach[usize::from(**first)] > *rest);
-        far.map(|(first, rest)| (text.len() - rest, self.with(*first)))
+        let far = text.iter().enumerate().filter(|(at, first)| self.reach[usize::from(**first)] > text.len() - at);
+        far.map(|(at, first)| (at, self.with(*first)))
     }
 
     /// The patterns with this first byte.
