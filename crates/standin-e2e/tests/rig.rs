@@ -264,6 +264,20 @@ impl Outcome {
         self
     }
 
+    /// What is on record, without what differs from run to run.
+    pub fn records(&self) -> Vec<String> {
+        let field = |record: &serde_json::Value, name: &str| match &record[name] {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let short = |line: &str| {
+            let record = serde_json::from_str(line).expect("a record is JSON");
+            let fields = ["kind", "protocol", "host", "port", "method", "target", "verdict", "reason", "outcome"];
+            fields.map(|name| field(&record, name)).join(" ")
+        };
+        self.log.lines().map(short).collect()
+    }
+
     /// Whether an origin got this value in this field.
     pub fn origin_got(&self, field: &str, value: &str) -> bool {
         self.seen.iter().any(|seen| seen.header(field) == Some(value))

@@ -5,6 +5,7 @@ use crate::pattern::{HostPattern, PathPattern};
 use crate::slot::Slot;
 use crate::spelling::Spellings;
 use ipnet::IpNet;
+use std::fmt;
 use std::net::IpAddr;
 
 /// A set of requests, by where they go and what they ask.
@@ -136,6 +137,15 @@ impl Methods {
         match self {
             Self::Any => true,
             Self::Only(list) => list.iter().any(|m| m.eq_ignore_ascii_case(method)),
+        }
+    }
+}
+
+impl fmt::Display for Methods {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any method"),
+            Self::Only(list) => f.write_str(&list.join(", ")),
         }
     }
 }

@@ -297,8 +297,7 @@ impl Policy {
                 return RequestVerdict::Deny(self.refuse_request(facts, Some(&entry.label)));
             }
         }
-        let narrow = |one: &&Narrowing| !one.rules.iter().any(|rule| rule.admits_request(host, port, method, path));
-        if let Some(narrowing) = self.narrowings_of(host).find(narrow) {
+        if let Some(narrowing) = self.narrowings_of(host).find(|one| !one.leaves(facts)) {
             return RequestVerdict::Deny(narrowing.refuse(facts));
         }
         for entry in about.iter().filter(|entry| entry.rule.admits_request(host, port, method, path)) {
@@ -413,6 +412,12 @@ impl Policy {
 }
 
 impl Narrowing {
+    /// Whether a request is among what is left.
+    fn leaves(&self, facts: &RequestFacts<'_>) -> bool {
+        let RequestFacts { host, port, method, path, .. } = *facts;
+        self.rules.iter().any(|rule| rule.admits_request(host, port, method, path))
+    }
+
     fn refuse(&self, facts: &RequestFacts<'_>) -> Denial {
         let RequestFacts { host, port, method, path, .. } = *facts;
         let here = self.rules.iter().filter(|rule| rule.admits_connection(host, port));
@@ -423,15 +428,17 @@ impl Narrowing {
     }
 }
 
+/// A name that is any text, and is shown to people.
+fn shown_name(text: &str, longest: usize) -> &str {
+    if text.len() <= longest && text.bytes().all(|byte| byte.is_ascii_graphic()) { text } else { "?" }
+}
+
 fn is_metadata(host: &Host) -> bool {
     host.as_name().is_some_and(|name| name.as_str() == METADATA_NAME)
 }
 
 fn describe(rule: &RequestRule) -> String {
-    let methods = match &rule.methods {
-        Methods::Any => "any method".to_owned(),
-        Methods::Only(list) => list.join(", "),
-    };
+    let methods = rule.methods.to_string();
     if rule.paths.is_empty() {
         return methods;
     }

@@ -89,14 +89,8 @@ pub(crate) struct QuestionArguments {
     pub(crate) method: String,
     /// Its URL: https:// or http://
     pub(crate) url: String,
-    /// Print a JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) rules: RuleArguments,
-    /// The command that would run: an agent may reach its own service [default: one that is no agent]
-    #[arg(last = true, value_name = "COMMAND")]
-    pub(crate) command: Vec<OsString>,
+    pub(crate) about: SessionArguments,
 }
 
 /// Tables of the configuration such as
@@ -111,12 +105,19 @@ pub(crate) struct QuestionArguments {
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct PolicyTestArguments {
-    /// Print one JSON object a line
+    #[command(flatten)]
+    pub(crate) about: SessionArguments,
+}
+
+/// The session that is asked about.
+#[derive(Args)]
+pub(crate) struct SessionArguments {
+    /// Print a JSON object, one a line
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) rules: RuleArguments,
-    /// The command that would run [default: one that is no agent]
+    /// The command that would run: an agent may reach its own service [default: one that is no agent]
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 }

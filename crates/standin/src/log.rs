@@ -103,6 +103,7 @@ fn shown(text: &str) -> String {
     printable::line(text.as_bytes()).0
 }
 
-fn json_line(out: &mut impl Write, row: &impl Serialize) -> io::Result<()> {
+/// A line for programs, in which nothing steers the terminal of whoever looks at it.
+pub(crate) fn json_line(out: &mut impl Write, row: &impl Serialize) -> io::Result<()> {
     writeln!(out, "{}", printable::json(&serde_json::to_string(row)?))
 }

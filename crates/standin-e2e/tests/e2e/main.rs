@@ -21,6 +21,7 @@ mod late_sources;
 mod leases;
 mod limits;
 mod logins;
+mod look;
 mod nested;
 mod nghttp2;
 mod policy;

@@ -1,6 +1,7 @@
 //! `standin secret`: secrets in an encrypted file of Standin's own.
 
 use crate::direct::{Caller, Screen, stdout};
+use crate::look;
 use crate::secret_files::{SECRET, run};
 use standin_e2e::{ECHO_KEY, Rig, binary};
 use std::fs::{copy, create_dir, read};
@@ -20,10 +21,9 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Lets a client ask with what it was given, and looks for what must not be there into everything while the client is: the memory
-/// and the environment of all other processes, and all files that are neither the system's nor tools.
+/// Lets a client ask with what it was given.
 const ASK_AND_LOOK: &str = r#"
-import glob, os, re, subprocess, sys
+import os, subprocess, sys
 client = subprocess.Popen([sys.executable, "-c", """
 import os, sys, urllib.request
 request = urllib.request.Request("https://echo.example/", headers={"authorization": "Bearer " + os.environ["TOKEN"]})
@@ -34,32 +34,7 @@ sys.stdin.read()
 """], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 print(client.stdout.readline().strip())
 found = {b"Canary-" + b"echo": set(), b"AGE-SECRET-" + b"KEY": set(), os.environ["TOKEN"].encode(): set()}
-def look(where, data):
-    for text, places in found.items():
-        if text in data:
-            places.add(where)
-def memory(process):
-    memory = open(process + "/mem", "rb", 0)
-    for start, end in re.findall(r"^([0-9a-f]+)-([0-9a-f]+) rw", open(process + "/maps").read(), re.M):
-        try:
-            memory.seek(int(start, 16))
-            look("memory", memory.read(int(end, 16) - int(start, 16)))
-        except (OSError, OverflowError):
-            pass
-for process in glob.glob("/proc/[0-9]*"):
-    if process != "/proc/%d" % os.getpid():
-        try:
-            look("environment", open(process + "/environ", "rb").read())
-            memory(process)
-        except OSError:
-            pass
-for place in (os.environ["HOME"], os.getcwd(), "/tmp", "/run", "/etc", "/var", "/dev/shm"):
-    for top, _, names in os.walk(place):
-        for path in [os.path.join(top, name) for name in names if name != "look.py"]:
-            try:
-                look(path, open(path, "rb").read(1 << 20) if os.path.isfile(path) else b"")
-            except OSError:
-                pass
+# look everywhere
 client.communicate()
 print(*[sorted(places) for places in found.values()])
 "#;
@@ -70,8 +45,7 @@ fn a_secret_of_the_safe_is_lent() {
     let rig = Rig::new(&["echo.example"]).with(&["--secret", "TOKEN=age:work/echo@echo.example"]);
     let set = rig.on_host(&["sh", "-c", &format!("printf ' {ECHO_KEY}\n' | {standin} secret set work/echo")]);
     assert!(set.stderr.contains("work/echo is set"), "{}", set.stderr);
-    std::fs::write(rig.workspace().join("look.py"), ASK_AND_LOOK).unwrap();
-    let used = rig.run(&["python3", "look.py"]).succeeded();
+    let used = look::everywhere(&rig, ASK_AND_LOOK).succeeded();
     assert!(used.origin_got("authorization", &format!("Bearer {ECHO_KEY}")), "{}", used.stderr);
     assert_eq!(used.stdout, "200\n[] [] ['environment', 'memory']\n", "{}", used.stderr);
     // Nobody needs it before it is used, and then it is gone.

@@ -73,9 +73,8 @@ impl Policy {
 
     /// The presets that leave nothing like this request.
     pub fn narrowed_by(&self, facts: &RequestFacts<'_>) -> Vec<&str> {
-        let RequestFacts { host, port, method, path, .. } = *facts;
-        let leaves = |one: &&Narrowing| one.rules.iter().any(|rule| rule.admits_request(host, port, method, path));
-        self.narrowings_of(host).filter(|one| !leaves(one)).map(|one| one.label.as_str()).collect()
+        let narrow = self.narrowings_of(facts.host).filter(|one| !one.leaves(facts));
+        narrow.map(|one| one.label.as_str()).collect()
     }
 }
 

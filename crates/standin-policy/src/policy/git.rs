@@ -1,6 +1,6 @@
 //! Git over SSH: which service of which repository, with whose key.
 
-use super::{Effect, Entry, Policy, PolicyBuilder};
+use super::{Effect, Entry, Policy, PolicyBuilder, shown_name};
 use standin_model::{CredentialName, Denial, DenyReason, GitGrant, GitRule, GitService, Host, Repository};
 use std::sync::Arc;
 
@@ -100,8 +100,7 @@ impl Policy {
     fn refuse_git(&self, facts: &GitFacts<'_>, readable: bool) -> Denial {
         let GitFacts { host, port, user, service, repository } = *facts;
         let path = repository.as_str();
-        // It is any text, and is shown to people.
-        let user = if user.len() <= MAX_USER && user.bytes().all(|byte| byte.is_ascii_graphic()) { user } else { "?" };
+        let user = shown_name(user, MAX_USER);
         let message = if readable {
             format!("{path} at {host} may be fetched, not pushed to; its owner can add `push = true` to the grant")
         } else {

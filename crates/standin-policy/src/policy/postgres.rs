@@ -1,6 +1,6 @@
 //! PostgreSQL: who may be whom at which database, with whose password.
 
-use super::{Effect, Entry, Policy, PolicyBuilder};
+use super::{Effect, Entry, Policy, PolicyBuilder, shown_name};
 use standin_model::{CredentialName, Denial, DenyReason, Host, PostgresGrant, PostgresRule};
 use std::sync::Arc;
 
@@ -99,8 +99,8 @@ impl Policy {
         shown.truncate(MAX_SHOWN);
         let message = format!(
             "the user {} at the database {} of {host} is not granted; granted: {}{more}",
-            name(user),
-            name(database),
+            shown_name(user, MAX_NAME),
+            shown_name(database, MAX_NAME),
             shown.join("; ")
         );
         Denial::new(DenyReason::PostgresRequest, message)
@@ -110,11 +110,6 @@ impl Policy {
 fn describe(rule: &PostgresRule) -> String {
     let list = |names: &[String]| if names.is_empty() { "any".to_owned() } else { names.join(" or ") };
     format!("user {} at database {}", list(&rule.users), list(&rule.databases))
-}
-
-/// It is any text, and is shown to people.
-fn name(text: &str) -> &str {
-    if text.len() <= MAX_NAME && text.bytes().all(|byte| byte.is_ascii_graphic()) { text } else { "?" }
 }
 
 fn refuse_host(host: &Host, port: u16) -> Denial {

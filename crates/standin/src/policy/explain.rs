@@ -3,7 +3,7 @@
 use super::answer::Answer;
 use super::question::Question;
 use serde::Serialize;
-use standin_model::{Authority, Host, Methods, PathPattern, Ports};
+use standin_model::{Authority, Host, PathPattern, Ports};
 use standin_policy::{Considered, Difference, Does, Policy, RequestFacts};
 use std::fmt;
 
@@ -108,10 +108,7 @@ fn word(difference: Difference) -> &'static str {
 /// What a rule means. Of its paths the one that is asked for, if it is among them.
 fn means(considered: &Considered<'_>) -> String {
     let rule = considered.rule;
-    let methods = match &rule.methods {
-        Methods::Any => "any method".to_owned(),
-        Methods::Only(list) => list.join(", "),
-    };
+    let methods = rule.methods.to_string();
     let paths = match considered.path {
         Some(path) => format!(" on {}", path.as_str()),
         None if rule.paths.is_empty() => String::new(),

@@ -5,14 +5,14 @@ mod explain;
 mod question;
 mod tests;
 
-use crate::cli::{PolicyCommand, QuestionArguments, RuleArguments, RunArguments};
+use crate::cli::{PolicyCommand, PolicyTestArguments, QuestionArguments, RunArguments, SessionArguments};
 use crate::exit::{self, Failure};
+use crate::log::json_line;
 use crate::run;
 use answer::Answer;
 use question::Question;
 use standin_policy::Policy;
 use standin_policy::catalogue::{Catalogue, Preset};
-use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
 
 /// Asks.
@@ -21,30 +21,36 @@ pub(crate) fn policy(command: PolicyCommand) -> Result<i32, Failure> {
         PolicyCommand::Presets => presets(),
         PolicyCommand::Check(arguments) => check(arguments),
         PolicyCommand::Explain(arguments) => explain(arguments),
-        PolicyCommand::Test(arguments) => {
-            let session = session(arguments.rules, arguments.command);
-            let (policy, config) = run::policy(&session)?;
-            tests::run(&policy, &config, arguments.json)
+        PolicyCommand::Test(PolicyTestArguments { about }) => {
+            let json = about.json;
+            let (policy, config) = run::policy(&session(about))?;
+            tests::run(&policy, &config, json)
         }
     }
 }
 
 fn check(arguments: QuestionArguments) -> Result<i32, Failure> {
-    let question = Question::parse(&arguments.method, &arguments.url)?;
-    let policy = of(arguments.rules, arguments.command)?;
+    let (question, policy, json) = asked(arguments)?;
     let answer = Answer::to(&question, &policy);
     let out = &mut io::stdout().lock();
-    let written = if arguments.json { json_line(out, &answer) } else { writeln!(out, "{answer}") };
+    let written = if json { json_line(out, &answer) } else { writeln!(out, "{answer}") };
     written.map_err(Failure::output).map(|()| answer.exit_code())
 }
 
 fn explain(arguments: QuestionArguments) -> Result<i32, Failure> {
-    let question = Question::parse(&arguments.method, &arguments.url)?;
-    let policy = of(arguments.rules, arguments.command)?;
+    let (question, policy, json) = asked(arguments)?;
     let explanation = explain::Explanation::of(&question, &policy);
     let out = &mut io::stdout().lock();
-    let written = if arguments.json { json_line(out, &explanation) } else { write!(out, "{explanation}") };
+    let written = if json { json_line(out, &explanation) } else { write!(out, "{explanation}") };
     written.map_err(Failure::output).map(|()| explanation.answer.exit_code())
+}
+
+/// What is asked of whom, and whether a program reads the answer.
+fn asked(QuestionArguments { method, url, about }: QuestionArguments) -> Result<(Question, Policy, bool), Failure> {
+    let question = Question::parse(&method, &url)?;
+    let json = about.json;
+    let (policy, _) = run::policy(&session(about))?;
+    Ok((question, policy, json))
 }
 
 fn presets() -> Result<i32, Failure> {
@@ -60,18 +66,10 @@ fn presets() -> Result<i32, Failure> {
     out.flush().map_err(Failure::output).map(|()| exit::SUCCESS)
 }
 
-fn of(rules: RuleArguments, command: Vec<OsString>) -> Result<Policy, Failure> {
-    run::policy(&session(rules, command)).map(|(policy, _)| policy)
-}
-
 /// The session that is meant. Where no command is named it is one that no agent is.
-fn session(rules: RuleArguments, command: Vec<OsString>) -> RunArguments {
+fn session(SessionArguments { rules, command, .. }: SessionArguments) -> RunArguments {
     let command = if command.is_empty() { vec!["sh".into()] } else { command };
     RunArguments { rules, command, ..RunArguments::default() }
-}
-
-fn json_line(out: &mut impl Write, value: &impl serde::Serialize) -> io::Result<()> {
-    writeln!(out, "{}", serde_json::to_string(value)?)
 }
 
 impl Answer {

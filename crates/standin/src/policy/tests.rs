@@ -1,9 +1,9 @@
 //! `standin policy test`: the questions of a configuration, and whether they are answered as it wants.
 
 use super::answer::Answer;
-use super::json_line;
 use super::question::Question;
 use crate::exit::{self, Failure};
+use crate::log::json_line;
 use serde::Serialize;
 use standin_config::{Config, PolicyTest};
 use standin_policy::Policy;

@@ -4,7 +4,7 @@ mod attacks;
 mod host;
 
 use host::SshHost;
-use standin_e2e::{Outcome, Rig};
+use standin_e2e::Rig;
 use std::process::{Child, Command, Stdio};
 
 /// A rig with one host, and a grant for its user's key.
@@ -23,20 +23,6 @@ fn configure(rig: &Rig, host: &SshHost, source: &str, git: &str) {
          git = {{ user = \"{user}\", {git} }}\n"
     );
     rig.marker("config.toml", &text);
-}
-
-/// What is on record, without what differs from run to run.
-fn records(outcome: &Outcome) -> Vec<String> {
-    let field = |record: &serde_json::Value, name: &str| match &record[name] {
-        serde_json::Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let short = |line: &str| {
-        let record = serde_json::from_str(line).unwrap();
-        let fields = ["kind", "protocol", "host", "port", "method", "target", "verdict", "reason", "outcome"];
-        fields.map(|name| field(&record, name)).join(" ")
-    };
-    outcome.log.lines().map(short).collect()
 }
 
 const COMMIT: &str = "git -c user.name=a -c user.email=a@b.c commit -q -a -m second";
@@ -66,7 +52,7 @@ fn clone_fetch_and_push_with_a_key_that_is_not_inside() {
         record("git-receive-pack", "acme/app.git"),
         record("git-upload-pack", "/acme/app.git"),
     ];
-    assert_eq!(records(&outcome), expected);
+    assert_eq!(outcome.records(), expected);
     for line in outcome.log.lines() {
         let record: serde_json::Value = serde_json::from_str(line).unwrap();
         assert_eq!((&record["credentials"][0], &record["rule"]), (&"ssh".into(), &"ssh.grant[1]".into()), "{line}");
@@ -170,7 +156,7 @@ fn what_is_not_granted_is_refused_with_a_reason() {
         let outcome = rig.script(&command);
         assert!(outcome.stderr.contains(&expected), "{command}\n{}\n{}", outcome.stderr, outcome.log);
         assert_eq!(outcome.code, Some(code), "{command}\n{}", outcome.stderr);
-        let last = records(&outcome).pop().unwrap();
+        let last = outcome.records().pop().unwrap();
         assert!(last.contains(" deny ssh."), "{last}");
     }
     assert_eq!(host.commands(), ["version=2|git-upload-pack 'acme/app.git'"]);
@@ -184,7 +170,7 @@ fn a_host_that_is_not_known_gets_nothing() {
     let refused = |expected: &str| {
         let outcome = rig.script(&clone);
         assert!(outcome.stderr.contains(expected), "{}\n{}", outcome.stderr, outcome.log);
-        assert!(records(&outcome).pop().unwrap().ends_with("deny ssh.host_key denied"), "{}", outcome.log);
+        assert!(outcome.records().pop().unwrap().ends_with("deny ssh.host_key denied"), "{}", outcome.log);
     };
     host.known_as("other.example", &known);
     refused("Standin: the host key of git.example is not among the known hosts");
@@ -211,6 +197,6 @@ fn nothing_is_granted_by_nothing() {
         "{}",
         outcome.stderr
     );
-    assert_eq!(records(&outcome), ["connection raw git.example 22 null null deny ssh.not_granted denied"]);
+    assert_eq!(outcome.records(), ["connection raw git.example 22 null null deny ssh.not_granted denied"]);
     assert!(host.commands().is_empty());
 }
