@@ -25,7 +25,7 @@ struct Outcome<'a> {
 pub(super) fn run(policy: &Policy, config: &Config, json: bool) -> Result<i32, Failure> {
     if config.tests.is_empty() {
         return Err(Failure::new("the configuration has no [[test]] table")
-            .hint("see `standin policy test --help`")
+            .hint("docs/policy.md has its form")
             .code(exit::CHECK_FAILED));
     }
     let out = &mut BufWriter::new(io::stdout().lock());
