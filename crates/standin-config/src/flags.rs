@@ -84,6 +84,7 @@ fn rule(label: String, text: &str) -> Result<RequestRule, FlagError> {
         ports: port,
         methods: Methods::Any,
         paths: vec![],
+        conditions: vec![],
         addresses: AddressBlocks::default(),
     })
 }

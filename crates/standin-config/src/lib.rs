@@ -16,6 +16,7 @@ use standin_model::{
     Bounds, Bypass, GitGrant, GrantRule, OnLeak, ParentProxy, PostgresGrant, PresetUse, RequestRule, SessionCaps,
     TerminalFeature,
 };
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// A whole configuration.
@@ -58,6 +59,12 @@ pub struct PolicyTest {
     pub method: String,
     /// Its URL.
     pub url: String,
+    /// Fields of its head.
+    pub headers: BTreeMap<String, String>,
+    /// Its body.
+    pub body: Option<String>,
+    /// The refs that git pushes in it, in place of a body.
+    pub push: Vec<String>,
     /// Whether it is to be allowed.
     pub allowed: bool,
     /// The rule that is to say so.

@@ -6,8 +6,9 @@ mod raw;
 
 use crate::{ClientCertificate, Config, ConfigError, Credential, Files, Parent, PolicyTest, Source, Upstream};
 use standin_model::{
-    AddressBlocks, Bound, BoundError, Bounds, Bypass, GrantRule, HostPattern, Methods, OnLeak, ParentProxy,
-    PathPattern, Ports, PresetUse, RequestRule, Slot, TerminalFeature,
+    AddressBlocks, Bound, BoundError, Bounds, Bypass, Condition, ConditionError, GrantRule, HostPattern, Methods,
+    OnLeak, ParentProxy, PathPattern, PlaceKind, Ports, PresetUse, RequestRule, Slot, TerminalFeature, WrittenPush,
+    WrittenValues,
 };
 use std::collections::HashSet;
 use std::ops::Range;
@@ -130,6 +131,11 @@ impl File<'_> {
             methods: grant.methods,
             paths: grant.paths,
             addresses: grant.addresses,
+            query: grant.query,
+            headers: grant.headers,
+            form: grant.form,
+            json: grant.json,
+            push: grant.push,
         };
         Ok(GrantRule { rule: self.rule(label, rule)?, slots, always })
     }
@@ -191,11 +197,17 @@ impl File<'_> {
         })
     }
 
-    /// What is denied is denied on every port, unless some are named.
+    /// What is denied is denied on every port and with every method, unless some are named.
     fn denial(&self, label: String, raw: raw::Requests) -> Result<RequestRule, ConfigError> {
-        let anywhere = raw.ports.is_none();
-        let rule = self.rule(label, raw.into())?;
-        Ok(if anywhere { RequestRule { ports: Ports::Any, ..rule } } else { rule })
+        let (anywhere, any_method) = (raw.ports.is_none(), raw.methods.is_none());
+        let mut rule = self.rule(label, raw.into())?;
+        if anywhere {
+            rule.ports = Ports::Any;
+        }
+        if any_method {
+            rule.methods = Methods::Any;
+        }
+        Ok(rule)
     }
 
     fn rule(&self, label: String, raw: raw::Rule) -> Result<RequestRule, ConfigError> {
@@ -203,9 +215,18 @@ impl File<'_> {
             return Err(self.error(raw.hosts.span(), "an empty list of hosts means nothing".into(), None));
         }
         let methods = match raw.methods {
+            // Other protocols that change a repository have other methods (WebDAV).
+            None if raw.push.is_some() => Methods::only(["GET", "HEAD", "POST"]),
             None => Methods::Any,
             Some(list) => Methods::only(self.each(list, method_name)?),
         };
+        let values = [
+            (PlaceKind::Query, raw.query),
+            (PlaceKind::Header, raw.headers),
+            (PlaceKind::Form, raw.form),
+            (PlaceKind::Json, raw.json),
+        ];
+        let conditions = self.conditions(values, raw.push)?;
         Ok(RequestRule {
             label,
             hosts: self.each(raw.hosts.into_inner(), HostPattern::parse)?,
@@ -213,7 +234,27 @@ impl File<'_> {
             methods,
             paths: self.each(raw.paths.unwrap_or_default(), PathPattern::parse)?,
             addresses: AddressBlocks::new(self.each(raw.addresses.unwrap_or_default(), str::parse)?),
+            conditions,
         })
+    }
+
+    fn conditions(
+        &self,
+        values: [(PlaceKind, Option<Spanned<WrittenValues>>); 4],
+        push: Option<Spanned<WrittenPush>>,
+    ) -> Result<Vec<Condition>, ConfigError> {
+        let wrong = |span, error: ConditionError| self.error(span, error.to_string(), None);
+        let mut conditions = Vec::new();
+        for (kind, values) in values {
+            let Some(values) = values else { continue };
+            let span = values.span();
+            conditions.extend(kind.conditions(values.into_inner()).map_err(|error| wrong(span, error))?);
+        }
+        if let Some(push) = push {
+            let span = push.span();
+            conditions.push(push.into_inner().condition().map_err(|error| wrong(span, error))?);
+        }
+        Ok(conditions)
     }
 
     fn each<T, E: std::fmt::Display>(
@@ -272,7 +313,17 @@ impl File<'_> {
             }
         };
         let (method, url) = (method.to_owned(), url.trim_start().to_owned());
-        Ok(PolicyTest { line, method, url, allowed, rule: raw.rule, credential: raw.credential })
+        Ok(PolicyTest {
+            line,
+            method,
+            url,
+            headers: raw.headers,
+            body: raw.body,
+            push: raw.push,
+            allowed,
+            rule: raw.rule,
+            credential: raw.credential,
+        })
     }
 
     fn port(&self, port: &Spanned<u16>) -> Result<u16, ConfigError> {

@@ -9,6 +9,7 @@
 pub mod authority;
 pub mod bounds;
 pub mod caps;
+pub mod condition;
 pub mod deny;
 pub mod git;
 pub mod host;
@@ -30,6 +31,10 @@ pub mod terminal;
 pub use authority::{Authority, AuthorityError, Scheme};
 pub use bounds::{Bound, BoundError, Bounds};
 pub use caps::{Caps, SessionCaps};
+pub use condition::{
+    Commands, Condition, ConditionError, Evidence, Fact, NoEvidence, Place, PlaceKind, Push, RefUpdate, Test, Wanted,
+    WrittenPush, WrittenValues,
+};
 pub use deny::{Denial, DenyReason};
 pub use git::{GitGrant, GitRule, GitService, Repository, RepositoryError, RepositoryPattern};
 pub use host::{Host, HostError, Name};
@@ -37,7 +42,7 @@ pub use id::{CredentialName, ExchangeId, Principal, SessionId};
 pub use leak::{Leak, OnLeak, UnknownReaction};
 pub use login::{Login, LoginForm, LoginToken, StateFile, TokenEndpoint, TokenKind};
 pub use parent::{Bypass, ParentError, ParentProtocol, ParentProxy};
-pub use pattern::{HostPattern, PathPattern, PatternError};
+pub use pattern::{HostPattern, PathPattern, PatternError, TextPattern};
 pub use postgres::{PostgresGrant, PostgresRule};
 pub use preset::{PresetError, PresetUse};
 pub use rule::{AddressBlocks, GrantRule, Methods, Ports, RequestRule};

@@ -114,6 +114,12 @@ pub const MAX_WEBSOCKET_INJECTION: usize = 1024 * 1024;
 /// turns out to be ambiguous. Token requests have a kilobyte; some APIs take their key beside a few images.
 pub const MAX_BODY_INJECTION: usize = 8 * 1024 * 1024;
 
+/// Longest body that a rule is asked about, in bytes. What is longer cannot be told, so no rule that asks allows it.
+pub const MAX_FACTS: usize = 1024 * 1024;
+
+/// Longest list of refs of a push that a rule is asked about, in bytes: some two thousand.
+pub const MAX_PUSH: usize = 256 * 1024;
+
 /// Bytes of such bodies that one session may hold at once; the next body is refused.
 pub const MAX_GATHERED_BYTES: usize = 64 * 1024 * 1024;
 

@@ -1,4 +1,4 @@
-//! Patterns for hosts and paths, as they stand in a configuration.
+//! Patterns for hosts, paths and other texts, as they stand in a configuration.
 
 use crate::host::{Host, Name};
 use crate::spelling::Spellings;
@@ -24,8 +24,13 @@ enum Kind {
 }
 
 /// A pattern for paths: `*` is one segment (or a part of one), `**` any number of segments.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PathPattern(TextPattern);
+
+/// A pattern for texts, of which some are made of segments, as names of refs and models are: `*` is one segment (or a part of
+/// one), `**` any number of segments.
 #[derive(Clone)]
-pub struct PathPattern {
+pub struct TextPattern {
     text: Box<str>,
     /// Compiled when first asked: a catalogue has hundreds of patterns, a session needs a few, and start-up is short.
     matcher: OnceLock<Option<globset::GlobMatcher>>,
@@ -48,7 +53,7 @@ pub enum PatternError {
     #[error("a path pattern begins with `/`")]
     NotAbsolute,
     /// Not a glob.
-    #[error("not a path pattern: {0}")]
+    #[error("not a pattern: {0}")]
     Glob(String),
 }
 
@@ -115,6 +120,33 @@ impl PathPattern {
         if !text.starts_with('/') {
             return Err(PatternError::NotAbsolute);
         }
+        TextPattern::parse(text).map(Self)
+    }
+
+    /// A pattern of ours, of which a test says that it parses.
+    pub fn compiled_in(text: &str) -> Self {
+        Self(TextPattern::compiled_in(text))
+    }
+
+    /// Whether the normalised `path` is one of those meant.
+    pub fn matches(&self, path: &str) -> bool {
+        self.0.matches(path)
+    }
+
+    /// Whether a path is one of those meant, in any spelling that some server takes for it: for rules that deny.
+    pub fn means(&self, path: &Spellings<'_>) -> bool {
+        self.matches(path.written()) || path.careless().any(|path| self.0.matches_in_any_case(path))
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl TextPattern {
+    /// Compiles a pattern.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
         compile(text, false).map_err(|error| PatternError::Glob(error.kind().to_string()))?;
         Ok(Self::compiled_in(text))
     }
@@ -124,22 +156,17 @@ impl PathPattern {
         Self { text: text.into(), matcher: OnceLock::new(), caseless: OnceLock::new() }
     }
 
-    /// Whether the normalised `path` is one of those meant.
-    pub fn matches(&self, path: &str) -> bool {
+    /// Whether the text is one of those meant.
+    pub fn matches(&self, text: &str) -> bool {
         let matcher = self.matcher.get_or_init(|| Some(compile(&self.text, false).ok()?.compile_matcher()));
-        matcher.as_ref().is_some_and(|matcher| matcher.is_match(path))
+        matcher.as_ref().is_some_and(|matcher| matcher.is_match(text))
     }
 
-    /// Whether `path` is one of those meant, in any case.
-    fn matches_in_any_case(&self, path: &str) -> bool {
+    /// Whether the text is one of those meant, in any case: for rules that deny.
+    pub fn matches_in_any_case(&self, text: &str) -> bool {
         let caseless = self.caseless.get_or_init(|| Some(compile(&self.text, true).ok()?.compile_matcher()));
         // One that does not compile is none that parses; if it were, denying would be the safe side, as is above not to allow.
-        caseless.as_ref().is_none_or(|matcher| matcher.is_match(path))
-    }
-
-    /// Whether a path is one of those meant, in any spelling that some server takes for it: for rules that deny.
-    pub fn means(&self, path: &Spellings<'_>) -> bool {
-        self.matches(path.written()) || path.careless().any(|path| self.matches_in_any_case(path))
+        caseless.as_ref().is_none_or(|matcher| matcher.is_match(text))
     }
 
     /// As it was written.
@@ -175,13 +202,19 @@ impl fmt::Debug for PathPattern {
     }
 }
 
-impl PartialEq for PathPattern {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
+impl fmt::Debug for TextPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TextPattern({})", self.as_str())
     }
 }
 
-impl Eq for PathPattern {}
+impl PartialEq for TextPattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for TextPattern {}
 
 #[cfg(test)]
 mod tests {

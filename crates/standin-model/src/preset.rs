@@ -13,7 +13,7 @@ pub struct PresetUse {
     pub service: String,
     /// The preset's.
     pub preset: String,
-    /// What its parameters are. Values are plain: they become part of path patterns.
+    /// What its parameters are. They become part of patterns for paths and refs.
     pub values: BTreeMap<String, String>,
 }
 
@@ -23,8 +23,8 @@ pub enum PresetError {
     /// Not of its form.
     #[error("write `service:preset`, or `service:preset{{name=value, name=value}}`")]
     Form,
-    /// A value that is more than a name.
-    #[error("`{0}` is given what is not a plain name: letters, digits, `.`, `_`, `-`")]
+    /// A value that is neither a name nor a pattern for names.
+    #[error("`{0}` is given what is neither a name (letters, digits, `.`, `_`, `-`) nor a pattern (`agent/*`)")]
     Value(String),
     /// One parameter, two values.
     #[error("`{0}` is given twice")]
@@ -49,7 +49,7 @@ impl PresetUse {
             if !is_word(name) {
                 return Err(PresetError::Form);
             }
-            if !is_plain(value) {
+            if !is_pattern(value) {
                 return Err(PresetError::Value(name.to_owned()));
             }
             if read.insert(name.to_owned(), value.to_owned()).is_some() {
@@ -57,6 +57,11 @@ impl PresetUse {
             }
         }
         Ok(Self { service: service.to_owned(), preset: preset.to_owned(), values: read })
+    }
+
+    /// Whether what a parameter is given is a name, and no pattern.
+    pub fn is_name(&self, parameter: &str) -> bool {
+        self.values.get(parameter).is_some_and(|value| is_plain(value))
     }
 }
 
@@ -68,6 +73,11 @@ fn is_word(text: &str) -> bool {
 fn is_plain(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=MAX_VALUE).contains(&text.len()) && text.bytes().all(plain) && !text.bytes().all(|byte| byte == b'.')
+}
+
+/// Segments that mean themselves or have wildcards.
+fn is_pattern(text: &str) -> bool {
+    text.len() <= MAX_VALUE && text.split('/').all(|part| is_plain(&part.replace('*', "x")))
 }
 
 impl fmt::Display for PresetUse {
@@ -94,12 +104,18 @@ mod tests {
         assert_eq!(PresetUse::parse("a:b { x = 1 ,}").unwrap().to_string(), "a:b{x=1}");
     }
 
-    /// A value that is a pattern, or leads to another path, would make a preset mean more than it says.
+    /// A value that leads to another path, or is a pattern where a name is asked for, would make a preset mean more than it says.
     #[test]
-    fn a_value_is_a_name_and_no_pattern() {
-        for value in ["", "*", "a*", "a/b", "..", ".", "a%2fb", "{a", "[a]", "?", "a\\b", "ü"] {
+    fn a_value_is_a_name_or_a_pattern_for_names() {
+        for value in ["", "/a", "a/", "a//b", "a/../b", "..", ".", "a%2fb", "{a", "[a]", "?", "a\\b", "ü"] {
             let text = format!("github:single-repo{{owner={value}}}");
             assert_eq!(PresetUse::parse(&text), Err(PresetError::Value("owner".into())), "{text}");
+        }
+        for (value, is_name) in
+            [("a", true), ("a.b", true), ("*", false), ("a*", false), ("a/b", false), ("a/**", false)]
+        {
+            let usage = PresetUse::parse(&format!("github:single-repo{{owner={value}}}")).unwrap();
+            assert_eq!(usage.is_name("owner"), is_name, "{value}");
         }
         assert_eq!(PresetUse::parse("a:b{x=1, x=2}"), Err(PresetError::Twice("x".into())));
         for wrong in ["", "github", ":x", "a:", "a:b{x}", "a:b{x=1", "a:b}", "A:b", "a:b{X=1}"] {

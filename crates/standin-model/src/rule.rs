@@ -1,5 +1,6 @@
 //! What a policy says: which requests are meant, and which credential goes where.
 
+use crate::condition::{Condition, Evidence, Wanted};
 use crate::host::Host;
 use crate::pattern::{HostPattern, PathPattern};
 use crate::slot::Slot;
@@ -21,6 +22,8 @@ pub struct RequestRule {
     pub methods: Methods,
     /// The paths meant; an empty list means every path.
     pub paths: Vec<PathPattern>,
+    /// What else has to hold, all of it.
+    pub conditions: Vec<Condition>,
     /// Non-public addresses that these names may resolve to.
     pub addresses: AddressBlocks,
 }
@@ -65,7 +68,16 @@ impl RequestRule {
     }
 
     /// Whether the rule means this request. `path` is normalised and has no query.
-    pub fn admits_request(&self, host: &Host, port: u16, method: &str, path: &str) -> bool {
+    pub fn admits_request(&self, host: &Host, port: u16, method: &str, path: &str, evidence: &dyn Evidence) -> bool {
+        self.admits_head(host, port, method, path)
+            && (self.conditions.is_empty() || {
+                let spellings = Spellings::of(path);
+                self.conditions.iter().all(|condition| condition.surely_holds(&spellings, evidence))
+            })
+    }
+
+    /// Whether the rule means this request, if its conditions hold.
+    pub fn admits_head(&self, host: &Host, port: u16, method: &str, path: &str) -> bool {
         self.admits_connection(host, port)
             && self.methods.contain(method)
             && (self.paths.is_empty() || self.paths.iter().any(|pattern| pattern.matches(path)))
@@ -73,12 +85,34 @@ impl RequestRule {
 
     /// Whether the rule means whatever is asked there, and so the connection itself.
     pub fn means_all(&self, host: &Host, port: u16) -> bool {
-        self.methods == Methods::Any && self.paths.is_empty() && self.admits_connection(host, port)
+        self.methods == Methods::Any
+            && self.paths.is_empty()
+            && self.conditions.is_empty()
+            && self.admits_connection(host, port)
     }
 
-    /// Whether the rule, which denies, means this request: in any spelling that some server takes for it.
-    pub fn denies_request(&self, host: &Host, port: u16, method: &str, path: &Spellings<'_>) -> bool {
+    /// Whether the rule, which denies, means this request: in any spelling that some server takes for it, and if its
+    /// conditions may hold.
+    pub fn denies_request(
+        &self,
+        host: &Host,
+        port: u16,
+        method: &str,
+        path: &Spellings<'_>,
+        evidence: &dyn Evidence,
+    ) -> bool {
+        self.denies_head(host, port, method, path)
+            && self.conditions.iter().all(|condition| condition.may_hold(path, evidence))
+    }
+
+    /// Whether the rule, which denies, means this request, if its conditions may hold.
+    pub fn denies_head(&self, host: &Host, port: u16, method: &str, path: &Spellings<'_>) -> bool {
         self.methods.contain_in_any_case(method) && self.touches(host, port, path)
+    }
+
+    /// What has to be read of a body before it can be told whether the rule means the request.
+    pub fn wants(&self, path: &Spellings<'_>) -> Wanted {
+        self.conditions.iter().fold(Wanted::default(), |wanted, condition| wanted.and(condition.wants(path)))
     }
 
     /// Whether a request with any method is for what the rule means, in any spelling that some server takes for it.

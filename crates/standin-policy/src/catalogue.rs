@@ -15,8 +15,8 @@ use rotation::{RawRotation, Rotation};
 use serde::Deserialize;
 use signing::{RawSigning, Signing};
 use standin_model::{
-    AddressBlocks, GrantRule, Host, HostPattern, JsonPointer, Login, Methods, PathPattern, PatternError, Ports,
-    RequestRule, Slot, SlotError,
+    AddressBlocks, Condition, ConditionError, GrantRule, Host, HostPattern, JsonPointer, Login, Methods, PathPattern,
+    PatternError, PlaceKind, Ports, RequestRule, Slot, SlotError, WrittenPush, WrittenValues,
 };
 use std::sync::OnceLock;
 
@@ -114,6 +114,14 @@ pub enum CatalogueError {
         /// What it says.
         pointer: String,
     },
+    /// What a rule asks of a request.
+    #[error("the catalogue's {id} has a bad condition")]
+    Condition {
+        /// The service.
+        id: String,
+        /// Why.
+        source: ConditionError,
+    },
     /// A slot in it.
     #[error("the catalogue's {id} has a bad slot")]
     Slot {
@@ -167,6 +175,11 @@ struct RawRule {
     methods: Vec<String>,
     #[serde(default)]
     paths: Vec<String>,
+    #[serde(default)]
+    query: WrittenValues,
+    #[serde(default)]
+    json: WrittenValues,
+    push: Option<WrittenPush>,
 }
 
 /// Turns the parts of a service's data file into rules. What is wrong with one is said of that service.
@@ -295,8 +308,23 @@ impl Compiler<'_> {
             ports: if raw.ports.is_empty() { Ports::default() } else { Ports::new(raw.ports) },
             methods: if raw.methods.is_empty() { Methods::Any } else { Methods::only(raw.methods) },
             paths: raw.paths.iter().map(|path| PathPattern::compiled_in(path)).collect(),
+            conditions: self.conditions(raw.query, raw.json, raw.push)?,
             addresses: AddressBlocks::default(),
         })
+    }
+
+    fn conditions(
+        &self,
+        query: WrittenValues,
+        json: WrittenValues,
+        push: Option<WrittenPush>,
+    ) -> Result<Vec<Condition>, CatalogueError> {
+        let values = [(PlaceKind::Query, query), (PlaceKind::Json, json)].into_iter();
+        let values = values.map(|(kind, values)| kind.conditions(values));
+        let push = push.map(|push| push.condition().map(|push| vec![push]));
+        let all = values.chain(push).collect::<Result<Vec<_>, _>>();
+        let bad = |source| CatalogueError::Condition { id: self.id.to_owned(), source };
+        Ok(all.map_err(bad)?.concat())
     }
 
     fn slot(&self, text: &str) -> Result<Slot, CatalogueError> {

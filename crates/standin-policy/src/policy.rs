@@ -12,8 +12,8 @@ pub use postgres::{PostgresFacts, PostgresId, PostgresLoan, PostgresVerdict};
 
 use ipnet::IpNet;
 use standin_model::{
-    AddressBlocks, Authority, CredentialName, Denial, DenyReason, GrantRule, Host, HostPattern, Methods, RequestRule,
-    Scheme, Slot, Spellings,
+    AddressBlocks, Authority, CredentialName, Denial, DenyReason, Evidence, GrantRule, Host, HostPattern, Methods,
+    RequestRule, Scheme, Slot, Spellings, Wanted,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -36,6 +36,8 @@ pub struct Policy {
     narrowings: Vec<Narrowing>,
     named: BTreeMap<String, Authority>,
     reach: BTreeSet<u16>,
+    /// Whether any rule asks for more than a request's head has.
+    conditional: bool,
 }
 
 /// Collects rules.
@@ -82,6 +84,8 @@ pub struct RequestFacts<'a> {
     pub method: &'a str,
     /// The path in normal form, without the query.
     pub path: &'a str,
+    /// What else is known.
+    pub evidence: &'a dyn Evidence,
 }
 
 /// The answer about a request.
@@ -158,10 +162,10 @@ impl Entry {
 
     /// Whether it is for the place where tokens are exchanged, and not for the one request that may be made there.
     fn evades(&self, facts: &RequestFacts<'_>, spellings: &Spellings<'_>) -> bool {
-        let RequestFacts { host, port, method, path, .. } = *facts;
+        let RequestFacts { host, port, method, path, evidence, .. } = *facts;
         matches!(self.effect, Effect::Tokens(_))
             && self.rule.touches(host, port, spellings)
-            && !self.rule.admits_request(host, port, method, path)
+            && !self.rule.admits_request(host, port, method, path, evidence)
     }
 
     fn holds_grant(&self, host: &Host, port: u16) -> bool {
@@ -209,6 +213,7 @@ impl PolicyBuilder {
     /// Leaves of these hosts, and of those that the rules name, what one of the rules means, and allows none of it.
     pub fn narrow(&mut self, label: String, mut hosts: Vec<HostPattern>, rules: Vec<RequestRule>) {
         hosts.extend(rules.iter().flat_map(|rule| rule.hosts.iter().cloned()));
+        self.0.conditional |= rules.iter().any(|rule| !rule.conditions.is_empty());
         self.0.narrowings.push(Narrowing { label, hosts, rules });
     }
 
@@ -242,6 +247,7 @@ impl PolicyBuilder {
                 list.push(number);
             }
         }
+        self.0.conditional |= !rule.conditions.is_empty();
         self.0.entries.push(Entry { label: Arc::from(rule.label.as_str()), rule, effect });
     }
 }
@@ -281,7 +287,7 @@ impl Policy {
 
     /// May this request be sent, and with which grants?
     pub fn request(&self, facts: &RequestFacts<'_>) -> RequestVerdict {
-        let RequestFacts { host, port, method, path, .. } = *facts;
+        let RequestFacts { host, port, method, path, evidence, .. } = *facts;
         if !Methods::Any.contain(method) {
             let message = format!("{method} is never sent");
             return RequestVerdict::Deny(Denial::new(DenyReason::MethodRefused, message));
@@ -292,7 +298,8 @@ impl Policy {
         let about: Vec<&Entry> = self.about(host).collect();
         for entry in about.iter().filter(|entry| entry.stops()) {
             let spellings = spellings.get_or_insert_with(|| Spellings::of(path));
-            let denies = entry.effect == Effect::Deny && entry.rule.denies_request(host, port, method, spellings);
+            let denies =
+                entry.effect == Effect::Deny && entry.rule.denies_request(host, port, method, spellings, evidence);
             if denies || entry.evades(facts, spellings) {
                 return RequestVerdict::Deny(self.refuse_request(facts, Some(&entry.label)));
             }
@@ -300,7 +307,7 @@ impl Policy {
         if let Some(narrowing) = self.narrowings_of(host).find(|one| !one.leaves(facts)) {
             return RequestVerdict::Deny(narrowing.refuse(facts));
         }
-        for entry in about.iter().filter(|entry| entry.rule.admits_request(host, port, method, path)) {
+        for entry in about.iter().filter(|entry| entry.rule.admits_request(host, port, method, path, evidence)) {
             match &entry.effect {
                 Effect::Deny => continue,                         // asked above
                 Effect::Git(_) | Effect::Postgres(_) => continue, // other protocols
@@ -329,6 +336,24 @@ impl Policy {
             }
             None => RequestVerdict::Deny(self.refuse_request(facts, None)),
         }
+    }
+
+    /// What has to be read of a request's body before [`Policy::request`] can tell. What is refused whatever it says is not read.
+    pub fn wants(&self, facts: &RequestFacts<'_>) -> Wanted {
+        if !self.conditional {
+            return Wanted::default();
+        }
+        let RequestFacts { host, port, method, path, .. } = *facts;
+        let spellings = Spellings::of(path);
+        let denies = |rule: &RequestRule| rule.denies_head(host, port, method, &spellings);
+        let admits = |rule: &RequestRule| rule.admits_head(host, port, method, path);
+        let entries = self.about(host).filter(|entry| match entry.effect {
+            Effect::Deny => denies(&entry.rule),
+            _ => admits(&entry.rule),
+        });
+        let narrowings = self.narrowings_of(host).flat_map(|one| &one.rules).filter(|rule| admits(rule));
+        let rules = entries.map(|entry| &entry.rule).chain(narrowings);
+        rules.fold(Wanted::default(), |wanted, rule| wanted.and(rule.wants(&spellings)))
     }
 
     /// Whether some request to this host and port is answered with a login's real tokens.
@@ -414,8 +439,8 @@ impl Policy {
 impl Narrowing {
     /// Whether a request is among what is left.
     fn leaves(&self, facts: &RequestFacts<'_>) -> bool {
-        let RequestFacts { host, port, method, path, .. } = *facts;
-        self.rules.iter().any(|rule| rule.admits_request(host, port, method, path))
+        let RequestFacts { host, port, method, path, evidence, .. } = *facts;
+        self.rules.iter().any(|rule| rule.admits_request(host, port, method, path, evidence))
     }
 
     fn refuse(&self, facts: &RequestFacts<'_>) -> Denial {
@@ -438,12 +463,16 @@ fn is_metadata(host: &Host) -> bool {
 }
 
 fn describe(rule: &RequestRule) -> String {
-    let methods = rule.methods.to_string();
-    if rule.paths.is_empty() {
-        return methods;
+    let mut text = rule.methods.to_string();
+    if !rule.paths.is_empty() {
+        let paths: Vec<_> = rule.paths.iter().take(MAX_SHOWN).map(standin_model::PathPattern::as_str).collect();
+        text = format!("{text} on {}", paths.join(", "));
     }
-    let paths: Vec<_> = rule.paths.iter().take(MAX_SHOWN).map(standin_model::PathPattern::as_str).collect();
-    format!("{methods} on {}", paths.join(", "))
+    if !rule.conditions.is_empty() {
+        let conditions: Vec<_> = rule.conditions.iter().map(ToString::to_string).collect();
+        text = format!("{text} with {}", conditions.join(" and "));
+    }
+    text
 }
 
 #[cfg(test)]

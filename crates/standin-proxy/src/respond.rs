@@ -23,6 +23,7 @@ pub(crate) fn refusal(refusal: &Refusal, exchange: Exchange) -> Response<ReplyBo
 pub(crate) fn refusal_in(dialect: Dialect, refusal: &Refusal, mut exchange: Exchange) -> Response<ReplyBody> {
     exchange.refused(refusal);
     let Answer { status, code, message } = Answer::to(refusal);
+    let status = dialect.status(status);
     exchange.answered_with(status.as_u16());
     response(status, code, dialect, &message, Some(exchange))
 }

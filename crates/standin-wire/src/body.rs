@@ -7,8 +7,10 @@
 //! JSON is read by serde_json: [`RawValue`] borrows from the body, so where it lies is where it stands.
 
 mod multipart;
+mod value;
 
 pub use multipart::Delimiter;
+pub use value::{parameter, value};
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode, percent_encode};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};

@@ -68,27 +68,38 @@ source of a credential is asked.";
 #[derive(Subcommand)]
 pub(crate) enum PolicyCommand {
     /// Say whether a request would be allowed: the exit code is 0 if so, 3 if not
-    Check(QuestionArguments),
+    Check(Box<QuestionArguments>),
     /// Say it and why, rule by rule, and what would make it pass
-    Explain(QuestionArguments),
+    Explain(Box<QuestionArguments>),
     /// Ask what the configuration's [[test]] tables ask, and compare: the exit code is 1 if an answer is another one
     Test(PolicyTestArguments),
     /// List the presets of all services
     Presets,
 }
 
-/// A request to ask about. What its body and its fields hold is not asked: a stand-in must be in a slot of its grant there, and what is
-/// somebody else's credential is refused.
+/// A request to ask about. Rules may ask what its fields and its body say; where credentials stand in it is not asked: a stand-in must be in
+/// a slot of its grant, and what is somebody else's is refused.
 #[derive(Args)]
 #[command(after_help = "Examples:
   standin policy check GET https://api.github.com/user
   standin policy explain DELETE https://api.github.com/repos/acme/app
+  echo '{\"ref\": \"refs/heads/main\"}' | standin policy check POST https://api.github.com/repos/acme/app/git/refs --body -
+  standin policy check POST https://github.com/acme/app.git/git-receive-pack --push refs/heads/main
   standin policy check --config ci.toml POST https://api.anthropic.com/v1/messages -- claude")]
 pub(crate) struct QuestionArguments {
     /// The request's method
     pub(crate) method: String,
     /// Its URL: https:// or http://
     pub(crate) url: String,
+    /// A field of its head; may be given more than once
+    #[arg(long, short = 'H', value_name = "NAME: VALUE")]
+    pub(crate) header: Vec<String>,
+    /// A file with its body, - for standard input. It is JSON, unless a content-type is given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) body: Option<PathBuf>,
+    /// A ref that git pushes in it, -REF for one that is deleted, in place of a body
+    #[arg(long, value_name = "REF", allow_hyphen_values = true, conflicts_with = "body")]
+    pub(crate) push: Vec<String>,
     #[command(flatten)]
     pub(crate) about: SessionArguments,
 }
@@ -100,6 +111,7 @@ pub(crate) struct QuestionArguments {
 ///     verdict    = "allow"                # or "deny"
 ///     rule       = "internal.grant[1]"    # optional: the rule that says so
 ///     credential = "internal"             # optional: what it may carry
+///     headers    = { accept = "*/*" }     # optional, as are body = '{"a": 1}' and push = ["refs/heads/main"]
 ///
 /// They are asked of the policy that a session would have here: one that depends on a credential fails where there is none.
 #[derive(Args)]

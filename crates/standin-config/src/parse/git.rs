@@ -40,15 +40,15 @@ impl File<'_> {
     }
 
     /// A grant with `git` in it.
-    pub(super) fn git_grant(&self, label: String, grant: raw::Grant) -> Result<Option<GitGrant>, ConfigError> {
-        let Some(git) = grant.git else { return Ok(None) };
+    pub(super) fn git_grant(&self, label: String, mut grant: raw::Grant) -> Result<Option<GitGrant>, ConfigError> {
+        let Some(git) = grant.git.take() else { return Ok(None) };
         let span = git.span();
-        if grant.methods.is_some() || grant.paths.is_some() || grant.slots.is_some() || grant.always.is_some() {
+        if grant.is_about_http() {
             let hint =
                 Some("name what may be asked in it: `git = { repositories = [\"acme/*\"], push = true }`".to_owned());
             return Err(self.error(
                 span,
-                "a grant with `git` has no `methods`, `paths`, `slots` or `always`".into(),
+                "a grant with `git` has nothing of HTTP: no `methods`, `paths`, `slots` and the like".into(),
                 hint,
             ));
         }
@@ -65,7 +65,7 @@ impl File<'_> {
                 return Err(self.error(user.span(), message, None));
             }
         };
-        let rule = self.rule_without_http(label, raw::Grant { git: None, ..grant }, PORT)?;
+        let rule = self.rule_without_http(label, grant, PORT)?;
         Ok(Some(GitGrant { rule, git: GitRule { user, repositories, push } }))
     }
 
@@ -77,7 +77,7 @@ impl File<'_> {
         port: u16,
     ) -> Result<RequestRule, ConfigError> {
         let raw::Grant { hosts, ports, addresses, .. } = grant;
-        let rule = raw::Rule { hosts, ports, methods: None, paths: None, addresses };
+        let rule = raw::Rule::anything_at(hosts, ports, addresses);
         let default_port = rule.ports.is_none();
         let mut rule = self.rule(label, rule)?;
         rule.methods = Methods::Only(Vec::new());
@@ -136,7 +136,13 @@ mod tests {
             (agent, "git = { push = true }", "missing field `repositories`"),
             (agent, "git = { repositories = [\"~/a\"] }", "`~/a` is not understood"),
             (agent, "git = { repositories = [\"a\"], user = \"-x\" }", "`-x` is not the name of a user"),
-            (agent, "git = { repositories = [\"a\"] }\nslots = [\"header:a\"]", "a grant with `git` has no `methods`"),
+            (
+                agent,
+                "git = { repositories = [\"a\"] }\nslots = [\"header:a\"]",
+                "a grant with `git` has nothing of HTTP",
+            ),
+            (agent, "git = { repositories = [\"a\"] }\nquery = { a = 1 }", "a grant with `git` has nothing of HTTP"),
+            (agent, "git = { repositories = [\"a\"] }\npush = [\"refs/a\"]", "a grant with `git` has nothing of HTTP"),
             (agent, "", "the credential `key` is an SSH key, and this grant has no `git`"),
             ("source = \"ssh-agent:x\"", "", "`ssh-agent` is not a source"),
             (

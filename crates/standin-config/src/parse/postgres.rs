@@ -35,11 +35,11 @@ impl File<'_> {
     ) -> Result<Option<PostgresGrant>, ConfigError> {
         let Some(postgres) = grant.postgres.take() else { return Ok(None) };
         let span = postgres.span();
-        if grant.methods.is_some() || grant.paths.is_some() || grant.slots.is_some() || grant.always.is_some() {
+        if grant.is_about_http() {
             let hint = Some("name who may be where in it: `postgres = { users = [\"app\"] }`".to_owned());
             return Err(self.error(
                 span,
-                "a grant with `postgres` has no `methods`, `paths`, `slots` or `always`".into(),
+                "a grant with `postgres` has nothing of HTTP: no `methods`, `paths`, `slots` and the like".into(),
                 hint,
             ));
         }
@@ -98,7 +98,7 @@ mod tests {
             ("", "postgres = { database = [] }", "did you mean `databases`?"),
             ("", "postgres = { databases = [] }", "an empty list of databases allows nothing"),
             ("", "postgres = { users = [\"\"] }", "a name has 1 to 63 bytes"),
-            ("", "postgres = {}\npaths = [\"/a\"]", "a grant with `postgres` has no `methods`"),
+            ("", "postgres = {}\npaths = [\"/a\"]", "a grant with `postgres` has nothing of HTTP"),
             ("service = \"github\"", "postgres = {}", "it has no `service` or `client_certificate`"),
             ("", "postgres = {}\n[[credential.grant]]\nhosts = [\"b.example\"]", "and this grant has no `postgres`"),
         ] {

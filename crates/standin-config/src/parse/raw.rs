@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use standin_model as model;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use toml::Spanned;
 
@@ -19,6 +20,16 @@ pub(super) const KEYS: &[&str] = &[
     "fetch",
     "grant",
     "hosts",
+    "query",
+    "headers",
+    "form",
+    "json",
+    "is",
+    "min",
+    "max",
+    "absent",
+    "refs",
+    "delete",
     "ports",
     "methods",
     "paths",
@@ -64,6 +75,7 @@ pub(super) const KEYS: &[&str] = &[
     "test",
     "request",
     "verdict",
+    "body",
     "rule",
 ];
 
@@ -109,6 +121,11 @@ pub(super) struct Policy {
 pub(super) struct Test {
     pub(super) request: Spanned<String>,
     pub(super) verdict: Spanned<String>,
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) body: Option<String>,
+    #[serde(default)]
+    pub(super) push: Vec<String>,
     pub(super) rule: Option<String>,
     pub(super) credential: Option<String>,
 }
@@ -212,6 +229,11 @@ pub(super) struct Grant {
     pub(super) methods: Option<Vec<Spanned<String>>>,
     pub(super) paths: Option<Vec<Spanned<String>>>,
     pub(super) addresses: Option<Vec<Spanned<String>>>,
+    pub(super) query: Option<Spanned<model::WrittenValues>>,
+    pub(super) headers: Option<Spanned<model::WrittenValues>>,
+    pub(super) form: Option<Spanned<model::WrittenValues>>,
+    pub(super) json: Option<Spanned<model::WrittenValues>>,
+    pub(super) push: Option<Spanned<model::WrittenPush>>,
     pub(super) slots: Option<Vec<Spanned<String>>>,
     pub(super) always: Option<Spanned<bool>>,
     pub(super) git: Option<Spanned<Git>>,
@@ -244,6 +266,11 @@ pub(super) struct Rule {
     pub(super) methods: Option<Vec<Spanned<String>>>,
     pub(super) paths: Option<Vec<Spanned<String>>>,
     pub(super) addresses: Option<Vec<Spanned<String>>>,
+    pub(super) query: Option<Spanned<model::WrittenValues>>,
+    pub(super) headers: Option<Spanned<model::WrittenValues>>,
+    pub(super) form: Option<Spanned<model::WrittenValues>>,
+    pub(super) json: Option<Spanned<model::WrittenValues>>,
+    pub(super) push: Option<Spanned<model::WrittenPush>>,
 }
 
 /// Requests that are meant by what allows nothing, and so names no addresses.
@@ -254,12 +281,38 @@ pub(super) struct Requests {
     pub(super) ports: Option<Vec<u16>>,
     pub(super) methods: Option<Vec<Spanned<String>>>,
     pub(super) paths: Option<Vec<Spanned<String>>>,
+    pub(super) query: Option<Spanned<model::WrittenValues>>,
+    pub(super) headers: Option<Spanned<model::WrittenValues>>,
+    pub(super) form: Option<Spanned<model::WrittenValues>>,
+    pub(super) json: Option<Spanned<model::WrittenValues>>,
+    pub(super) push: Option<Spanned<model::WrittenPush>>,
+}
+
+impl Grant {
+    /// Whether something in it is about requests of HTTP.
+    pub(super) fn is_about_http(&self) -> bool {
+        let heads = self.methods.is_some() || self.paths.is_some() || self.slots.is_some() || self.always.is_some();
+        let values = [&self.query, &self.headers, &self.form, &self.json];
+        heads || self.push.is_some() || values.iter().any(|values| values.is_some())
+    }
+}
+
+impl Rule {
+    /// Whatever is asked there.
+    pub(super) fn anything_at(
+        hosts: Spanned<Vec<Spanned<String>>>,
+        ports: Option<Vec<u16>>,
+        addresses: Option<Vec<Spanned<String>>>,
+    ) -> Self {
+        let (methods, paths, push) = (None, None, None);
+        Self { hosts, ports, methods, paths, addresses, query: None, headers: None, form: None, json: None, push }
+    }
 }
 
 impl From<Requests> for Rule {
     fn from(raw: Requests) -> Self {
-        let Requests { hosts, ports, methods, paths } = raw;
-        Self { hosts, ports, methods, paths, addresses: None }
+        let Requests { hosts, ports, methods, paths, query, headers, form, json, push } = raw;
+        Self { hosts, ports, methods, paths, addresses: None, query, headers, form, json, push }
     }
 }
 

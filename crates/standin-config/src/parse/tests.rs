@@ -300,3 +300,54 @@ fn a_misplaced_secret_is_not_repeated() {
     let error = parse(text, Path::new("c")).expect_err("not a source").to_string();
     assert!(!error.contains("ghp_real"), "{error}");
 }
+
+#[test]
+fn what_else_a_rule_asks() {
+    let conditions = |text: &str| {
+        let rule = |config: Config| config.allow.into_iter().chain(config.deny).next().unwrap();
+        let rule = parse(text, Path::new("c")).map(rule).map_err(|error| error.to_string());
+        rule.map(|rule| {
+            let conditions: Vec<_> = rule.conditions.iter().map(ToString::to_string).collect();
+            format!("{}: {}", rule.methods, conditions.join(" and "))
+        })
+    };
+    let allow = |text: &str| conditions(&format!("[[allow]]\nhosts = [\"a.example\"]\n{text}"));
+    for (text, expected) in [
+        ("query = { state = \"open\", page = 1 }", "any method: query `page` 1 and query `state` `open`"),
+        ("headers = { X-Org = [\"acme\", \"other\"] }", "any method: header `x-org` `acme` or `other`"),
+        ("form = { \"a b\" = { absent = true, is = \"x*\" } }", "any method: form field `a b` absent or `x*`"),
+        ("json = { \"/max_tokens\" = { max = 4096 } }", "any method: json `/max_tokens` -inf to 4096"),
+        (
+            "json = { \"/stream\" = true, \"/n\" = { min = 1.5, max = 2 } }",
+            "any method: json `/n` 1.5 to 2 and json `/stream` true",
+        ),
+        ("push = [\"refs/heads/agent/**\"]", "GET, HEAD, POST: pushes to `refs/heads/agent/**` only"),
+        (
+            "methods = [\"POST\"]\npush = { refs = [\"refs/heads/a\", \"refs/tags/*\"], delete = true }",
+            "POST: pushes to or deletes `refs/heads/a`, `refs/tags/*` only",
+        ),
+    ] {
+        assert_eq!(allow(text).as_deref(), Ok(expected), "{text}");
+    }
+    let deny = "[[deny]]\nhosts = [\"a.example\"]\npush = [\"refs/heads/main\"]";
+    assert_eq!(conditions(deny).as_deref(), Ok("any method: pushes to `refs/heads/main` only"));
+    for (text, expected) in [
+        (
+            "json = { model = \"x\" }",
+            "`model` is no place in JSON; write it as RFC 6901 has it: `/model`, `/messages/0/role`",
+        ),
+        ("headers = { \"a b\" = \"x\" }", "`a b` cannot be the name of a header"),
+        ("query = { \"\" = \"x\" }", "a parameter and a field have a name"),
+        ("query = { a = [] }", "nothing fulfils what is asked of `a`"),
+        ("query = { a = {} }", "nothing fulfils what is asked of `a`"),
+        ("json = { \"/a\" = { min = 2, max = 1 } }", "nothing fulfils what is asked of `/a`"),
+        ("query = { a = \"[\" }", "`[` is not understood: not a pattern: unclosed character class; missing ']'"),
+        ("push = [\"main\"]", "`main` is not the full name of a ref; write `refs/heads/main`"),
+        ("push = []", "an empty list of refs means nothing"),
+        ("json = { \"/a\" = { mx = 1 } }", "write a text, a number, `true` or `false`, a list of these, or a table"),
+        ("push = true", "write a list of refs, or a table of `refs` and `delete`"),
+    ] {
+        let error = allow(text).unwrap_err();
+        assert!(error.starts_with(expected) && error.contains("--> c:3:"), "{text}: {error}");
+    }
+}

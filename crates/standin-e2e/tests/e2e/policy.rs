@@ -1,6 +1,7 @@
 //! `standin policy`: what it says is what a session does.
 
 use standin_e2e::{ECHO_KEY, GITHUB_TOKEN, Rig, binary};
+use std::process::Command;
 
 const CONFIG: &str = r#"
 [[credential]]
@@ -126,6 +127,108 @@ fn a_configuration_tests_itself() {
         .collect();
     assert_eq!(failed.len(), 1, "{}", outcome.stdout);
     assert_eq!(failed[0]["differs"], "wanted to be denied");
+}
+
+/// A token that may do everything pushes to some branches of one repository, and git says why it does not elsewhere.
+#[test]
+fn one_repository_and_some_branches() {
+    let rig = Rig::new(&["github.com", "api.github.com"]).variable("GH_TOKEN", GITHUB_TOKEN);
+    for name in ["app", "other"] {
+        let bare = rig.repositories().join(format!("acme/{name}.git"));
+        let git = |arguments: &[&str]| assert!(Command::new("git").args(arguments).status().unwrap().success());
+        git(&["init", "-q", "--bare", "-b", "main", bare.to_str().unwrap()]);
+        git(&["-C", bare.to_str().unwrap(), "config", "http.receivepack", "true"]);
+    }
+    // Without the preset all of it is done, but that git's own server keeps its first branch. The API knows no refs.
+    let script = "
+        git clone -q https://x-access-token:$GH_TOKEN@github.com/acme/app.git first 2>/dev/null && cd first &&
+        git config user.email a@example.com && git config user.name a &&
+        basename \"$PWD\" > file && git add file && git commit -q -m one
+        push() { git push -q \"$@\" >>../told 2>&1 && echo yes || echo no; }
+        push origin HEAD:refs/heads/agent/a
+        push origin HEAD:refs/heads/main
+        push origin HEAD:refs/heads/agent/b HEAD:refs/heads/other
+        push origin HEAD:refs/tags/v1
+        push origin :refs/heads/main
+        push origin :refs/heads/agent/a
+        push https://x-access-token:$GH_TOKEN@github.com/acme/other.git HEAD:refs/heads/agent/a
+        curl -sS -o /dev/null -w '%{http_code}\\n' -H \"Authorization: token $GH_TOKEN\" -H 'Content-Type: application/json' \\
+            -d '{\"ref\":\"refs/heads/main\"}' https://api.github.com/repos/acme/app/git/refs
+        curl -sS -o /dev/null -w '%{http_code}\\n' -H \"Authorization: token $GH_TOKEN\" -H 'Content-Type: application/json' \\
+            -d '{\"ref\":\"refs/heads/agent/c\"}' https://api.github.com/repos/acme/app/git/refs
+        cat ../told";
+    let outcome = rig.script(script).succeeded();
+    assert!(outcome.stdout.starts_with("yes\nyes\nyes\nyes\nno\nyes\nyes\n404\n404\n"), "{}", outcome.stdout);
+    let rig = rig.with(&["--use", "github:single-repo-pr{owner=acme, repo=app, branch=agent/*}"]);
+    let outcome = rig.script(&format!("rm told; {}", script.replace("first", "second"))).succeeded();
+    let says = outcome
+        .stdout
+        .find("remote: ")
+        .unwrap_or_else(|| panic!("git does not say why: {}\n{}", outcome.stdout, outcome.log));
+    let (done, told) = outcome.stdout.split_at(says);
+    assert_eq!(done, "yes\nno\nno\nno\nno\nyes\nno\n403\n404\n", "{told}\n{}", outcome.log);
+    assert!(
+        told.contains(
+            "remote: Standin: POST /acme/app.git/git-receive-pack at github.com is not in `github:single-repo-pr"
+        ),
+        "{told}"
+    );
+    assert!(told.contains("remote: Standin: GET /acme/other.git/info/refs at github.com"), "{told}");
+    let refs = |name: &str| {
+        let bare = rig.repositories().join(format!("acme/{name}.git"));
+        let arguments = ["-C", bare.to_str().unwrap(), "for-each-ref", "--format=%(refname)"];
+        String::from_utf8(Command::new("git").args(arguments).output().unwrap().stdout).unwrap()
+    };
+    // As the first run has left them.
+    assert_eq!(refs("app"), "refs/heads/agent/b\nrefs/heads/main\nrefs/heads/other\nrefs/tags/v1\n");
+    assert_eq!(refs("other"), "refs/heads/agent/a\n");
+}
+
+/// Rules ask what a body says, and so does whoever asks about them.
+#[test]
+fn what_a_body_says() {
+    let (rig, file) = rig();
+    let rules = "
+[[allow]]
+hosts   = [\"a.other.example\"]
+methods = [\"POST\"]
+json    = { \"/model\" = \"small-*\", \"/max_tokens\" = { max = 100 } }
+[[test]]
+request = \"POST https://a.other.example/x\"
+body    = '{\"model\": \"small-1\", \"max_tokens\": 100}'
+verdict = \"allow\"
+[[test]]
+request = \"POST https://a.other.example/x\"
+body    = '{\"model\": \"large-1\", \"max_tokens\": 100}'
+verdict = \"deny\"
+";
+    std::fs::write(&file, CONFIG.replace("[\"*.other.example\"]", "[\"b.other.example\"]") + rules).unwrap();
+    let outcome = ask(&rig, &file, "test", &[]);
+    assert!(outcome.stdout.ends_with("5 of 5 as wanted\n"), "{}", outcome.stdout);
+    let body = rig.path("body.json");
+    for (text, code) in
+        [("{\"model\":\"small-x\",\"max_tokens\":1}", 0), ("{\"model\":\"small-x\",\"max_tokens\":101}", 3), ("{}", 3)]
+    {
+        std::fs::write(&body, text).unwrap();
+        let question = ["POST", "https://a.other.example/x", "--body", body.to_str().unwrap()];
+        let said = ask(&rig, &file, "explain", &question);
+        assert_eq!(said.code, Some(code), "{text}: {}{}", said.stdout, said.stderr);
+        if code == 3 {
+            assert!(said.stdout.contains("`allow[2]` is nearest: other content would do"), "{}", said.stdout);
+        }
+        let script = format!(
+            "curl -sSk -o /dev/null -w '%{{http_code}}' -H 'Content-Type: application/json' -d '{text}' https://a.other.example/x"
+        );
+        let (rig, file) = (Rig::new(&["a.other.example"]).variable("ECHO", ECHO_KEY), &file);
+        let done = rig.with(&["--config", file]).script(&script);
+        assert_eq!(done.stdout, if code == 0 { "200" } else { "403" }, "{text}: {}", done.log);
+    }
+    let question = ["POST", "https://github.com/acme/app.git/git-receive-pack", "--push", "refs/heads/main"];
+    for (preset, code) in [("main", 0), ("agent/*", 3)] {
+        let usage = format!("github:single-repo-pr{{owner=acme, repo=app, branch={preset}}}");
+        let said = ask(&rig, &file, "check", &[&question[..], &["--use", &usage]].concat());
+        assert_eq!(said.code, Some(code), "{preset}: {}{}", said.stdout, said.stderr);
+    }
 }
 
 /// A source may ask a person, cost something, or make a lease.

@@ -14,6 +14,8 @@ pub struct Preset {
     pub about: String,
     /// The names of its parameters.
     pub parameters: Vec<String>,
+    /// Those of them that may be patterns.
+    patterns: Vec<String>,
     rules: Vec<RawRule>,
 }
 
@@ -26,6 +28,9 @@ pub enum PresetUseError {
     /// A value for a parameter that it does not have.
     #[error("it has no `{0}`")]
     Unknown(String),
+    /// A pattern for what is one thing.
+    #[error("its `{0}` is a name, and no pattern")]
+    Pattern(String),
 }
 
 #[derive(Deserialize)]
@@ -35,14 +40,16 @@ pub(super) struct RawPreset {
     about: String,
     #[serde(default)]
     parameters: Vec<String>,
+    #[serde(default)]
+    patterns: Vec<String>,
     rule: Vec<RawRule>,
 }
 
 impl RawPreset {
     /// Checks that its rules are rules, with some value for each parameter.
     pub(super) fn compile(self, compiler: &Compiler<'_>) -> Result<Preset, CatalogueError> {
-        let Self { id, about, parameters, rule: rules } = self;
-        let preset = Preset { id, about, parameters, rules };
+        let Self { id, about, parameters, patterns, rule: rules } = self;
+        let preset = Preset { id, about, parameters, patterns, rules };
         preset.filled(compiler, |_| Some("value"))?;
         Ok(preset)
     }
@@ -57,6 +64,10 @@ impl Preset {
         if let Some(unknown) = usage.values.keys().find(|name| !self.parameters.contains(name)) {
             return Err(PresetUseError::Unknown(unknown.clone()));
         }
+        let is_odd = |name: &&String| !self.patterns.contains(name) && !usage.is_name(name);
+        if let Some(odd) = self.parameters.iter().find(is_odd) {
+            return Err(PresetUseError::Pattern(odd.clone()));
+        }
         let compiler = Compiler { id: &usage.service };
         let rules = self.filled(&compiler, |name| usage.values.get(name).map(String::as_str));
         Ok(rules.expect("its hosts were compiled when the catalogue was, and a value is a plain word"))
@@ -67,13 +78,15 @@ impl Preset {
         compiler: &Compiler<'_>,
         value: impl Fn(&str) -> Option<&'v str>,
     ) -> Result<Vec<RequestRule>, CatalogueError> {
-        let fill = |path: &String| {
-            self.parameters
-                .iter()
-                .fold(path.clone(), |path, name| path.replace(&format!("{{{name}}}"), value(name).unwrap_or_default()))
+        let fill = |text: &str| {
+            self.parameters.iter().fold(text.to_owned(), |text, name| {
+                text.replace(&format!("{{{name}}}"), value(name).unwrap_or_default())
+            })
         };
         let rules = self.rules.iter().cloned().map(|mut rule| {
-            rule.paths = rule.paths.iter().map(fill).collect();
+            rule.paths = rule.paths.iter().map(|path| fill(path)).collect();
+            rule.query.values_mut().chain(rule.json.values_mut()).for_each(|test| test.rewrite(&fill));
+            rule.push.iter_mut().for_each(|push| push.rewrite(&fill));
             compiler.rule(rule, &self.id)
         });
         rules.collect()
@@ -85,7 +98,30 @@ mod tests {
     use super::super::Catalogue;
     use super::*;
     use crate::{PolicyBuilder, RequestFacts, RequestVerdict};
-    use standin_model::{CredentialName, Host, PathPattern, Scheme};
+    use standin_model::{Commands, CredentialName, Evidence, Fact, Host, PathPattern, Place, RefUpdate, Scheme};
+
+    /// What a request says beyond where it goes, as words; without any nothing can be told.
+    struct Told<'a>(Vec<&'a str>);
+
+    impl Evidence for Told<'_> {
+        fn value(&self, place: &Place) -> Fact {
+            let Place::Json(pointer) = place else { return Fact::Absent };
+            let mut members = self.0.iter().filter_map(|word| word.split_once('='));
+            match members.find(|(name, _)| *name == pointer.as_str()) {
+                Some((_, text)) => Fact::Text(text.to_owned()),
+                None if self.0.is_empty() => Fact::Unknown,
+                None => Fact::Absent,
+            }
+        }
+
+        fn push(&self) -> Option<Commands> {
+            let update = |word: &&str| RefUpdate {
+                name: word.trim_start_matches('-').to_owned(),
+                deletes: word.starts_with('-'),
+            };
+            (!self.0.is_empty()).then(|| Commands(self.0.iter().map(update).collect()))
+        }
+    }
 
     /// What is left of a service whose credential is lent, in the order of the questions.
     fn verdicts(usage: &str, questions: &[&str]) -> Vec<bool> {
@@ -102,10 +138,14 @@ mod tests {
         policy.narrow(usage.to_string(), hosts, preset.rules(&usage).unwrap());
         let policy = policy.build();
         let allowed = |question: &&str| {
-            let (method, url) = question.split_once(' ').unwrap();
+            // What is known of a body stands behind the URL: `/branch=main`, or the refs of a push, where one that is deleted has a `-`.
+            let mut words = question.split(' ');
+            let (method, url) = (words.next().unwrap(), words.next().unwrap());
             let (host, path) = url.split_at(url.find('/').unwrap());
+            let evidence = Told(words.collect());
             let host = Host::parse(host).unwrap();
-            let facts = RequestFacts { host: &host, port: 443, scheme: Scheme::Https, method, path };
+            let facts =
+                RequestFacts { host: &host, port: 443, scheme: Scheme::Https, method, path, evidence: &evidence };
             matches!(policy.request(&facts), RequestVerdict::Allow { .. })
         };
         questions.iter().map(allowed).collect()
@@ -142,6 +182,8 @@ mod tests {
         let rules = |usage: &str| preset.rules(&PresetUse::parse(usage).unwrap()).map(|rules| rules.len() > 1);
         assert_eq!(rules("github:single-repo{owner=a, repo=b}"), Ok(true));
         assert_eq!(rules("github:single-repo{owner=a}"), Err(PresetUseError::Missing("repo".into())));
+        let pattern = Err(PresetUseError::Pattern("repo".into()));
+        assert_eq!(rules("github:single-repo{owner=a, repo=b*}"), pattern);
         let unknown = Err(PresetUseError::Unknown("branch".into()));
         assert_eq!(rules("github:single-repo{owner=a, repo=b, branch=c}"), unknown);
     }
@@ -195,6 +237,63 @@ mod tests {
         ];
         check("github:single-repo{owner=acme, repo=app}", &[left.as_slice(), &work].concat(), &refused);
         check("github:single-repo-read{owner=acme, repo=app}", &left, &[work.as_slice(), &refused].concat());
+    }
+
+    /// A token that its owner uses for everything pushes to some branches of one repository, by whatever moves a ref.
+    #[test]
+    fn branches_of_one_repository_of_github() {
+        let left = [
+            "GET api.github.com/repos/acme/app",
+            "GET api.github.com/repos/acme/app/pulls/1/files",
+            "POST api.github.com/repos/acme/app/git/refs /ref=refs/heads/agent/a",
+            "PATCH api.github.com/repos/acme/app/git/refs/heads/agent/a",
+            "DELETE api.github.com/repos/acme/app/git/refs/heads/agent/a",
+            "PUT api.github.com/repos/acme/app/contents/README.md /branch=agent/a /message=x",
+            "DELETE api.github.com/repos/acme/app/contents/README.md /branch=agent/a",
+            "POST api.github.com/repos/acme/app/git/blobs",
+            "POST api.github.com/repos/acme/app/git/trees",
+            "POST api.github.com/repos/acme/app/git/commits",
+            "POST api.github.com/repos/acme/app/pulls",
+            "PATCH api.github.com/repos/acme/app/pulls/1",
+            "POST api.github.com/repos/acme/app/pulls/1/reviews",
+            "POST api.github.com/repos/acme/app/issues/1/comments",
+            "GET github.com/acme/app.git/info/refs",
+            "POST github.com/acme/app.git/git-upload-pack",
+            "POST github.com/acme/app.git/git-receive-pack refs/heads/agent/a",
+            "POST github.com/acme/app/git-receive-pack refs/heads/agent/a refs/heads/agent/b -refs/heads/agent/c",
+        ];
+        let refused = [
+            "POST github.com/acme/app.git/git-receive-pack",
+            "POST github.com/acme/app.git/git-receive-pack refs/heads/main",
+            "POST github.com/acme/app.git/git-receive-pack refs/heads/agent/a refs/heads/main",
+            "POST github.com/acme/app.git/git-receive-pack -refs/heads/main",
+            "POST github.com/acme/app.git/git-receive-pack refs/heads/agent/a/b",
+            "POST github.com/acme/app.git/git-receive-pack refs/tags/agent/a",
+            "POST github.com/acme/other.git/git-receive-pack refs/heads/agent/a",
+            "POST api.github.com/repos/acme/app/git/refs",
+            "POST api.github.com/repos/acme/app/git/refs /ref=refs/heads/main",
+            "POST api.github.com/repos/acme/app/git/refs /ref=refs/tags/agent/a",
+            "PATCH api.github.com/repos/acme/app/git/refs/heads/main",
+            "DELETE api.github.com/repos/acme/app/git/refs/heads/main",
+            "PATCH api.github.com/repos/acme/app/git/refs/tags/agent/a",
+            "PUT api.github.com/repos/acme/app/contents/README.md",
+            "PUT api.github.com/repos/acme/app/contents/README.md /message=x",
+            "PUT api.github.com/repos/acme/app/contents/README.md /branch=main",
+            "PUT api.github.com/repos/acme/app/pulls/1/merge",
+            "PUT api.github.com/repos/acme/app/pulls/1/update-branch",
+            "POST api.github.com/repos/acme/app/merges /base=agent/a",
+            "POST api.github.com/repos/acme/app/merge-upstream /branch=agent/a",
+            "POST api.github.com/repos/acme/app/branches/agent%2Fa/rename",
+            "POST api.github.com/repos/acme/app/releases",
+            "POST api.github.com/repos/acme/app/git/tags",
+            "POST api.github.com/repos/acme/app/actions/workflows/1/dispatches",
+            "POST api.github.com/repos/acme/app/actions/runs/1/rerun",
+            "PATCH api.github.com/repos/acme/app",
+            "POST api.github.com/graphql",
+            "POST uploads.github.com/repos/acme/app/releases/1/assets",
+            "POST github.com/acme/app.git/info/lfs/objects/batch",
+        ];
+        check("github:single-repo-pr{owner=acme, repo=app, branch=agent/*}", &left, &refused);
     }
 
     #[test]

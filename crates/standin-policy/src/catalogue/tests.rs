@@ -1,7 +1,7 @@
 //! What the data files say holds together.
 
 use super::*;
-use standin_model::{Spellings, TokenKind};
+use standin_model::{NoEvidence, Spellings, TokenKind};
 use std::collections::HashSet;
 
 #[test]
@@ -79,7 +79,7 @@ fn what_leads_to_more_is_denied() {
         let denied = |path| {
             let (host, path) = (Host::parse(host).unwrap(), Spellings::of(path));
             let deny = &Catalogue::builtin().service(id).unwrap().deny;
-            deny.iter().any(|rule| rule.denies_request(&host, 443, method, &path))
+            deny.iter().any(|rule| rule.denies_request(&host, 443, method, &path, &NoEvidence))
         };
         assert!(denied(path), "{method} {path}");
     }
@@ -99,7 +99,11 @@ fn work_is_not_denied() {
     ] {
         let (host, path) = (Host::parse(host).unwrap(), Spellings::of(path));
         let deny = &Catalogue::builtin().service(id).unwrap().deny;
-        assert!(!deny.iter().any(|rule| rule.denies_request(&host, 443, method, &path)), "{}", path.written());
+        assert!(
+            !deny.iter().any(|rule| rule.denies_request(&host, 443, method, &path, &NoEvidence)),
+            "{}",
+            path.written()
+        );
     }
 }
 
@@ -129,7 +133,7 @@ fn conversations_are_where_models_answer() {
     let told = |host: &str, path: &str| {
         let host = Host::parse(host).unwrap();
         let mut rules = Catalogue::builtin().services().iter().flat_map(|service| &service.conversations);
-        rules.any(|rule| rule.admits_request(&host, 443, "POST", path))
+        rules.any(|rule| rule.admits_request(&host, 443, "POST", path, &NoEvidence))
     };
     for (host, path) in [
         ("api.anthropic.com", "/v1/messages"),
@@ -199,6 +203,6 @@ fn the_module_proxy_is_asked_for_known_hosts_only() {
         ("/attacker.example/stolen/@v/list", false),
         ("/github.com.attacker.example/x/@v/list", false),
     ] {
-        assert_eq!(go.allow[0].admits_request(&host, 443, "GET", path), allowed, "{path}");
+        assert_eq!(go.allow[0].admits_request(&host, 443, "GET", path, &NoEvidence), allowed, "{path}");
     }
 }

@@ -39,6 +39,8 @@ pub enum Difference {
     Method,
     /// The path.
     Path,
+    /// What else has to hold, or may not be known.
+    Condition,
 }
 
 impl Policy {
@@ -84,7 +86,8 @@ impl Narrowing {
         here.map(|rule| {
             let path = rule.paths.iter().find(|pattern| pattern.matches(facts.path));
             let same_path = rule.paths.is_empty() || path.is_some();
-            let differs = list(rule.ports.contains(facts.port), rule.methods.contain(facts.method), same_path);
+            let holds = holds(rule, facts, false);
+            let differs = list([rule.ports.contains(facts.port), rule.methods.contain(facts.method), same_path, holds]);
             Considered { rule, does: Does::Leave(&self.label), path, differs }
         })
     }
@@ -105,12 +108,22 @@ fn differs(entry: &Entry, facts: &RequestFacts<'_>, path: bool) -> Vec<Differenc
         Effect::Deny => rule.methods.contain_in_any_case(facts.method),
         _ => rule.methods.contain(facts.method),
     };
-    list(rule.ports.contains(facts.port), method, path)
+    let holds = matches!(entry.effect, Effect::Tokens(_)) || holds(rule, facts, entry.effect == Effect::Deny);
+    list([rule.ports.contains(facts.port), method, path, holds])
 }
 
-fn list(port: bool, method: bool, path: bool) -> Vec<Difference> {
-    let all = [(port, Difference::Port), (method, Difference::Method), (path, Difference::Path)];
-    all.into_iter().filter(|(same, _)| !same).map(|(_, difference)| difference).collect()
+/// Whether the conditions of a rule hold, or may hold if it denies.
+fn holds(rule: &RequestRule, facts: &RequestFacts<'_>, denies: bool) -> bool {
+    let path = Spellings::of(facts.path);
+    rule.conditions.iter().all(|condition| {
+        if denies { condition.may_hold(&path, facts.evidence) } else { condition.surely_holds(&path, facts.evidence) }
+    })
+}
+
+/// In what they differ of these, in this order.
+fn list(same: [bool; 4]) -> Vec<Difference> {
+    let all = [Difference::Port, Difference::Method, Difference::Path, Difference::Condition];
+    all.into_iter().zip(same).filter(|(_, same)| !same).map(|(difference, _)| difference).collect()
 }
 
 #[cfg(test)]
@@ -119,7 +132,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use standin_model::{
-        AddressBlocks, CredentialName, GrantRule, Host, HostPattern, Methods, PathPattern, Ports, Scheme,
+        AddressBlocks, Commands, Condition, CredentialName, Evidence, Fact, GrantRule, Host, HostPattern, Methods,
+        PathPattern, Place, Ports, Scheme, Test, TextPattern,
     };
 
     fn rules() -> impl Strategy<Value = Vec<(u8, RequestRule)>> {
@@ -127,18 +141,38 @@ mod tests {
         let methods = prop::sample::select(vec![None, Some("GET"), Some("POST")]);
         let path = prop::sample::select(vec![None, Some("/v1/**"), Some("/v1/x"), Some("/*/y")]);
         let ports = prop::sample::select(vec![Ports::Any, Ports::new(vec![443]), Ports::new(vec![8443])]);
-        let rule = (0u8..5, host, methods, path, ports).prop_map(|(kind, host, methods, path, ports)| {
+        let word = Test::Text(Box::new(TextPattern::compiled_in("word")));
+        let condition = prop::sample::select(vec![None, None, Some(Test::Absent), Some(word)]);
+        let rule = (0u8..5, host, methods, path, ports, condition);
+        let rule = rule.prop_map(|(kind, host, methods, path, ports, condition)| {
             let rule = RequestRule {
                 label: String::new(),
                 hosts: vec![HostPattern::parse(host).unwrap()],
                 ports,
                 methods: methods.map_or(Methods::Any, |method| Methods::only([method])),
                 paths: path.into_iter().map(|path| PathPattern::parse(path).unwrap()).collect(),
+                conditions: condition
+                    .into_iter()
+                    .map(|test| Condition::Value(Place::Header("x".to_owned()), test))
+                    .collect(),
                 addresses: AddressBlocks::default(),
             };
             (kind, rule)
         });
         prop::collection::vec(rule, 0..6)
+    }
+
+    /// The one header that is looked at.
+    struct Header(Fact);
+
+    impl Evidence for Header {
+        fn value(&self, _: &Place) -> Fact {
+            self.0.clone()
+        }
+
+        fn push(&self) -> Option<Commands> {
+            None
+        }
     }
 
     fn policy(rules: Vec<(u8, RequestRule)>) -> Policy {
@@ -164,9 +198,13 @@ mod tests {
             port in prop::sample::select(vec![443u16, 8443]),
             method in prop::sample::select(vec!["GET", "POST", "get"]),
             path in prop::sample::select(vec!["/v1/x", "/V1/x", "/v1/y", "/w"]),
+            header in prop::sample::select(vec![
+                Fact::Absent, Fact::Unknown, Fact::Text("word".to_owned()), Fact::Text("WORD".to_owned()),
+            ]),
         ) {
             let (policy, host) = (policy(rules), Host::parse(host).unwrap());
-            let facts = RequestFacts { host: &host, port, scheme: Scheme::Https, method, path };
+            let header = Header(header);
+            let facts = RequestFacts { host: &host, port, scheme: Scheme::Https, method, path, evidence: &header };
             let account = policy.account(&facts);
             let means = |denies: bool| {
                 let does = |one: &&Considered<'_>| if denies { matches!(one.does, Does::Deny) } else { one.allows() };

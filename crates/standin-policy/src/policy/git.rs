@@ -130,7 +130,9 @@ fn refuse_host(host: &Host, port: u16) -> Denial {
 mod tests {
     use super::*;
     use crate::policy::{ConnectionVerdict, RequestFacts, RequestVerdict};
-    use standin_model::{AddressBlocks, HostPattern, Methods, Ports, RepositoryPattern, RequestRule, Scheme};
+    use standin_model::{
+        AddressBlocks, HostPattern, Methods, NoEvidence, Ports, RepositoryPattern, RequestRule, Scheme,
+    };
 
     fn policy() -> Policy {
         let mut builder = PolicyBuilder::default();
@@ -142,6 +144,7 @@ mod tests {
                 ports: Ports::new(vec![22]),
                 methods: Methods::Only(Vec::new()),
                 paths: Vec::new(),
+                conditions: Vec::new(),
                 addresses: AddressBlocks::default(),
             };
             let repositories = repositories.map(|text| RepositoryPattern::parse(text).unwrap()).to_vec();
@@ -194,7 +197,14 @@ mod tests {
         let host = Host::parse("git.example").unwrap();
         assert!(policy.ssh(&host, 22).is_ok());
         assert!(matches!(policy.connection(&host, 22), ConnectionVerdict::Allow { .. }));
-        let facts = RequestFacts { host: &host, port: 22, scheme: Scheme::Https, method: "GET", path: "/" };
+        let facts = RequestFacts {
+            host: &host,
+            port: 22,
+            scheme: Scheme::Https,
+            method: "GET",
+            path: "/",
+            evidence: &NoEvidence,
+        };
         let RequestVerdict::Deny(denial) = policy.request(&facts) else { panic!("a request of HTTP passed") };
         assert_eq!(denial.message, "GET / is not allowed at git.example; allowed: git over SSH, and no request");
         for (host, port) in [("git.example", 443), ("other.example", 22)] {

@@ -125,7 +125,7 @@ fn refuse_host(host: &Host, port: u16) -> Denial {
 mod tests {
     use super::*;
     use crate::{ConnectionVerdict, RequestFacts, RequestVerdict};
-    use standin_model::{AddressBlocks, HostPattern, Methods, Ports, RequestRule, Scheme};
+    use standin_model::{AddressBlocks, HostPattern, Methods, NoEvidence, Ports, RequestRule, Scheme};
 
     fn grant(label: &str, users: &[&str], databases: &[&str]) -> PostgresGrant {
         let rule = RequestRule {
@@ -134,6 +134,7 @@ mod tests {
             ports: Ports::new(vec![5432]),
             methods: Methods::Only(Vec::new()),
             paths: Vec::new(),
+            conditions: Vec::new(),
             addresses: AddressBlocks::default(),
         };
         let names = |list: &[&str]| list.iter().map(ToString::to_string).collect();
@@ -185,7 +186,14 @@ mod tests {
         let host = Host::parse("db.example").unwrap();
         assert!(policy.speaks_postgres(&host, 5432).is_ok());
         assert!(matches!(policy.connection(&host, 5432), ConnectionVerdict::Allow { .. }));
-        let facts = RequestFacts { host: &host, port: 5432, scheme: Scheme::Https, method: "GET", path: "/" };
+        let facts = RequestFacts {
+            host: &host,
+            port: 5432,
+            scheme: Scheme::Https,
+            method: "GET",
+            path: "/",
+            evidence: &NoEvidence,
+        };
         let RequestVerdict::Deny(denial) = policy.request(&facts) else { panic!("a request of HTTP passed") };
         assert_eq!(denial.message, "GET / is not allowed at db.example; allowed: PostgreSQL, and no request");
         for (host, port) in [("db.example", 443), ("other.example", 5432)] {

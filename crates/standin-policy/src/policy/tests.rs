@@ -2,7 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
-use standin_model::{HostPattern, PathPattern, Ports};
+use standin_model::{HostPattern, NoEvidence, PathPattern, Ports};
 
 fn rule(label: &str, hosts: &[&str], methods: &[&str], paths: &[&str]) -> RequestRule {
     RequestRule {
@@ -11,6 +11,7 @@ fn rule(label: &str, hosts: &[&str], methods: &[&str], paths: &[&str]) -> Reques
         ports: Ports::default(),
         methods: if methods.is_empty() { Methods::Any } else { Methods::only(methods) },
         paths: paths.iter().map(|p| PathPattern::parse(p).unwrap()).collect(),
+        conditions: Vec::new(),
         addresses: AddressBlocks::default(),
     }
 }
@@ -34,7 +35,14 @@ fn connection(host: &str, port: u16) -> String {
 
 fn request(method: &str, host: &str, path: &str) -> String {
     let host = Host::parse(host).unwrap();
-    match policy().request(&RequestFacts { host: &host, port: 443, scheme: Scheme::Https, method, path }) {
+    match policy().request(&RequestFacts {
+        host: &host,
+        port: 443,
+        scheme: Scheme::Https,
+        method,
+        path,
+        evidence: &NoEvidence,
+    }) {
         RequestVerdict::Allow { rule, grants, .. } => format!("{rule} with {} grants", grants.len()),
         RequestVerdict::Deny(denial) => denial.to_string(),
     }
@@ -123,7 +131,14 @@ fn tokens_are_exchanged_by_one_request_only() {
     let at = || rule("svc:tokens", &["auth.example"], &["POST"], &["/oauth/token"]);
     let verdict = |builder: PolicyBuilder, method: &str, path: &str| {
         let (policy, host) = (builder.build(), Host::parse("auth.example").unwrap());
-        let verdict = policy.request(&RequestFacts { host: &host, port: 443, scheme: Scheme::Https, method, path });
+        let verdict = policy.request(&RequestFacts {
+            host: &host,
+            port: 443,
+            scheme: Scheme::Https,
+            method,
+            path,
+            evidence: &NoEvidence,
+        });
         match verdict {
             RequestVerdict::Allow { login, .. } => format!("{login:?}"),
             RequestVerdict::Deny(denial) => denial.to_string(),
@@ -159,7 +174,8 @@ fn a_reserved_host_is_reachable_and_guarded() {
     let mut builder = PolicyBuilder::default();
     builder.reserve(rule("own", &["own.example"], &[], &[]));
     let (policy, host) = (builder.build(), Host::parse("own.example").unwrap());
-    let facts = RequestFacts { host: &host, port: 443, scheme: Scheme::Https, method: "GET", path: "/" };
+    let facts =
+        RequestFacts { host: &host, port: 443, scheme: Scheme::Https, method: "GET", path: "/", evidence: &NoEvidence };
     let verdict = policy.request(&facts);
     assert!(matches!(verdict, RequestVerdict::Allow { grants, granted_host: true, .. } if grants.is_empty()));
 }
@@ -170,7 +186,7 @@ fn a_conversation_is_said_and_not_allowed() {
     let about = || rule("model", &["llm.example"], &["POST"], &["/v1/**"]);
     let asked = |builder: PolicyBuilder, method, path| {
         let host = Host::parse("llm.example").unwrap();
-        let facts = RequestFacts { host: &host, port: 443, scheme: Scheme::Https, method, path };
+        let facts = RequestFacts { host: &host, port: 443, scheme: Scheme::Https, method, path, evidence: &NoEvidence };
         match builder.build().request(&facts) {
             RequestVerdict::Allow { conversation, .. } => Some(conversation),
             RequestVerdict::Deny(_) => None,
@@ -196,7 +212,8 @@ fn a_conversation_is_said_and_not_allowed() {
 fn nothing_is_allowed_by_nothing() {
     let host = Host::parse("a.example").unwrap();
     assert!(matches!(Policy::default().connection(&host, 443), ConnectionVerdict::Deny(_)));
-    let facts = RequestFacts { host: &host, port: 443, scheme: Scheme::Https, method: "GET", path: "/" };
+    let facts =
+        RequestFacts { host: &host, port: 443, scheme: Scheme::Https, method: "GET", path: "/", evidence: &NoEvidence };
     assert!(matches!(Policy::default().request(&facts), RequestVerdict::Deny(_)));
 }
 

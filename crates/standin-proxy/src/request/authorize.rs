@@ -1,10 +1,12 @@
 //! Method and path against policy, and the count of requests against its cap. The one call site of request policy.
 
 use super::bind::BoundRequest;
+use super::facts;
 use crate::connection::Tunnel;
 use crate::session::Lent;
 use standin_model::Denial;
-use standin_policy::{GrantId, RequestFacts, RequestVerdict};
+use standin_policy::{GrantId, RequestVerdict};
+use standin_wire::facts::{Known, Seen};
 use std::sync::Arc;
 
 /// Proof that policy admits a request, and which grants it admits with it.
@@ -20,23 +22,20 @@ pub(super) struct Permit {
 }
 
 /// Asks policy about a bound request.
-pub(super) fn request(tunnel: &Tunnel, bound: &BoundRequest) -> Result<Permit, Denial> {
-    let policy = &tunnel.session.policy;
-    let authority = &tunnel.destination.authority;
-    let facts = RequestFacts {
-        host: &authority.host,
-        port: authority.port,
-        scheme: tunnel.scheme,
-        method: bound.head.method.as_str(),
-        path: &bound.target.path,
-    };
-    match policy.request(&facts) {
+pub(super) fn request(tunnel: &Tunnel, bound: &BoundRequest, seen: &Seen) -> Result<Permit, Denial> {
+    let known = Known::new(&bound.head.headers, bound.target.query.as_deref(), seen);
+    match tunnel.session.policy.request(&facts::of(tunnel, bound, &known)) {
         RequestVerdict::Allow { rule, grants, openly, granted_host, at_host, login, conversation } => {
-            tunnel.session.usage.request(&authority.host)?;
+            tunnel.session.usage.request(&tunnel.destination.authority.host)?;
             let lent = tunnel.session.lent();
             Ok(Permit { rule, grants, openly, granted_host, at_host, login, conversation, lent })
         }
-        RequestVerdict::Deny(denial) => Err(denial),
+        RequestVerdict::Deny(denial) => Err(match seen.unreadable() {
+            Some(why) => {
+                Denial { message: format!("{} (of its body nothing can be told: {why})", denial.message), ..denial }
+            }
+            None => denial,
+        }),
     }
 }
 

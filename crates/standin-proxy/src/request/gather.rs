@@ -19,6 +19,7 @@ use http_body_util::BodyExt;
 use standin_model::limits::MAX_BODY_INJECTION;
 use standin_model::{Denial, DenyReason, Slot};
 use standin_wire::body::{BodyError, Kind};
+use standin_wire::facts::is_coded;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -86,14 +87,25 @@ fn kind(tunnel: &Tunnel, permit: &Permit, headers: &HeaderMap, body: &Unread) ->
         Some(Err(BodyError::Multipart)) => unreadable("of no boundary that can be read"),
         Some(Err(_)) => unreadable("in a charset that is not read here"),
         Some(Ok(kind)) if slots(tunnel, permit).any(|slot| kind.has(slot)) => {
-            let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
-            if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            if is_coded(headers) {
                 return unreadable("in a content coding");
             }
             Ok(Some(kind))
         }
         _ => Ok(None),
     }
+}
+
+/// Room in memory for so many bytes in all.
+pub(super) fn hold(session: &Session, memory: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> Result<(), Denial> {
+    let have = memory.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+    let units = u32::try_from(bytes.div_ceil(UNIT).saturating_sub(have)).map_err(|_| too_large())?;
+    let taken = Arc::clone(&session.gathering).try_acquire_many_owned(units).map_err(|_| too_many())?;
+    match memory {
+        Some(memory) => memory.merge(taken),
+        None => *memory = Some(taken),
+    }
+    Ok(())
 }
 
 async fn whole(session: &Session, kind: Option<Kind>, mut body: Unread) -> Result<Whole, Refusal> {
@@ -110,14 +122,7 @@ async fn whole(session: &Session, kind: Option<Kind>, mut body: Unread) -> Resul
                 if data.len() + more.len() > MAX_BODY_INJECTION {
                     return Err(too_large().into());
                 }
-                let have = memory.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-                let units = (data.len() + more.len()).div_ceil(UNIT) - have;
-                let units = u32::try_from(units).map_err(|_| too_large())?;
-                let taken = Arc::clone(&session.gathering).try_acquire_many_owned(units).map_err(|_| too_many())?;
-                match &mut memory {
-                    Some(memory) => memory.merge(taken),
-                    None => memory = Some(taken),
-                }
+                hold(session, &mut memory, data.len() + more.len())?;
                 data.extend_from_slice(&more);
             }
             Err(frame) => trailers = frame.into_trailers().ok(),

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! bind        the request is for this tunnel, and can be read in one way only -> BoundRequest
-//! authorize   method and path against policy                                  -> Permit
+//! facts       what policy asks of a body, read ahead                          -> Seen
+//! authorize   method, path and facts against policy                           -> Permit
 //! gather      the body as a whole, where a grant has a slot in it             -> BoundRequest
 //! turn        one at a time, where a login's tokens are exchanged
 //! fetch       what it will carry, from its source, where that is due          -> Ready
@@ -17,6 +18,7 @@ mod afterwards;
 mod authorize;
 mod bind;
 mod content;
+mod facts;
 mod fetch;
 mod fields;
 mod gather;
@@ -185,8 +187,10 @@ async fn serve_here(
 
 /// The request phase proper.
 async fn run(tunnel: &Tunnel, request: Request<Incoming>, exchange: &mut Exchange) -> Result<reply::Reply, Refusal> {
-    let bound = bind::bind(tunnel, request)?;
-    let mut permit = authorize::request(tunnel, &bound)?;
+    let mut bound = bind::bind(tunnel, request)?;
+    let seen = facts::read(tunnel, &mut bound).await?;
+    let mut permit = authorize::request(tunnel, &bound, &seen)?;
+    drop(seen);
     exchange.permitted(permit.rule());
     let bound = gather::gather(tunnel, &permit, bound).await?;
     let turn = match tokens::take_turn(tunnel, &mut permit, &bound).await? {

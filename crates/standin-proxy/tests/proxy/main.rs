@@ -11,6 +11,7 @@ mod bodies;
 mod caps;
 mod codings;
 mod credentials;
+mod facts;
 mod framing;
 mod hangup;
 mod http2;

@@ -3,7 +3,7 @@
 use super::question::Question;
 use serde::Serialize;
 use standin_model::{Denial, Scheme, Slot};
-use standin_policy::{ConnectionVerdict, Policy, RequestFacts, RequestVerdict};
+use standin_policy::{ConnectionVerdict, Policy, RequestVerdict};
 use std::fmt;
 
 /// An answer.
@@ -43,11 +43,11 @@ impl Answer {
         if let ConnectionVerdict::Deny(denial) = policy.connection(host, *port) {
             return Self::denied(true, denial);
         }
-        let path = match &question.path {
-            Ok(path) => path,
+        let target = match &question.target {
+            Ok(target) => target,
             Err(denial) => return Self::denied(false, denial.clone()),
         };
-        match policy.request(&question.facts(path)) {
+        match question.ask(target, policy, |facts| policy.request(facts)) {
             RequestVerdict::Allow { rule, grants, .. } => {
                 // Nothing is ever put into a request that goes in clear.
                 let grants = grants.iter().filter(|_| question.scheme == Scheme::Https).map(|id| policy.grant(*id));
@@ -68,14 +68,6 @@ impl Answer {
 
     fn denied(connection: bool, denial: Denial) -> Self {
         Self::Deny { connection, reason: denial.reason.code(), message: denial.message }
-    }
-}
-
-impl Question {
-    /// What policy is told of it.
-    pub(super) fn facts<'a>(&'a self, path: &'a str) -> RequestFacts<'a> {
-        let standin_model::Authority { host, port } = &self.authority;
-        RequestFacts { host, port: *port, scheme: self.scheme, method: &self.method, path }
     }
 }
 

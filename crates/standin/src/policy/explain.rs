@@ -39,13 +39,14 @@ impl Explanation {
         let Authority { host, port } = &question.authority;
         let answer = Answer::to(question, policy);
         let request = |path| format!("{} {}://{host}:{port}{path}", question.method, question.scheme.as_str());
-        let Ok(path) = &question.path else {
+        let Ok(target) = &question.target else {
             return Self { request: request(""), answer, rules: Vec::new(), mend: Vec::new() };
         };
-        let facts = question.facts(path);
-        let account = policy.account(&facts);
-        let mend = if answer.is_allowed() { Vec::new() } else { mend(&facts, &account, &policy.narrowed_by(&facts)) };
-        Self { request: request(path), answer, rules: account.iter().map(Reason::of).collect(), mend }
+        question.ask(target, policy, |facts| {
+            let account = policy.account(facts);
+            let mend = if answer.is_allowed() { Vec::new() } else { mend(facts, &account, &policy.narrowed_by(facts)) };
+            Self { request: request(&target.path), answer, rules: account.iter().map(Reason::of).collect(), mend }
+        })
     }
 }
 
@@ -76,8 +77,7 @@ fn mend(facts: &RequestFacts<'_>, account: &[Considered<'_>], narrowed: &[&str])
     }
     let misses = account.iter().filter(|one| one.allows() && !one.differs.is_empty());
     mends.extend(misses.min_by_key(|one| one.differs.len()).map(|nearest| {
-        let differs: Vec<_> = nearest.differs.iter().copied().map(word).collect();
-        format!("`{}` is nearest: another {} would do", nearest.rule.label, differs.join(" and another "))
+        format!("`{}` is nearest: {} would do", nearest.rule.label, others(nearest.differs.iter().copied().map(word)))
     }));
     mends.push(rule_for(facts));
     mends
@@ -102,7 +102,14 @@ fn word(difference: Difference) -> &'static str {
         Difference::Port => "port",
         Difference::Method => "method",
         Difference::Path => "path",
+        Difference::Condition => "content",
     }
+}
+
+/// `another port and other content`.
+fn others<'a>(differs: impl Iterator<Item = &'a str>) -> String {
+    let other = |what| if what == "content" { "other content".to_owned() } else { format!("another {what}") };
+    differs.map(other).collect::<Vec<_>>().join(" and ")
 }
 
 /// What a rule means. Of its paths the one that is asked for, if it is among them.
@@ -127,7 +134,9 @@ fn means(considered: &Considered<'_>) -> String {
         Ports::Only(_) => String::new(),
         Ports::Any => ", every port".to_owned(),
     };
-    methods + &paths + &ports
+    let conditions: Vec<_> = rule.conditions.iter().map(ToString::to_string).collect();
+    let conditions = if conditions.is_empty() { String::new() } else { format!(", with {}", conditions.join(" and ")) };
+    methods + &paths + &ports + &conditions
 }
 
 impl fmt::Display for Explanation {
@@ -140,7 +149,7 @@ impl fmt::Display for Explanation {
         for Reason { rule, does, means, differs } in &self.rules {
             let (mark, differs) = match differs.as_slice() {
                 [] => ("✓", "this is meant".to_owned()),
-                differs => ("–", format!("another {}", differs.join(" and another "))),
+                differs => ("–", others(differs.iter().copied())),
             };
             writeln!(f, "  {mark} {rule} {does}: {means} ({differs})")?;
         }

@@ -13,14 +13,16 @@ use answer::Answer;
 use question::Question;
 use standin_policy::Policy;
 use standin_policy::catalogue::{Catalogue, Preset};
-use std::io::{self, BufWriter, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::Path;
 
 /// Asks.
 pub(crate) fn policy(command: PolicyCommand) -> Result<i32, Failure> {
     match command {
         PolicyCommand::Presets => presets(),
-        PolicyCommand::Check(arguments) => check(arguments),
-        PolicyCommand::Explain(arguments) => explain(arguments),
+        PolicyCommand::Check(arguments) => check(*arguments),
+        PolicyCommand::Explain(arguments) => explain(*arguments),
         PolicyCommand::Test(PolicyTestArguments { about }) => {
             let json = about.json;
             let (policy, config) = run::policy(&session(about))?;
@@ -46,11 +48,30 @@ fn explain(arguments: QuestionArguments) -> Result<i32, Failure> {
 }
 
 /// What is asked of whom, and whether a program reads the answer.
-fn asked(QuestionArguments { method, url, about }: QuestionArguments) -> Result<(Question, Policy, bool), Failure> {
-    let question = Question::parse(&method, &url)?;
+fn asked(arguments: QuestionArguments) -> Result<(Question, Policy, bool), Failure> {
+    let QuestionArguments { method, url, header, body, push, about } = arguments;
+    let mut question = Question::parse(&method, &url)?;
+    header.iter().try_for_each(|field| question.header(field))?;
+    for name in &push {
+        question.push(name);
+    }
+    if let Some(path) = body {
+        question.body(read(&path)?);
+    }
     let json = about.json;
     let (policy, _) = run::policy(&session(about))?;
     Ok((question, policy, json))
+}
+
+/// The body that is asked about.
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::new();
+    let read = match path.to_str() {
+        Some("-") => io::stdin().lock().read_to_end(&mut body),
+        _ => File::open(path).and_then(|mut file| file.read_to_end(&mut body)),
+    };
+    read.map(|_| body)
+        .map_err(|error| Failure::new(format!("{} cannot be read: {error}", path.display())).code(exit::USAGE))
 }
 
 fn presets() -> Result<i32, Failure> {

@@ -32,7 +32,14 @@ pub(super) fn run(policy: &Policy, config: &Config, json: bool) -> Result<i32, F
     let mut failed = 0;
     for test in &config.tests {
         let PolicyTest { line, method, url, .. } = test;
-        let question = Question::parse(method, url)?;
+        let mut question = Question::parse(method, url)?;
+        test.headers.iter().try_for_each(|(name, value)| question.header(&format!("{name}: {value}")))?;
+        for name in &test.push {
+            question.push(name);
+        }
+        if let Some(body) = &test.body {
+            question.body(body.clone());
+        }
         let answer = Answer::to(&question, policy);
         let differs = differs(test, &answer);
         failed += usize::from(differs.is_some());

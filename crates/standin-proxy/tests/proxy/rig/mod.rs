@@ -13,7 +13,7 @@ use standin_audit::{Assurance, AuditLog, AuditReader, RecordRow, SessionStart};
 use standin_ca::SessionCa;
 
 use standin_model::{
-    AddressBlocks, CredentialName, GrantRule, Host, HostPattern, Methods, Name, OnLeak, PathPattern, Ports,
+    AddressBlocks, Condition, CredentialName, GrantRule, Host, HostPattern, Methods, Name, OnLeak, PathPattern, Ports,
     RequestRule, SessionCaps, SessionId, Slot,
 };
 use standin_net::{Identity, LookUp, Parent, Pings, Resolver, Trust, Upstreams};
@@ -61,6 +61,8 @@ pub struct Setup {
     pub caps: SessionCaps,
     /// The slots of the grant at [`API`]; none means every header for credentials.
     pub slots: Vec<Slot>,
+    /// What the grant at [`API`] asks of a request besides.
+    pub conditions: Vec<Condition>,
     /// Whether the grant at [`API`] says `always`.
     pub always: bool,
     /// Whether a second credential, `rival`, has the same grant at [`API`]; what goes out for it is [`RIVAL`], and what the
@@ -97,6 +99,7 @@ impl Default for Setup {
             addresses: vec!["127.0.0.0/8".parse().unwrap()],
             caps: SessionCaps::default(),
             slots: vec![],
+            conditions: vec![],
             always: false,
             rival: false,
             patience: None,
@@ -350,11 +353,13 @@ fn policy(port: u16, setup: &Setup) -> Policy {
         ports: Ports::new(vec![port]),
         methods: Methods::Any,
         paths: paths.iter().map(|path| PathPattern::parse(path).unwrap()).collect(),
+        conditions: Vec::new(),
         addresses: AddressBlocks::new(setup.addresses.clone()),
     };
     let mut builder = PolicyBuilder::default();
     for name in ["key", "rival"].into_iter().take(1 + usize::from(setup.rival)) {
-        let grant = GrantRule { rule: rule("api", &[API], &[]), slots: setup.slots.clone(), always: setup.always };
+        let rule = RequestRule { conditions: setup.conditions.clone(), ..rule("api", &[API], &[]) };
+        let grant = GrantRule { rule, slots: setup.slots.clone(), always: setup.always };
         builder.grant(CredentialName::new(name), grant);
     }
     let both = GrantRule { rule: rule("both", &[BOTH], &["/granted"]), slots: vec![], always: false };

@@ -13,6 +13,7 @@ pub(in crate::login) fn login() -> Login {
         ports: Ports::default(),
         methods: Methods::only(["POST"]),
         paths: vec![PathPattern::parse("/oauth/token").unwrap()],
+        conditions: Vec::new(),
         addresses: AddressBlocks::default(),
     };
     let token = |kind, at: &str| LoginToken { kind, at: pointer(at), grants: Vec::<GrantRule>::new() };
