@@ -3,6 +3,7 @@
 //! What is not plainly a repository's path is none. The path ends up in a command line that some servers give to a shell, and
 //! git itself reads `~`, a leading dash and `..` in a way of its own.
 
+use crate::condition::Push;
 use crate::pattern::{PathPattern, PatternError};
 use crate::rule::RequestRule;
 use std::fmt;
@@ -45,7 +46,18 @@ pub struct GitRule {
     /// The repositories; an empty list means none.
     pub repositories: Vec<RepositoryPattern>,
     /// Whether they may be changed.
-    pub push: bool,
+    pub push: GitPush,
+}
+
+/// What of a repository may be changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GitPush {
+    /// Nothing.
+    Nothing,
+    /// Every ref.
+    Every,
+    /// These refs.
+    Some(Push),
 }
 
 /// A rule that lends an SSH key to what it means.

@@ -36,7 +36,7 @@ pub use condition::{
     WrittenPush, WrittenValues,
 };
 pub use deny::{Denial, DenyReason};
-pub use git::{GitGrant, GitRule, GitService, Repository, RepositoryError, RepositoryPattern};
+pub use git::{GitGrant, GitPush, GitRule, GitService, Repository, RepositoryError, RepositoryPattern};
 pub use host::{Host, HostError, Name};
 pub use id::{CredentialName, ExchangeId, Principal, SessionId};
 pub use leak::{Leak, OnLeak, UnknownReaction};

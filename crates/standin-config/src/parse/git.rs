@@ -2,7 +2,7 @@
 
 use super::{File, Source, raw};
 use crate::ConfigError;
-use standin_model::{GitGrant, GitRule, Methods, Ports, RepositoryPattern, RequestRule};
+use standin_model::{GitGrant, GitPush, GitRule, Methods, Ports, RepositoryPattern, RequestRule};
 use toml::Spanned;
 
 /// Where SSH is, unless a grant says otherwise.
@@ -57,6 +57,7 @@ impl File<'_> {
             return Err(self.error(repositories.span(), "an empty list of repositories allows nothing".into(), None));
         }
         let repositories = self.each(repositories.into_inner(), RepositoryPattern::parse)?;
+        let push = push.map(|push| self.git_push(push)).transpose()?.unwrap_or(GitPush::Nothing);
         let user = match user {
             None => "git".to_owned(),
             Some(user) if is_user(user.get_ref()) => user.into_inner(),
@@ -67,6 +68,16 @@ impl File<'_> {
         };
         let rule = self.rule_without_http(label, grant, PORT)?;
         Ok(Some(GitGrant { rule, git: GitRule { user, repositories, push } }))
+    }
+
+    fn git_push(&self, push: Spanned<raw::GitPush>) -> Result<GitPush, ConfigError> {
+        let span = push.span();
+        match push.into_inner() {
+            raw::GitPush::Any(any) => Ok(if any { GitPush::Every } else { GitPush::Nothing }),
+            raw::GitPush::Some(push) => {
+                push.push().map(GitPush::Some).map_err(|error| self.error(span, error.to_string(), None))
+            }
+        }
     }
 
     /// Where another protocol than HTTP is meant: no method of that is.
@@ -96,6 +107,7 @@ fn is_user(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::{Config, ConfigError, Source, parse};
+    use standin_model::GitPush;
     use std::path::Path;
 
     fn read(credential: &str, grant: &str) -> Result<Config, ConfigError> {
@@ -113,7 +125,7 @@ mod tests {
         assert_eq!((credential.source, credential.grants.len()), (Some(Source::SshAgent(None)), 0));
         let [grant] = credential.git.try_into().unwrap();
         assert_eq!((grant.rule.label.as_str(), grant.rule.ports.named()), ("key.grant[1]", &[22][..]));
-        assert!(grant.git.push && grant.git.user == "git" && !grant.rule.methods.contain("GET"));
+        assert!(grant.git.push == GitPush::Every && grant.git.user == "git" && !grant.rule.methods.contain("GET"));
         let repositories: Vec<_> = grant.git.repositories.iter().map(ToString::to_string).collect();
         assert_eq!(repositories, ["acme/*", "/srv/a"]);
 
@@ -124,7 +136,15 @@ mod tests {
         let [credential] = config.unwrap().credentials.try_into().unwrap();
         assert_eq!(credential.source, Some(Source::File("~/.ssh/id".into(), None)));
         let [grant] = credential.git.try_into().unwrap();
-        assert_eq!((grant.rule.ports.named(), grant.git.user.as_str(), grant.git.push), (&[443][..], "me", false));
+        assert_eq!((grant.rule.ports.named(), grant.git.user.as_str()), (&[443][..], "me"));
+        assert_eq!(grant.git.push, GitPush::Nothing);
+
+        let config =
+            read("source = \"ssh-agent:\"", "git = { repositories = [\"acme/app\"], push = [\"refs/heads/agent/*\"] }");
+        let [credential] = config.unwrap().credentials.try_into().unwrap();
+        let [grant] = credential.git.try_into().unwrap();
+        let GitPush::Some(push) = grant.git.push else { panic!("{:?}", grant.git.push) };
+        assert_eq!(push.to_string(), "pushes to `refs/heads/agent/*` only");
     }
 
     #[test]
@@ -143,6 +163,8 @@ mod tests {
             ),
             (agent, "git = { repositories = [\"a\"] }\nquery = { a = 1 }", "a grant with `git` has nothing of HTTP"),
             (agent, "git = { repositories = [\"a\"] }\npush = [\"refs/a\"]", "a grant with `git` has nothing of HTTP"),
+            (agent, "git = { repositories = [\"a\"], push = [\"main\"] }", "write `refs/heads/main`"),
+            (agent, "git = { repositories = [\"a\"], push = \"main\" }", "write `true`, a list of refs"),
             (agent, "", "the credential `key` is an SSH key, and this grant has no `git`"),
             ("source = \"ssh-agent:x\"", "", "`ssh-agent` is not a source"),
             (

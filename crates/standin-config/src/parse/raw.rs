@@ -254,8 +254,15 @@ pub(super) struct Postgres {
 pub(super) struct Git {
     pub(super) user: Option<Spanned<String>>,
     pub(super) repositories: Spanned<Vec<Spanned<String>>>,
-    #[serde(default)]
-    pub(super) push: bool,
+    pub(super) push: Option<Spanned<GitPush>>,
+}
+
+/// What may be pushed over SSH.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "write `true`, a list of refs, or a table of `refs` and `delete`")]
+pub(super) enum GitPush {
+    Any(bool),
+    Some(model::WrittenPush),
 }
 
 #[derive(Deserialize)]

@@ -10,6 +10,8 @@ use std::sync::LazyLock;
 static SERVICE: LazyLock<PathPattern> = LazyLock::new(|| PathPattern::compiled_in("/**/git-receive-pack"));
 
 /// Which refs may be pushed to. What is not a push is not restrained by it.
+///
+/// Over HTTP it is a condition of a rule; over SSH it is a part of a grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Push {
     /// The refs, by their full names: `refs/heads/agent/**`.
@@ -41,13 +43,18 @@ impl Push {
         // A spelling that only some servers take for a push cannot be judged by what they read.
         let pushes = Self::is_pushed(path);
         let read = || SERVICE.matches(path.written()).then(|| evidence.push()).flatten();
-        !pushes || read().is_some_and(|commands| commands.0.iter().all(|update| self.means(update)))
+        !pushes || read().is_some_and(|commands| self.refuses(&commands).is_none())
     }
 
     pub(super) fn may_hold(&self, path: &Spellings<'_>, evidence: &dyn Evidence) -> bool {
         let named = |update: &RefUpdate| self.refs.iter().any(|name| name.matches_in_any_case(&update.name));
         // `delete = false` keeps a rule that denies from nothing: who may not push there may not delete.
         Self::is_pushed(path) && evidence.push().is_none_or(|commands| commands.0.iter().any(named))
+    }
+
+    /// The first that is asked for and may not be.
+    pub fn refuses<'a>(&self, commands: &'a Commands) -> Option<&'a RefUpdate> {
+        commands.0.iter().find(|update| !self.means(update))
     }
 
     fn means(&self, update: &RefUpdate) -> bool {

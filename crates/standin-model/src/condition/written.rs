@@ -184,6 +184,11 @@ impl WrittenPush {
 
     /// The condition that it asks for.
     pub fn condition(self) -> Result<Condition, ConditionError> {
+        self.push().map(Condition::Push)
+    }
+
+    /// What it leaves.
+    pub fn push(self) -> Result<Push, ConditionError> {
         let (refs, delete) = match self {
             Self::Refs(refs) => (refs, false),
             Self::Table(WrittenPushTable { refs, delete }) => (refs, delete),
@@ -198,7 +203,7 @@ impl WrittenPush {
                 Err(ConditionError::Ref(name))
             }
         };
-        Ok(Condition::Push(Push { refs: refs.into_iter().map(full).collect::<Result<_, _>>()?, delete }))
+        Ok(Push { refs: refs.into_iter().map(full).collect::<Result<_, _>>()?, delete })
     }
 }
 

@@ -1,7 +1,9 @@
 //! Git over SSH: which service of which repository, with whose key.
 
 use super::{Effect, Entry, Policy, PolicyBuilder, shown_name};
-use standin_model::{CredentialName, Denial, DenyReason, GitGrant, GitRule, GitService, Host, Repository};
+use standin_model::{
+    CredentialName, Denial, DenyReason, GitGrant, GitPush, GitRule, GitService, Host, Push, Repository,
+};
 use std::sync::Arc;
 
 /// Most repositories named in the explanation of a refusal.
@@ -47,6 +49,8 @@ pub enum GitVerdict {
         grant: GitId,
         /// How the repository is asked for.
         path: String,
+        /// The refs that may be pushed to, if it is a push and not to any.
+        push: Option<Push>,
     },
     /// It may not.
     Deny(Denial),
@@ -76,11 +80,15 @@ impl Policy {
         for (entry, id) in self.git_grants(facts.host, facts.port) {
             let GitLoan { git, .. } = self.git_loan(id);
             let Some(path) = git.spell(facts.repository).filter(|_| git.user == facts.user) else { continue };
-            if facts.service.writes() && !git.push {
+            if facts.service.writes() && git.push == GitPush::Nothing {
                 readable = true;
                 continue;
             }
-            return GitVerdict::Allow { rule: Arc::clone(&entry.label), grant: id, path: path.to_owned() };
+            let push = match &git.push {
+                GitPush::Some(push) if facts.service.writes() => Some(push.clone()),
+                _ => None,
+            };
+            return GitVerdict::Allow { rule: Arc::clone(&entry.label), grant: id, path: path.to_owned(), push };
         }
         GitVerdict::Deny(self.refuse_git(facts, readable))
     }
@@ -136,7 +144,8 @@ mod tests {
 
     fn policy() -> Policy {
         let mut builder = PolicyBuilder::default();
-        for (label, repositories, push) in [("one", ["acme/*", "acme/*"], false), ("two", ["acme/app", "me/**"], true)]
+        for (label, repositories, push) in
+            [("one", ["acme/*", "acme/*"], GitPush::Nothing), ("two", ["acme/app", "me/**"], GitPush::Every)]
         {
             let rule = RequestRule {
                 label: label.to_owned(),
@@ -161,10 +170,11 @@ mod tests {
         let repository = Repository::parse(path).unwrap();
         let policy = policy();
         match policy.git(&GitFacts { host: &host, port: 22, user, service, repository: &repository }) {
-            GitVerdict::Allow { rule, grant, path } => {
+            GitVerdict::Allow { rule, grant, path, push: None } => {
                 assert_eq!(policy.git_loan(grant).credential.as_str(), &*rule);
                 Ok(format!("{rule} {path}"))
             }
+            GitVerdict::Allow { push: Some(push), .. } => panic!("every ref, and not: {push}"),
             GitVerdict::Deny(denial) => Err(denial.to_string()),
         }
     }

@@ -108,6 +108,45 @@ fn an_agent_signs_and_stays_outside() {
     assert!(outcome.log.contains("no ssh-agent answers at"), "{}", outcome.log);
 }
 
+/// The key may push anywhere; the grant says where it does.
+#[test]
+fn some_refs_of_a_repository() {
+    let push = "repositories = [\"acme/*\"], push = { refs = [\"refs/heads/agent/*\"], delete = true }";
+    let (rig, host) = rig("file:~/.ssh/id_ed25519", push);
+    let user = &host.user;
+    let script = format!(
+        "git clone -q {user}@git.example:acme/app.git && cd app && echo b >> file && {COMMIT}
+         push() {{ git push -q origin \"$@\" 2>>../told && echo yes || echo no; }}
+         push HEAD:refs/heads/agent/a
+         push HEAD:main
+         push HEAD:refs/heads/agent/b HEAD:refs/heads/other
+         push HEAD:refs/tags/v1
+         push :main
+         push :refs/heads/agent/a
+         push
+         git push -q --signed=true origin HEAD:refs/heads/agent/c 2>/dev/null && echo yes || echo no
+         git ls-remote origin | cut -f2; cat ../told"
+    );
+    let outcome = rig.script(&script).succeeded();
+    let (done, told) = outcome.stdout.split_once("Standin: ").expect("it is said why");
+    let expected = "yes\nno\nno\nno\nno\nyes\nno\nno\nHEAD\nrefs/heads/main\n";
+    assert_eq!(done, expected, "{told}\n{}", outcome.log);
+    for why in [
+        "this push is refused: refs/heads/main may not be pushed to; the grant pushes to or deletes `refs/heads/agent/*` only",
+        "refs/heads/other may not be pushed to",
+        "refs/tags/v1 may not be pushed to",
+        "refs/heads/main may not be deleted",
+    ] {
+        assert!(format!("Standin: {told}").contains(why), "{told}");
+    }
+    // Without the refs, the same key does it.
+    configure(&rig, &host, "file:~/.ssh/id_ed25519", "repositories = [\"acme/*\"], push = true");
+    let again = format!(
+        "git clone -q {user}@git.example:acme/app.git again && cd again && echo b >> file && {COMMIT} && git push -q && echo yes"
+    );
+    assert_eq!(rig.script(&again).succeeded().stdout, "yes\n");
+}
+
 #[test]
 fn what_is_not_granted_is_refused_with_a_reason() {
     let (rig, host) = rig("file:~/.ssh/id_ed25519", "repositories = [\"acme/*\"]");

@@ -1,5 +1,6 @@
 //! Both directions of a command that runs, up to its end.
 
+use super::refs::Refs;
 use super::upstream::Running;
 use crate::connection::Tunnel;
 use crate::exchange::{Exchange, RequestSide};
@@ -21,18 +22,18 @@ enum Ended {
     ByClient,
     /// The host broke off.
     ByServer,
-    /// More was sent than may be.
+    /// More was sent than may be, or something else.
     Denied(Denial),
 }
 
 /// Passes on what both sides say, until one of them has ended.
-pub(super) async fn both_ways(tunnel: &Tunnel, asked: Asked, running: Running, exchange: &mut Exchange) {
+pub(super) async fn both_ways(tunnel: &Tunnel, asked: Asked, running: Running, refs: Refs, exchange: &mut Exchange) {
     let side = exchange.request_side();
     let spending = tunnel.session.usage.spending(&tunnel.destination.authority.host);
     let (from_client, to_client) = asked.into_conversation();
     let Running { from, to, .. } = running;
     let ended = tokio::select! {
-        ended = upwards(from_client, &to, &side, spending) => ended,
+        ended = upwards(from_client, refs, &to, &side, spending) => ended,
         ended = downwards(from, &to_client, &side) => ended,
     };
     let status = match ended {
@@ -57,17 +58,24 @@ pub(super) async fn both_ways(tunnel: &Tunnel, asked: Asked, running: Running, e
 }
 
 /// Ends only if something is wrong: the command may have more to say when the client has not.
-async fn upwards(mut from: FromClient, to: &ToServer, side: &RequestSide, spending: Spending) -> Ended {
+async fn upwards(mut from: FromClient, mut refs: Refs, to: &ToServer, side: &RequestSide, spending: Spending) -> Ended {
     loop {
         let passed = match from.next().await {
             Said::Data(data) => {
-                if let Err(denial) = spending.spend(data.len()) {
-                    return Ended::Denied(denial);
+                let passes = refs.pass(data).and_then(|data| spending.spend(data.len()).map(|()| data));
+                match passes {
+                    Err(denial) => return Ended::Denied(denial),
+                    Ok(data) if data.is_empty() => continue,
+                    Ok(data) => {
+                        side.sent(data.len());
+                        to.data(data).await
+                    }
                 }
-                side.sent(data.len());
-                to.data(data).await
             }
-            Said::End => to.end().await,
+            Said::End => match refs.end() {
+                Err(denial) => return Ended::Denied(denial),
+                Ok(()) => to.end().await,
+            },
             _ => return Ended::ByClient,
         };
         if passed.is_err() {

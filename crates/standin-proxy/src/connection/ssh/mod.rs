@@ -17,6 +17,7 @@
 
 mod carry;
 mod permit;
+mod refs;
 mod upstream;
 
 use super::authorize::{self, TunnelPermit};
@@ -93,10 +94,10 @@ async fn serve_one(tunnel: &Tunnel, ssh: &Ssh, asked: Asked) {
         let running = upstream::run(tunnel, ssh, &permit, asked.protocol).await?;
         exchange.injected(std::slice::from_ref(permit.credential()));
         exchange.reached(running.address);
-        Ok::<_, Refusal>(running)
+        Ok::<_, Refusal>((running, permit.refs()))
     };
     match running.await {
-        Ok(running) => carry::both_ways(tunnel, asked, running, &mut exchange).await,
+        Ok((running, refs)) => carry::both_ways(tunnel, asked, running, refs, &mut exchange).await,
         Err(refusal) => {
             exchange.refused(&refusal);
             asked.refuse(&respond::in_words(&refusal)).await;

@@ -1,7 +1,8 @@
 //! May this command be sent, and with whose key? The one call of `Policy::git`.
 
+use super::refs::Refs;
 use crate::connection::Tunnel;
-use standin_model::{Authority, CredentialName, Denial, GitService};
+use standin_model::{Authority, CredentialName, Denial, GitService, Push};
 use standin_policy::{GitFacts, GitVerdict};
 use standin_wire::ssh::{self, GitCommand};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ pub(super) struct GitPermit {
     user: String,
     service: GitService,
     path: String,
+    push: Option<Push>,
 }
 
 /// Asks policy about a command. Nothing has been dialled yet, and no key fetched.
@@ -21,10 +23,10 @@ pub(super) fn git(tunnel: &Tunnel, user: &str, command: &GitCommand) -> Result<G
     let GitCommand { service, repository } = command;
     let policy = &tunnel.session.policy;
     match policy.git(&GitFacts { host, port: *port, user, service: *service, repository }) {
-        GitVerdict::Allow { rule, grant, path } => {
+        GitVerdict::Allow { rule, grant, path, push } => {
             tunnel.session.usage.request(host)?;
             let credential = policy.git_loan(grant).credential.clone();
-            Ok(GitPermit { rule, credential, user: user.to_owned(), service: *service, path })
+            Ok(GitPermit { rule, credential, user: user.to_owned(), service: *service, path, push })
         }
         GitVerdict::Deny(denial) => Err(denial),
     }
@@ -44,6 +46,11 @@ impl GitPermit {
     /// Who asks at the host.
     pub(super) fn user(&self) -> &str {
         &self.user
+    }
+
+    /// What of a push passes.
+    pub(super) fn refs(&self) -> Refs {
+        Refs::new(self.push.clone())
     }
 
     /// The command, in the words that were granted and no others of the client's.
