@@ -8,12 +8,16 @@
 use crate::sys;
 use crate::trees::{self, NO_DEVICES, NO_SETUID, READ_ONLY};
 use rustix::fs::{
-    CWD, FileType, Mode, OFlags, ResolveFlags, SeekFrom, Stat, fcntl_getfl, fstat, major, minor, open, openat2,
-    readlink, seek, tell,
+    Access, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, SeekFrom, Stat, accessat, fcntl_getfl, fstat, major,
+    minor, open, openat2, readlink, seek, tell,
 };
 use rustix::io::Errno;
+use rustix::process::geteuid;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// Standard input, whatever its path.
+const ITSELF: &str = "/proc/self/fd/0";
 
 /// Puts the same file, which cannot be changed by it, in the place of standard input. Gives a copy, which tells how much was read: the
 /// caller's own descriptor does not any more. Called where the host's files are still seen, in a namespace of mounts of one's own.
@@ -25,14 +29,23 @@ pub(crate) fn replace_input() -> io::Result<Option<OwnedFd>> {
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_nlink == 0 {
         return Ok(None);
     }
-    let opened = anew(held, &stat)?;
+    let opened = match anew(held, &stat) {
+        // Somebody else's, which only who opened it for us may read.
+        Err(_)
+            if stat.st_uid != geteuid().as_raw()
+                && accessat(CWD, ITSELF, Access::WRITE_OK, AtFlags::EACCESS).is_err() =>
+        {
+            return Ok(None);
+        }
+        opened => opened?,
+    };
     sys::dup2(opened.as_raw_fd(), held.as_raw_fd())?;
     Ok(Some(opened))
 }
 
 /// The same file, for reading only, at the same place in it.
 fn anew(held: BorrowedFd<'_>, stat: &Stat) -> io::Result<OwnedFd> {
-    let name = readlink("/proc/self/fd/0", Vec::new())?;
+    let name = readlink(ITSELF, Vec::new())?;
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let found = openat2(CWD, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty(), resolve)?;
     let there = fstat(&found)?;

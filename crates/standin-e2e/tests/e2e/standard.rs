@@ -122,6 +122,15 @@ fn what_follows_reads_on_behind_what_was_read() {
     let mut shell = caller.program("/bin/sh");
     shell.args(["-c", line, "sh", standin.to_str().unwrap()]).stdin(list());
     assert_eq!(stdout(&shell.output().unwrap()), "one\ntwo\nthree\nfour\n");
+    // Somebody else's, which root has opened, is read, though nobody inside could open it.
+    let others = caller.path("others");
+    fs::write(&others, "another's\n").unwrap();
+    let open = File::open(&others).unwrap();
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&others, Some(12345), Some(12345)).unwrap();
+        fs::set_permissions(&others, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    assert_eq!(stdout(&caller.standin(&["cat"]).stdin(open).output().unwrap()), "another's\n");
     // A file that has no name any more is read all the same.
     let open = list();
     fs::remove_file(caller.path("workspace/list")).unwrap();
