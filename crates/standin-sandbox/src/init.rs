@@ -128,6 +128,7 @@ fn start_broker(control: BorrowedFd<'_>) -> Result<(i32, OwnedFd), StepError> {
             let command = listener.as_fd();
             let run = || {
                 supervise::end_with(outside).at(Step::Broker)?;
+                standard::let_go().at(Step::Broker)?;
                 confine::keep_for_broker()?;
                 broker::prepare(broker::Preparation { proc, command, reports }).at(Step::Broker)
             };

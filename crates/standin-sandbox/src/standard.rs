@@ -83,6 +83,12 @@ pub(crate) fn replace_devices() -> io::Result<()> {
     Ok(())
 }
 
+/// For a process that neither reads nor writes there: who waits for the end of what the command writes does not wait for its end.
+pub(crate) fn let_go() -> io::Result<()> {
+    let nothing = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    (0..3).try_for_each(|standard| sys::dup2(nothing.as_raw_fd(), standard))
+}
+
 /// Moves on in the caller's standard input, as if what was read of its copy had been read of it: what runs next goes on behind that.
 pub(crate) fn move_input(copy: &OwnedFd) -> io::Result<()> {
     Ok(seek(io::stdin(), SeekFrom::Start(tell(copy)?)).map(drop)?)

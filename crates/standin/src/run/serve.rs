@@ -81,7 +81,6 @@ pub(super) fn until_end(
     let watching =
         [runtime.spawn(alarm.watch(pid, owner.clone())), runtime.spawn(async move { disks.watch(pid).await })];
     let code = sandbox.wait().map_err(|error| Failure::because("lost the sandbox", &error))?;
-    let written = sandbox.written();
     if let Some(bridge) = bridge {
         bridge.close();
     }
@@ -100,6 +99,8 @@ pub(super) fn until_end(
     });
     // What is still open ends here, and its records are written.
     workers.stop();
+    // Only now: the broker, which holds the pipes, too, has had its time to end.
+    let written = sandbox.written();
     drained.map_err(|error| Failure::because("the proxy failed", &error))?;
     written.map_err(|error| Failure::because("not all that the command wrote is in its output", &error))?;
     Ok(code)
