@@ -12,7 +12,7 @@ use crate::parcel;
 use crate::plan::{Blobs, Plan};
 use crate::step::{At, Step, StepError};
 use crate::sys::{self, Fork};
-use crate::{confine, door, gate, group, limits, mounts, network, supervise, terminal};
+use crate::{confine, door, gate, group, limits, mounts, network, standard, supervise, terminal};
 use std::ffi::{CString, OsString};
 use std::fs;
 use std::io;
@@ -21,10 +21,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 /// The argument that makes the binary run [`init_main`] instead of its command line.
 pub const INIT_ARGUMENT: &str = "__sandbox-init";
 
-/// What the launcher hears: sockets come with `NETWORK`, a terminal with `TERMINAL`, errors with `FAILED`.
+/// What the launcher hears: sockets come with `NETWORK`, a terminal with `TERMINAL`, a copy of standard input with `INPUT`, errors with `FAILED`.
 pub(crate) const NETWORK: u8 = 1;
 pub(crate) const TERMINAL: u8 = 2;
 pub(crate) const FAILED: u8 = 3;
+pub(crate) const INPUT: u8 = 6;
 /// What it says: the plan comes with `PLAN`, and the command begins with `BEGIN`.
 pub(crate) const PLAN: u8 = 4;
 pub(crate) const BEGIN: u8 = 5;
@@ -127,6 +128,7 @@ fn start_broker(control: BorrowedFd<'_>) -> Result<(i32, OwnedFd), StepError> {
             let command = listener.as_fd();
             let run = || {
                 supervise::end_with(outside).at(Step::Broker)?;
+                standard::let_go().at(Step::Broker)?;
                 confine::keep_for_broker()?;
                 broker::prepare(broker::Preparation { proc, command, reports }).at(Step::Broker)
             };
@@ -171,8 +173,12 @@ fn inside(
         sys::unshare(libc::CLONE_NEWCGROUP).at(Step::Namespaces)?;
         prefer_as_victim().at(Step::Limits)?;
         rustix::system::sethostname(b"standin").at(Step::Namespaces)?;
+        if let Some(copy) = standard::replace_input().at(Step::Input)? {
+            send(control, &[INPUT], &[copy.as_fd()]).at(Step::Input)?;
+        }
         mounts::enter(plan, &blobs)?;
         drop(blobs);
+        standard::replace_devices().at_thing(Step::Mounts, "standard descriptors")?;
         let terminal = open_terminal(control, ground.terminal)?;
         confine::drop_privileges()?;
         // After the identity was mapped (it would have made our own /proc entries root's), before anything runs

@@ -5,11 +5,13 @@ use crate::dns_socket::DnsSocket;
 use crate::door::Door;
 use crate::gate;
 use crate::ground::Ground;
-use crate::init::{BEGIN, FAILED, INIT_ARGUMENT, NETWORK, PLAN, TERMINAL};
+use crate::init::{BEGIN, FAILED, INIT_ARGUMENT, INPUT, NETWORK, PLAN, TERMINAL};
 use crate::network;
 use crate::plan::Plan;
 use crate::probe;
+use crate::relay::{Files, Relay};
 use crate::reports::Reports;
+use crate::standard;
 use crate::step::{Step, StepError};
 use crate::sys;
 use crate::terminal;
@@ -30,6 +32,7 @@ pub struct Begun {
     starting: Starting,
     reports: OwnedFd,
     has_door: bool,
+    relay: Relay,
 }
 
 /// A sandbox that has its plan.
@@ -43,6 +46,7 @@ pub struct Prepared {
     starting: Starting,
     reports: OwnedFd,
     sockets: Sockets,
+    relay: Relay,
 }
 
 /// The sockets that a running sandbox is served by.
@@ -60,6 +64,9 @@ pub struct Sockets {
 /// A sandbox whose command runs.
 pub struct Sandbox {
     child: Child,
+    relay: Relay,
+    /// The file that the command reads in place of our standard input.
+    input: Option<OwnedFd>,
     /// Our side of the command's terminal.
     pub terminal: Option<OwnedFd>,
     /// On which the broker of files says what it refused: a message each. It closes when the sandbox has ended.
@@ -115,9 +122,11 @@ pub fn begin(ground: &Ground, program: &Path) -> Result<Begun, LaunchError> {
     {
         command.stdin(keyboard);
     }
+    let files = Files::replaced(&mut command).map_err(LaunchError::Spawn)?;
     // Without anything to do between fork and exec, this process is not copied: a fiftieth of a start.
     let child = command.spawn().map_err(LaunchError::Spawn)?;
-    Ok(Begun { starting: Starting { child, control: ours }, reports, has_door: ground.ports.publish })
+    let relay = files.write().map_err(LaunchError::Spawn)?;
+    Ok(Begun { starting: Starting { child, control: ours }, reports, has_door: ground.ports.publish, relay })
 }
 
 impl Begun {
@@ -134,7 +143,7 @@ impl Begun {
 impl Planned {
     /// Returns as soon as the network can be served.
     pub fn launch(self) -> Result<Prepared, LaunchError> {
-        let Self { begun: Begun { mut starting, reports, has_door }, sent } = self;
+        let Self { begun: Begun { mut starting, reports, has_door, relay }, sent } = self;
         match starting.next_message()? {
             Some((NETWORK, descriptors)) => {
                 sent.map_err(LaunchError::Lost)?;
@@ -145,7 +154,7 @@ impl Planned {
                     starting.reap();
                     return Err(failure(StepError::new(Step::Gate, error)));
                 }
-                Ok(Prepared { starting, reports, sockets })
+                Ok(Prepared { starting, reports, sockets, relay })
             }
             _ => Err(starting.died()),
         }
@@ -172,20 +181,21 @@ impl Prepared {
 
     /// Lets the command begin, and waits until it runs.
     pub fn started(self, expects_terminal: bool) -> Result<(Sandbox, Sockets), LaunchError> {
-        let Self { mut starting, reports, sockets } = self;
+        let Self { mut starting, reports, sockets, relay } = self;
         // As with the plan: who has failed has said why.
         control::send(&starting.control, &[BEGIN], &[]).ok();
-        let mut terminal = None;
+        let (mut terminal, mut input) = (None, None);
         loop {
             match starting.next_message()? {
                 Some((TERMINAL, descriptors)) => terminal = descriptors.into_iter().next(),
+                Some((INPUT, descriptors)) => input = descriptors.into_iter().next(),
                 // The socket closes when the command is executed.
                 None if !expects_terminal || terminal.is_some() => break,
                 _ => return Err(starting.died()),
             }
         }
         let Starting { child, control: _ } = starting;
-        Ok((Sandbox { child, terminal, reports: Some(Reports::new(reports)) }, sockets))
+        Ok((Sandbox { child, relay, input, terminal, reports: Some(Reports::new(reports)) }, sockets))
     }
 }
 
@@ -193,6 +203,11 @@ impl Sandbox {
     /// The process to wait for and to signal.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Waits, after the end, until all that the command wrote to files of ours is in them.
+    pub fn written(&mut self) -> io::Result<()> {
+        self.relay.end()
     }
 
     /// Passes a signal on to the command.
@@ -203,6 +218,9 @@ impl Sandbox {
     /// Waits for the end: the command's exit code, or 128 and the signal that ended it.
     pub fn wait(&mut self) -> io::Result<i32> {
         let status = self.child.wait()?;
+        if let Some(input) = self.input.take() {
+            standard::move_input(&input)?;
+        }
         Ok(status.code().unwrap_or_else(|| 128 + std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0)))
     }
 }

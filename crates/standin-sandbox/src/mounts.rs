@@ -114,7 +114,8 @@ pub(crate) fn without_links(path: &Path) -> io::Result<OwnedFd> {
 fn take_devices() -> Result<Vec<OwnedFd>, StepError> {
     let take = |name: &&str| {
         let tree = trees::copy(&Path::new("/dev").join(name))?;
-        sys::mount_setattr(tree.as_fd(), NO_SETUID | NO_PROGRAMS)?;
+        // Devices are written all the same. Their modes are the host's, and root's session has the user id that they belong to.
+        sys::mount_setattr(tree.as_fd(), READ_ONLY | NO_SETUID | NO_PROGRAMS)?;
         Ok::<_, io::Error>(tree)
     };
     DEVICES.iter().map(|name| take(name).at_thing(Step::Mounts, format!("/dev/{name}"))).collect()

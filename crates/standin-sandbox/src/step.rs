@@ -16,6 +16,7 @@ pub(crate) enum Step {
     Masks,
     Proc,
     Terminal,
+    Input,
     Landlock,
     Seccomp,
     Broker,
@@ -52,6 +53,9 @@ impl Step {
             Self::Masks => "hide a file's secrets from the sandbox (it may have changed meanwhile; try again)",
             Self::Proc => "mount /proc in the sandbox; in a container its /proc must not be masked",
             Self::Terminal => "make a terminal in the sandbox",
+            Self::Input => {
+                "open the file that is standard input once more (`cat FILE | standin run …` needs no such thing)"
+            }
             Self::Landlock => "restrict the command with Landlock (a kernel with CONFIG_SECURITY_LANDLOCK)",
             Self::Seccomp => "restrict the command's system calls with seccomp",
             Self::Broker => "start the broker of the workspace's files (seccomp's user notification)",
@@ -82,6 +86,7 @@ impl Step {
         Self::Masks,
         Self::Proc,
         Self::Terminal,
+        Self::Input,
         Self::Landlock,
         Self::Seccomp,
         Self::Broker,

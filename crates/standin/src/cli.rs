@@ -18,23 +18,22 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// What a variant's arguments say of themselves is what `--help` shows: a variant without a comment of its own leaves it, one with a comment
+/// takes its place.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Run a command in the sandbox
     Run(Box<RunArguments>),
     /// Show what Standin does, with nothing to set up
+    ///
+    /// A program in the sandbox uses an API with a stand-in, looks for the key, and tries to get it out. The API is on this machine, and nothing
+    /// leaves it.
+    #[command(after_help = "Examples:\n  standin demo")]
     Demo,
-    /// Tell what this host can give a sandbox, and how it gets what is missing
     Doctor(DoctorArguments),
-    /// Show what a session did
     Log(LogArguments),
-    /// Show what a session changed in its copy of the workspace
     Diff(DiffArguments),
-    /// Take over what a session changed in its copy of the workspace
     Apply(ApplyArguments),
-    /// Forget what a session changed in its copy of the workspace
     Discard(DiscardArguments),
-    /// Find what the next git, editor or agent on this host would run
     CheckRepo(CheckRepoArguments),
     /// Ask what the policy says of a request, and why, without running anything
     #[command(long_about = POLICY)]
@@ -49,11 +48,22 @@ pub(crate) enum Command {
         command: SecretCommand,
     },
     /// Print completions for a shell
+    ///
+    /// Where they belong depends on the shell; the examples are the usual places.
+    #[command(after_help = "Examples:
+  standin completions bash > ~/.local/share/bash-completion/completions/standin
+  standin completions zsh > ~/.zfunc/_standin
+  standin completions fish > ~/.config/fish/completions/standin.fish")]
     Completions {
         /// For which shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page
+    ///
+    /// It is in roff, as man reads it.
+    #[command(after_help = "Examples:
+  standin man | man -l -
+  standin man > ~/.local/share/man/man1/standin.1")]
     Man,
 }
 
@@ -68,22 +78,30 @@ source of a credential is asked.";
 #[derive(Subcommand)]
 pub(crate) enum PolicyCommand {
     /// Say whether a request would be allowed: the exit code is 0 if so, 3 if not
+    ///
+    /// Rules may ask what its fields and its body say; where credentials stand in it is not asked: a stand-in must be in a slot of its grant,
+    /// and what is somebody else's is refused.
     Check(Box<QuestionArguments>),
     /// Say it and why, rule by rule, and what would make it pass
+    ///
+    /// The exit code is 0 if it would be allowed, 3 if not.
     Explain(Box<QuestionArguments>),
-    /// Ask what the configuration's [[test]] tables ask, and compare: the exit code is 1 if an answer is another one
     Test(PolicyTestArguments),
     /// List the presets of all services
+    ///
+    /// A preset leaves of what is allowed at a service what one kind of work needs.
+    #[command(after_help = "Examples:
+  standin policy presets
+  standin run --use github:read-only -- claude")]
     Presets,
 }
 
-/// A request to ask about. Rules may ask what its fields and its body say; where credentials stand in it is not asked: a stand-in must be in
-/// a slot of its grant, and what is somebody else's is refused.
+/// A request to ask about.
 #[derive(Args)]
 #[command(after_help = "Examples:
   standin policy check GET https://api.github.com/user
   standin policy explain DELETE https://api.github.com/repos/acme/app
-  echo '{\"ref\": \"refs/heads/main\"}' | standin policy check POST https://api.github.com/repos/acme/app/git/refs --body -
+  standin policy check POST https://api.github.com/repos/acme/app/git/refs --body ref.json
   standin policy check POST https://github.com/acme/app.git/git-receive-pack --push refs/heads/main
   standin policy check --config ci.toml POST https://api.anthropic.com/v1/messages -- claude")]
 pub(crate) struct QuestionArguments {
@@ -104,7 +122,9 @@ pub(crate) struct QuestionArguments {
     pub(crate) about: SessionArguments,
 }
 
-/// Tables of the configuration such as
+/// Ask what the configuration's [[test]] tables ask, and compare: the exit code is 1 if an answer is another one
+///
+/// The tables are such as
 ///
 ///     [[test]]
 ///     request    = "GET https://api.example.com/v1/things"
@@ -115,7 +135,12 @@ pub(crate) struct QuestionArguments {
 ///
 /// They are asked of the policy that a session would have here: one that depends on a credential fails where there is none.
 #[derive(Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    verbatim_doc_comment,
+    after_help = "Examples:
+  standin policy test
+  standin policy test --config ci.toml --json -- claude"
+)]
 pub(crate) struct PolicyTestArguments {
     #[command(flatten)]
     pub(crate) about: SessionArguments,
@@ -175,20 +200,26 @@ runs as you. With the key, `age -d -i secrets.key secrets.age` shows all of them
 
 #[derive(Subcommand)]
 pub(crate) enum SecretCommand {
-    /// Set a secret, or replace it
     Set(SecretSetArguments),
-    /// Replace a credential by a new one, or tell how that is done
     Rotate(SecretRotateArguments),
     /// List the names of the secrets
+    ///
+    /// There is no command that prints a value.
+    #[command(after_help = "Examples:\n  standin secret list")]
     List,
     /// Remove a secret
+    ///
+    /// No session that starts from now on can lend it. At its service it is good until it is revoked there.
+    #[command(after_help = "Examples:\n  standin secret rm work/api")]
     Rm {
         /// Its name
         name: String,
     },
 }
 
-/// Sets a secret, or replaces it. The value comes from standard input, or is asked for without an echo.
+/// Set a secret, or replace it
+///
+/// The value comes from standard input, or is asked for without an echo.
 #[derive(Args)]
 #[command(after_help = "Examples:
   standin secret set work/api
@@ -205,8 +236,10 @@ pub(crate) struct SecretSetArguments {
     pub(crate) keychain: bool,
 }
 
-/// Replaces a credential by a new one, where its service lets it ask for its successor (GitLab's tokens, kept as `age:NAME`). Else it
-/// tells the page where a new one is made, what to ask for, where to put it, and what to revoke; the exit code is 1 then.
+/// Replace a credential by a new one, or tell how that is done
+///
+/// Where its service lets it ask for its successor (GitLab's tokens, kept as `age:NAME`), it does. Else it tells the page where a new
+/// one is made, what to ask for, where to put it, and what to revoke; the exit code is 1 then.
 ///
 /// Stand-ins stay the same, and running sessions have a new `age:` value with their next request.
 #[derive(Args)]
@@ -224,6 +257,8 @@ pub(crate) struct SecretRotateArguments {
     pub(crate) config: Option<PathBuf>,
 }
 
+/// Run a command in the sandbox
+///
 /// Without configuration, credentials that Standin knows (ANTHROPIC_API_KEY, OPENAI_API_KEY, GH_TOKEN, …) are found in
 /// the environment and shown to the command as stand-ins that work at their own service only. So is the login that the
 /// command, if it is an agent, keeps in your home. Package registries can be read. Everything else is refused, with a reason
@@ -297,6 +332,8 @@ pub(crate) struct RunArguments {
     pub(crate) command: Vec<OsString>,
 }
 
+/// Tell what this host can give a sandbox, and how it gets what is missing
+///
 /// Tries every layer that a sandbox is built of, and says of each whether it is there; if not, why, what that costs, and the
 /// command that mends it. The exit code is 1 if `standin run` would refuse to start here. Needs no root.
 ///
@@ -304,6 +341,10 @@ pub(crate) struct RunArguments {
 /// a sandbox, where it must not, in a private network with servers of its own that see what gets out. The exit code is 1 if any
 /// is open.
 #[derive(Args)]
+#[command(after_help = "Examples:
+  standin doctor
+  standin doctor --attack
+  standin doctor --json | jq -r .mend")]
 pub(crate) struct DoctorArguments {
     /// Try to get out of a sandbox in every way that is known
     #[arg(long)]
@@ -313,9 +354,15 @@ pub(crate) struct DoctorArguments {
     pub(crate) json: bool,
 }
 
+/// Show what a session did
+///
 /// Shows the records of the last session, after what kept it in and which ways out are known to be open in it (by their
 /// numbers in docs/threats.md; --json has them whole).
 #[derive(Args)]
+#[command(after_help = "Examples:
+  standin log --denied
+  standin log --sessions
+  standin log --json --denied | jq -r .host")]
 pub(crate) struct LogArguments {
     /// Show this session instead of the last one
     #[arg(value_name = "SESSION")]
@@ -331,6 +378,8 @@ pub(crate) struct LogArguments {
     pub(crate) sessions: bool,
 }
 
+/// Show what a session changed in its copy of the workspace
+///
 /// Shows what the last session that worked on a copy of this directory changed in it (`standin run --cow`), also while it
 /// still runs. What your host would run without being asked (git hooks and settings, settings of agents and editors, start
 /// files, CI), what can be executed now and links that lead out come first, and apart.
@@ -360,6 +409,8 @@ pub(crate) struct DiffArguments {
     pub(crate) session: Option<String>,
 }
 
+/// Take over what a session changed in its copy of the workspace
+///
 /// Takes over what the last session that worked on a copy of this directory changed in it, file by file, each at once or
 /// not at all. Interrupted, it can be run again.
 ///
@@ -385,14 +436,20 @@ pub(crate) struct ApplyArguments {
     pub(crate) session: Option<String>,
 }
 
+/// Forget what a session changed in its copy of the workspace
+///
 /// Forgets what the last session that worked on a copy of this directory changed in it. What was applied stays.
 #[derive(Args)]
+#[command(after_help = "Examples:
+  standin discard")]
 pub(crate) struct DiscardArguments {
     /// The changes of this session instead of the last one's
     #[arg(long, value_name = "ID")]
     pub(crate) session: Option<String>,
 }
 
+/// Find what the next git, editor or agent on this host would run
+///
 /// Looks through a directory for what runs without being asked for: settings of git that name programs (core.fsmonitor,
 /// core.hooksPath, filters, aliases, …), hooks, bare repositories, pointers to other repositories, links that lead out,
 /// tasks that run when an editor opens the directory, hooks and servers of agents, .envrc. Nothing of it is run to find out.
@@ -418,3 +475,6 @@ fn parse_profile(text: &str) -> Result<String, String> {
     let is_name = !text.is_empty() && text.chars().all(plain);
     if is_name { Ok(text.to_owned()) } else { Err("this is no profile's name".to_owned()) }
 }
+
+#[cfg(test)]
+mod tests;

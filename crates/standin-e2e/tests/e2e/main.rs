@@ -38,6 +38,7 @@ mod secret_sources;
 mod slots;
 mod sockets;
 mod ssh;
+mod standard;
 mod terminal;
 mod ways_out;
 mod websocket;

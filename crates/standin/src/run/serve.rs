@@ -99,7 +99,10 @@ pub(super) fn until_end(
     });
     // What is still open ends here, and its records are written.
     workers.stop();
+    // Only now: the broker, which holds the pipes, too, has had its time to end.
+    let written = sandbox.written();
     drained.map_err(|error| Failure::because("the proxy failed", &error))?;
+    written.map_err(|error| Failure::because("not all that the command wrote is in its output", &error))?;
     Ok(code)
 }
 
