@@ -1,6 +1,7 @@
 //! What every stage of one session shares.
 
 use crate::alarm::{Alarm, AlarmParts};
+use crate::connection::Cancels;
 use crate::dns::FakeAddresses;
 use crate::flights::Flights;
 use crate::keeper::TokenKeeper;
@@ -52,6 +53,8 @@ pub struct Session {
     pub(crate) alarm: Arc<Alarm>,
     /// Brings credentials from their sources.
     pub(crate) flights: Flights,
+    /// Connections to databases whose statements may be cancelled.
+    pub(crate) cancels: Cancels,
     /// What is lent now.
     lent: RwLock<Arc<Lent>>,
     /// Held while something else is made of it.
@@ -131,6 +134,7 @@ impl Session {
             settling: Arc::new(Semaphore::new(limits::MAX_TOKEN_EXCHANGES)),
             alarm: Arc::new(Alarm::new(parts.alarm)),
             flights: Flights::default(),
+            cancels: Cancels::default(),
             lent: RwLock::new(Arc::new(Lent::new(parts.vault))),
             lending: Mutex::default(),
             exchanges: AtomicU64::new(1),
