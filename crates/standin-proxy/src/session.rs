@@ -173,8 +173,9 @@ impl Session {
 impl Lent {
     /// Builds the automata that look for secrets and stand-ins.
     fn new(vault: SessionVault) -> Self {
-        let pairs = || vault.pairs().map(|(secret, stand_in)| (secret.expose(), stand_in.as_str().as_bytes()));
-        let (scrubber, tripwire) = (Scrubber::new(pairs()), Tripwire::new(pairs().map(|(_, stand_in)| stand_in)));
+        let scrubber =
+            Scrubber::new(vault.sought().map(|(secret, stand_in)| (secret.expose(), stand_in.as_str().as_bytes())));
+        let tripwire = Tripwire::new(vault.pairs().map(|(_, stand_in)| stand_in.as_str().as_bytes()));
         Self { vault, scrubber, tripwire }
     }
 

