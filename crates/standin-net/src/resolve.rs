@@ -92,6 +92,13 @@ impl PinnedPeer {
         self.parent.as_deref()
     }
 
+    /// The same at one of its addresses, and at no other.
+    #[must_use]
+    pub fn at(&self, address: SocketAddr) -> Option<Self> {
+        let addresses = self.addresses.iter().copied().filter(|known| *known == address).collect();
+        Some(Self { addresses, ..self.clone() }).filter(|peer| !peer.addresses.is_empty())
+    }
+
     /// Where it may be dialled.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses

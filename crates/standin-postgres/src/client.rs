@@ -61,7 +61,7 @@ pub async fn start(
     frontend::startup_message(startup.parameters(), &mut out)?;
     let mut said = BytesMut::new();
     let mut scram = None;
-    let mut proven = true;
+    let (mut proven, mut shown_in_clear) = (true, false);
     loop {
         io.write_all(&out).await?;
         io.flush().await?;
@@ -95,10 +95,13 @@ pub async fn start(
                 frontend::password_message(password.expose(), &mut shown)?;
                 let shown = Zeroizing::new(Vec::from(shown));
                 io.write_all(&shown).await?;
+                shown_in_clear = true;
             }
             Message::AuthenticationMd5Password(_) => return Err(ServerError::Unprotected("MD5")),
             Message::AuthenticationCleartextPassword => return Err(ServerError::Unprotected("its plain text")),
-            Message::ErrorResponse(body) => return Err(refusal(&body)?),
+            Message::ErrorResponse(body) => {
+                return Err(refusal(&body, Some(password).filter(|_| shown_in_clear))?);
+            }
             Message::NoticeResponse(_) => {}
             _ => return Err(ServerError::Method),
         }
@@ -107,11 +110,14 @@ pub async fn start(
 
 async fn next(io: &mut (impl AsyncRead + Unpin), said: &mut BytesMut) -> Result<Message, ServerError> {
     loop {
+        // Before it is read any further: room is made for as much as a message says to have.
+        if let [_, a, b, c, d, ..] = **said
+            && u32::from_be_bytes([a, b, c, d]) as usize > MAX_MESSAGE
+        {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "its message is too long").into());
+        }
         if let Some(message) = Message::parse(said)? {
             return Ok(message);
-        }
-        if said.len() > MAX_MESSAGE {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "its message is too long").into());
         }
         if io.read_buf(said).await? == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
@@ -119,11 +125,18 @@ async fn next(io: &mut (impl AsyncRead + Unpin), said: &mut BytesMut) -> Result<
     }
 }
 
-fn refusal(body: &ErrorResponseBody) -> Result<ServerError, ServerError> {
+/// The server's words go on record, and a record holds no password: one that was shown may be repeated in them.
+fn refusal(body: &ErrorResponseBody, shown: Option<&Secret>) -> Result<ServerError, ServerError> {
     let (mut code, mut message) = (String::new(), String::new());
+    let repeats = |text: &[u8]| {
+        shown.is_some_and(|shown| text.windows(shown.expose().len().max(1)).any(|part| part == shown.expose()))
+    };
     let mut fields = body.fields();
     while let Some(field) = fields.next()? {
-        let text = String::from_utf8_lossy(field.value_bytes()).into_owned();
+        let text = match field.value_bytes() {
+            text if repeats(text) => "it repeats the password".to_owned(),
+            text => String::from_utf8_lossy(text).into_owned(),
+        };
         match field.type_() {
             b'C' => code = text,
             b'M' => message = text,

@@ -7,6 +7,7 @@ use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
 use standin_secret::Secret;
 use standin_wire::postgres::startup::{First, Startup};
 use standin_wire::postgres::{authentication, message};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 fn startup() -> Startup {
@@ -109,11 +110,34 @@ async fn a_server_that_cheats_is_not_believed() {
         assert!(matches!(at_a_server(&authentication(number, b""), true).await, Err(ServerError::Method)), "{number}");
     }
     assert!(matches!(at_a_server(&authentication(10, b"SCRAM-SHA-1\0\0"), true).await, Err(ServerError::Method)));
-    let long = [&b"E\x7f\0\0\0"[..], &vec![b'x'; 65 * 1024]].concat();
-    let (mut ours, mut theirs) = tokio::io::duplex(128 * 1024);
-    theirs.write_all(&long).await.unwrap();
-    let endless = client::start(&mut ours, &startup(), &Secret::new(b"real".to_vec()), true).await;
-    assert!(matches!(endless, Err(ServerError::Io(_))));
+}
+
+/// The library makes room for as much as a message says to have, before a byte of it has come: four GiB at once.
+#[tokio::test]
+async fn no_room_is_made_for_what_a_server_only_says_to_send() {
+    for length in [65 * 1024_u32, 0x7f00_0000, u32::MAX] {
+        let (mut ours, mut theirs) = tokio::io::duplex(64 * 1024);
+        theirs.write_all(&[&b"E"[..], &length.to_be_bytes()].concat()).await.unwrap();
+        // It says no more and does not hang up: who waits for the rest waits for ever.
+        let (startup, password) = (startup(), Secret::new(b"real".to_vec()));
+        let started = client::start(&mut ours, &startup, &password, true);
+        let started = tokio::time::timeout(Duration::from_secs(5), started).await.expect("it was refused at once");
+        assert!(matches!(started, Err(ServerError::Io(_))), "{length}");
+    }
+}
+
+/// Whoever was shown the password may say it in his refusal, and that goes on record.
+#[tokio::test]
+async fn a_server_that_repeats_the_password_is_not_quoted() {
+    let cleartext = authentication(3, b"");
+    for words in ["real", "the password \"real\" is weak", "real\u{fffd}"] {
+        let refusal = message(b'E', format!("SFATAL\0Creal\0M{words}\0\0").as_bytes());
+        let error = at_a_server(&[cleartext.clone(), refusal].concat(), true).await.unwrap_err();
+        assert!(matches!(error, ServerError::Refused { .. }) && !error.to_string().contains("real"), "{error}");
+    }
+    let other = message(b'E', b"SFATAL\0C28P01\0Mno\0\0");
+    let error = at_a_server(&[cleartext, other].concat(), true).await.unwrap_err();
+    assert_eq!(error.to_string(), "the server says: no (28P01)");
 }
 
 #[tokio::test]

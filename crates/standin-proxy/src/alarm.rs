@@ -50,9 +50,7 @@ impl Alarm {
 
     /// Whether a credential may still be used: not if it was revoked.
     pub(crate) fn admits(&self, credential: &CredentialName) -> Result<(), Denial> {
-        if !self.any_revoked.load(Ordering::Acquire)
-            || !self.revoked.read().unwrap_or_else(PoisonError::into_inner).contains(credential)
-        {
+        if !self.has_revoked() || !self.revoked.read().unwrap_or_else(PoisonError::into_inner).contains(credential) {
             return Ok(());
         }
         let message = format!(
@@ -60,6 +58,11 @@ impl Alarm {
              since"
         );
         Err(Denial::new(DenyReason::Revoked, message))
+    }
+
+    /// Whether any credential was revoked.
+    pub(crate) fn has_revoked(&self) -> bool {
+        self.any_revoked.load(Ordering::Acquire)
     }
 
     fn is_new(&self, credential: &CredentialName, host: &str) -> bool {

@@ -94,6 +94,17 @@ impl RequestSide {
         });
     }
 
+    /// Whether this credential may be put in, and what was taken along before may still be used: not what was revoked meanwhile.
+    pub(crate) fn may_go_on_with<'a>(&self, more: impl IntoIterator<Item = &'a CredentialName>) -> Result<(), Denial> {
+        if !self.0.alarm.has_revoked() {
+            return Ok(());
+        }
+        more.into_iter().try_for_each(|name| self.0.alarm.admits(name))?;
+        let record = self.0.record.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = record.iter().flat_map(|(_, record)| &record.credentials);
+        taken.try_for_each(|name| self.0.alarm.admits(name))
+    }
+
     /// The body may not go out after all.
     pub(crate) fn denied(&self, denial: &Denial) {
         self.0.deny(denial);

@@ -1,6 +1,7 @@
 //! What every stage of one session shares.
 
 use crate::alarm::{Alarm, AlarmParts};
+use crate::connection::Cancels;
 use crate::dns::FakeAddresses;
 use crate::flights::Flights;
 use crate::keeper::TokenKeeper;
@@ -52,6 +53,8 @@ pub struct Session {
     pub(crate) alarm: Arc<Alarm>,
     /// Brings credentials from their sources.
     pub(crate) flights: Flights,
+    /// Connections to databases whose statements may be cancelled.
+    pub(crate) cancels: Cancels,
     /// What is lent now.
     lent: RwLock<Arc<Lent>>,
     /// Held while something else is made of it.
@@ -131,6 +134,7 @@ impl Session {
             settling: Arc::new(Semaphore::new(limits::MAX_TOKEN_EXCHANGES)),
             alarm: Arc::new(Alarm::new(parts.alarm)),
             flights: Flights::default(),
+            cancels: Cancels::default(),
             lent: RwLock::new(Arc::new(Lent::new(parts.vault))),
             lending: Mutex::default(),
             exchanges: AtomicU64::new(1),
@@ -169,8 +173,9 @@ impl Session {
 impl Lent {
     /// Builds the automata that look for secrets and stand-ins.
     fn new(vault: SessionVault) -> Self {
-        let pairs = || vault.pairs().map(|(secret, stand_in)| (secret.expose(), stand_in.as_str().as_bytes()));
-        let (scrubber, tripwire) = (Scrubber::new(pairs()), Tripwire::new(pairs().map(|(_, stand_in)| stand_in)));
+        let scrubber =
+            Scrubber::new(vault.sought().map(|(secret, stand_in)| (secret.expose(), stand_in.as_str().as_bytes())));
+        let tripwire = Tripwire::new(vault.pairs().map(|(_, stand_in)| stand_in.as_str().as_bytes()));
         Self { vault, scrubber, tripwire }
     }
 

@@ -118,8 +118,8 @@ const DETOURS: &[Detour] = &[
     Detour {
         what: "a PostgreSQL server that is entered without a permit",
         file: "connection/postgres/mod.rs",
-        honest: "upstream::enter(tunnel, permit, startup)",
-        instead: "upstream::enter(tunnel, meant, startup)",
+        honest: "upstream::enter(tunnel, permit, startup, exchange)",
+        instead: "upstream::enter(tunnel, meant, startup, exchange)",
         error: ("E0308", "expected `PostgresPermit`, found `Meant`"),
     },
     Detour {

@@ -81,6 +81,11 @@ fn dotenv() {
     );
     check(
         Format::Dotenv,
+        "A=postgres://u:pw1!@db/x?sslkey=/k&sslpassword=pw2!pw2\nB=postgres://db/x?user=u&password=pw3!pw3\n",
+        "A=postgres://u:«A»@db/x?sslkey=/k&sslpassword=«A»\nB=postgres://db/x?user=u&password=«B»\n",
+    );
+    check(
+        Format::Dotenv,
         "KEY=\"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\"\nPORT=1\n",
         "KEY=\"«KEY»\"\nPORT=1\n",
     );

@@ -9,13 +9,18 @@ const PARAMETERS: &[&str] = &[
     "api_key",
     "apikey",
     "auth",
+    "client_secret",
     "key",
+    "oauth_client_secret",
+    "pass",
+    "passwd",
     "password",
     "pwd",
     "sas",
     "secret",
     "sig",
     "signature",
+    "sslpassword",
     "token",
 ];
 /// Hosts whose URLs are credentials by their last segments.

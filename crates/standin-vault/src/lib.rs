@@ -29,12 +29,15 @@ pub use bounded::read_bounded;
 
 use standin_model::CredentialName;
 use standin_secret::{Secret, StandIn};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use supply::{Supplied, Supply};
 
 /// Most values of one credential that are remembered when they have been replaced. Tokens that old have expired.
 const MAX_FORMER: usize = 8;
+
+/// Bytes of a password that nobody thought of, and that is in no list.
+const MIN_UNGUESSABLE: usize = 16;
 
 /// One credential of a session.
 #[derive(Clone)]
@@ -62,6 +65,8 @@ pub struct SessionVault {
     /// What a credential was before: its stand-in means the credential as it is now, and its secret is still one.
     former: Vec<Credential>,
     signing: Vec<SigningKey>,
+    /// Passwords that no request of HTTP carries.
+    elsewhere: BTreeSet<CredentialName>,
     by_stand_in: HashMap<String, CredentialIndex>,
 }
 
@@ -83,13 +88,20 @@ pub struct CredentialIndex(usize);
 impl SessionVault {
     /// The vault of a session that holds these credentials.
     pub fn new(credentials: Vec<Credential>) -> Self {
-        Self::of(credentials, Vec::new(), Vec::new())
+        Self::of(credentials, Vec::new(), Vec::new(), BTreeSet::new())
     }
 
     /// The same, with what goes together in it.
     #[must_use]
     pub fn signing_with(mut self, keys: Vec<SigningKey>) -> Self {
         self.signing = keys;
+        self
+    }
+
+    /// The same; these are passwords that no request of HTTP carries.
+    #[must_use]
+    pub fn elsewhere(mut self, names: BTreeSet<CredentialName>) -> Self {
+        self.elsewhere = names;
         self
     }
 
@@ -121,16 +133,21 @@ impl SessionVault {
                 !goes
             });
         }
-        Self::of(credentials, former, self.signing.clone())
+        Self::of(credentials, former, self.signing.clone(), self.elsewhere.clone())
     }
 
-    fn of(credentials: Vec<Credential>, former: Vec<Credential>, signing: Vec<SigningKey>) -> Self {
+    fn of(
+        credentials: Vec<Credential>,
+        former: Vec<Credential>,
+        signing: Vec<SigningKey>,
+        elsewhere: BTreeSet<CredentialName>,
+    ) -> Self {
         let index = |name: &CredentialName| credentials.iter().position(|credential| credential.name == *name);
         let known = |credential: &Credential| {
             index(&credential.name).map(|at| (credential.stand_in.as_str().to_owned(), CredentialIndex(at)))
         };
         let by_stand_in = former.iter().chain(&credentials).filter_map(known).collect();
-        Self { credentials, former, signing, by_stand_in }
+        Self { credentials, former, signing, elsewhere, by_stand_in }
     }
 
     /// The credential that `text` stands in for, if the whole of it is a stand-in.
@@ -174,6 +191,18 @@ impl SessionVault {
     }
 }
 
+impl SessionVault {
+    /// The pairs of which the first is to be looked for in what comes back. A password that people can think of is among lists of passwords,
+    /// and in such a list the one that is replaced is the one: so it is not looked for where no server was shown it.
+    pub fn sought(&self) -> impl Iterator<Item = (&Secret, &StandIn)> {
+        let is_sought = |credential: &&Credential| {
+            !(self.elsewhere.contains(&credential.name) && credential.secret.len() < MIN_UNGUESSABLE)
+        };
+        let all = self.credentials.iter().chain(&self.former).filter(is_sought);
+        all.map(|credential| (&*credential.secret, &credential.stand_in))
+    }
+}
+
 /// Whether nothing is lost with the old value: there was none, or it is the new one.
 fn has_nothing_to_keep(old: &Credential, new: &Credential) -> bool {
     old.secret.is_empty() || old.secret.expose() == new.secret.expose()
@@ -206,6 +235,21 @@ mod tests {
         assert_eq!(meanings(&vault), "fake-a2=a2 fake-b1=b1 fake-c1=c1 fake-a1=a2");
         let vault = vault.with(vec![credential("a", "a1")]);
         assert_eq!(meanings(&vault), "fake-a1=a1 fake-b1=b1 fake-c1=c1 fake-a2=a1");
+    }
+
+    #[test]
+    fn a_password_that_can_be_guessed_is_not_looked_for_where_it_never_goes() {
+        let (short, long) = ("hunter2", "0123456789abcdef");
+        let all = || vec![credential("a", short), credential("b", short), credential("c", long)];
+        let elsewhere = BTreeSet::from(["b", "c"].map(CredentialName::new));
+        let vault = SessionVault::new(all()).elsewhere(elsewhere);
+        let sought =
+            |vault: &SessionVault| vault.sought().map(|(secret, _)| secret.expose().to_vec()).collect::<Vec<_>>();
+        assert_eq!(sought(&vault), [short.as_bytes(), long.as_bytes()]);
+        // Its stand-in is one all the same, and a new value is judged like the old one.
+        assert_eq!(vault.pairs().count(), 3);
+        let vault = vault.with(vec![credential("c", "tea"), credential("a", "milk")]);
+        assert_eq!(sought(&vault), ["milk".as_bytes(), long.as_bytes(), short.as_bytes()]);
     }
 
     #[test]

@@ -129,7 +129,8 @@ mod tests {
         let service = Catalogue::builtin().service(&usage.service).unwrap();
         let preset = service.presets.iter().find(|preset| preset.id == usage.preset).unwrap();
         let mut policy = PolicyBuilder::default();
-        for grant in &service.grants {
+        let tokens = service.login.iter().flat_map(|login| &login.form.tokens);
+        for grant in service.grants.iter().chain(tokens.flat_map(|token| &token.grants)) {
             policy.grant(CredentialName::new("key"), grant.clone());
         }
         service.allow.iter().for_each(|rule| policy.allow(rule.clone()));
@@ -173,6 +174,27 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A login's token is as good as a key, at hosts of its own perhaps.
+    #[test]
+    fn every_preset_holds_where_a_login_is_good() {
+        let mut looked_at = 0;
+        for service in Catalogue::builtin().services() {
+            let tokens = service.login.iter().flat_map(|login| &login.form.tokens);
+            // What a grant narrows to some paths itself is that login's own work: exchanging its tokens, asking who it is.
+            let wide = tokens.flat_map(|token| &token.grants).filter(|grant| grant.rule.paths.is_empty());
+            for host in wide.flat_map(|grant| &grant.rule.hosts) {
+                for preset in &service.presets {
+                    let named = preset.rules.iter().flat_map(|rule| &rule.hosts).map(|host| host.replace("[.]", "."));
+                    let known = service.grants.iter().flat_map(|grant| &grant.rule.hosts).map(ToString::to_string);
+                    let mut hosts = named.chain(known);
+                    assert!(hosts.any(|known| known == host.to_string()), "{}:{} {host}", service.id, preset.id);
+                    looked_at += 1;
+                }
+            }
+        }
+        assert!(looked_at > 1, "{looked_at}");
     }
 
     #[test]
@@ -437,5 +459,18 @@ mod tests {
         let refused = refused.map(|question| question.replacen(" /", &format!(" {at}/"), 1));
         let words = |list: &[String]| list.iter().map(|word| word.clone().leak() as &str).collect::<Vec<_>>();
         check("gemini:inference-only", &words(&left), &words(&refused));
+        // With a login.
+        check(
+            "gemini:inference-only",
+            &[
+                "POST cloudcode-pa.googleapis.com/v1internal:streamGenerateContent",
+                "POST oauth2.googleapis.com/tokeninfo",
+            ],
+            &[
+                "POST cloudcode-pa.googleapis.com/v1internal:setCodeAssistGlobalUserSetting",
+                "POST cloudcode-pa.googleapis.com/v1internal:onboardUser",
+                "GET cloudcode-pa.googleapis.com/v1internal/projects",
+            ],
+        );
     }
 }

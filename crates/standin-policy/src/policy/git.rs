@@ -1,13 +1,17 @@
 //! Git over SSH: which service of which repository, with whose key.
 
-use super::{Effect, Entry, Policy, PolicyBuilder, shown_name};
+use super::{Effect, Entry, Policy, PolicyBuilder, RequestFacts, shown_name};
 use standin_model::{
-    CredentialName, Denial, DenyReason, GitGrant, GitPush, GitRule, GitService, Host, Push, Repository,
+    CredentialName, Denial, DenyReason, GitGrant, GitPush, GitRule, GitService, Host, NoEvidence, Push, Repository,
+    Scheme,
 };
 use std::sync::Arc;
 
 /// Most repositories named in the explanation of a refusal.
 const MAX_SHOWN: usize = 8;
+
+/// Where git's commands are requests.
+const HTTPS: u16 = 443;
 
 /// Longest name of a user that is repeated, in bytes.
 const MAX_USER: usize = 64;
@@ -84,6 +88,9 @@ impl Policy {
                 readable = true;
                 continue;
             }
+            if let Some(denial) = self.narrowed_git(facts) {
+                return GitVerdict::Deny(denial);
+            }
             let push = match &git.push {
                 GitPush::Some(push) if facts.service.writes() => Some(push.clone()),
                 _ => None,
@@ -103,6 +110,24 @@ impl Policy {
             Effect::Git(id) if entry.rule.admits_connection(host, port) => Some((entry, id)),
             _ => None,
         })
+    }
+
+    /// Presets speak of HTTPS. Over SSH they leave the commands that they leave there; not a push of which they ask the refs, which are not seen here.
+    fn narrowed_git(&self, facts: &GitFacts<'_>) -> Option<Denial> {
+        let GitFacts { host, service, repository, .. } = *facts;
+        let path = format!("/{}/{}", repository.as_str().trim_matches('/'), service.as_str());
+        let same = RequestFacts {
+            host,
+            port: HTTPS,
+            scheme: Scheme::Https,
+            method: "POST",
+            path: &path,
+            evidence: &NoEvidence,
+        };
+        let narrowing = self.narrowings_of(host).find(|one| !one.leaves(&same))?;
+        let message =
+            format!("{} of {} at {host} is not in `{}`", service.as_str(), repository.as_str(), narrowing.label);
+        Some(Denial::new(DenyReason::SshRequest, message))
     }
 
     fn refuse_git(&self, facts: &GitFacts<'_>, readable: bool) -> Denial {
@@ -137,10 +162,9 @@ fn refuse_host(host: &Host, port: u16) -> Denial {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{ConnectionVerdict, RequestFacts, RequestVerdict};
-    use standin_model::{
-        AddressBlocks, HostPattern, Methods, NoEvidence, Ports, RepositoryPattern, RequestRule, Scheme,
-    };
+    use crate::catalogue::Catalogue;
+    use crate::policy::{ConnectionVerdict, RequestVerdict};
+    use standin_model::{AddressBlocks, HostPattern, Methods, Ports, PresetUse, RepositoryPattern, RequestRule};
 
     fn policy() -> Policy {
         let mut builder = PolicyBuilder::default();
@@ -198,6 +222,59 @@ mod tests {
             let expected =
                 format!("ssh.request_not_allowed: git-upload-pack of {shown}@git.example:{path} {not_granted}");
             assert_eq!(ask(user, UploadPack, path), Err(expected));
+        }
+    }
+
+    /// What a preset leaves of git over SSH, which a grant of the owner's allows as a whole.
+    fn left(usage: &str, host: &str, service: GitService, path: &str) -> bool {
+        let usage = PresetUse::parse(usage).unwrap();
+        let its = Catalogue::builtin().service(&usage.service).unwrap();
+        let preset = its.presets.iter().find(|preset| preset.id == usage.preset).unwrap();
+        let mut builder = PolicyBuilder::default();
+        let rule = RequestRule {
+            label: "all".to_owned(),
+            hosts: vec![HostPattern::parse(host).unwrap()],
+            ports: Ports::new(vec![22]),
+            methods: Methods::Only(Vec::new()),
+            paths: Vec::new(),
+            conditions: Vec::new(),
+            addresses: AddressBlocks::default(),
+        };
+        let repositories = ["**", "/**"].map(|text| RepositoryPattern::parse(text).unwrap()).to_vec();
+        let git = GitRule { user: "git".to_owned(), repositories, push: GitPush::Every };
+        builder.git(CredentialName::new("key"), GitGrant { rule, git });
+        let hosts = its.grants.iter().flat_map(|grant| grant.rule.hosts.iter().cloned()).collect();
+        builder.narrow(usage.to_string(), hosts, preset.rules(&usage).unwrap());
+        let (host, repository) = (Host::parse(host).unwrap(), Repository::parse(path).unwrap());
+        let facts = GitFacts { host: &host, port: 22, user: "git", service, repository: &repository };
+        matches!(builder.build().git(&facts), GitVerdict::Allow { .. })
+    }
+
+    /// A preset holds whatever lends the rest: a key for SSH, too.
+    #[test]
+    fn presets_leave_over_ssh_what_they_leave_over_https() {
+        use GitService::{ReceivePack, UploadPack};
+        let (one, read) = ("github:single-repo{owner=acme, repo=app}", "github:single-repo-read{owner=acme, repo=app}");
+        for (usage, host, service, path, expected) in [
+            (one, "github.com", UploadPack, "acme/app.git", true),
+            (one, "github.com", ReceivePack, "/acme/app", true),
+            (one, "github.com", UploadPack, "acme/other.git", false),
+            (one, "github.com", ReceivePack, "mallory/app.git", false),
+            (one, "ssh.github.com", ReceivePack, "mallory/app.git", false),
+            (one, "ssh.github.com", ReceivePack, "acme/app.git", true),
+            (read, "github.com", UploadPack, "acme/app.git", true),
+            (read, "github.com", ReceivePack, "acme/app.git", false),
+            (read, "ssh.github.com", ReceivePack, "acme/app.git", false),
+            ("github:read-only", "github.com", UploadPack, "acme/other", true),
+            ("github:read-only", "github.com", ReceivePack, "acme/app", false),
+            ("github:read-only", "ssh.github.com", ReceivePack, "acme/app", false),
+            ("gitlab:read-only", "gitlab.com", UploadPack, "g/s/p.git", true),
+            ("gitlab:read-only", "gitlab.com", ReceivePack, "g/p.git", false),
+            ("gitlab:read-only", "altssh.gitlab.com", ReceivePack, "g/p.git", false),
+            // Another service's.
+            ("gitlab:read-only", "github.com", ReceivePack, "acme/app", true),
+        ] {
+            assert_eq!(left(usage, host, service, path), expected, "{usage} {host} {service:?} {path}");
         }
     }
 

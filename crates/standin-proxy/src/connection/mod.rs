@@ -23,6 +23,7 @@ mod ssh;
 mod tunnel;
 
 pub(crate) use authorize::TunnelPermit;
+pub(crate) use postgres::Cancels;
 pub(crate) use reach::serve as reach;
 pub(crate) use tunnel::{Destination, Tunnel};
 

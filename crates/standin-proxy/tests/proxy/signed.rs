@@ -1,14 +1,18 @@
 //! Signed requests (AWS): verified against the stand-in, signed anew with the real key, or refused.
 
-use crate::rig::{Body, KEY, SECRET, STAND_IN, Setup, V, World, body, collect, empty, full, within};
+use crate::rig::{Body, KEY, OPEN, SECRET, STAND_IN, Setup, V, World, body, collect, empty, full, within};
 use aws_sigv4::http_request::{
     PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
     sign,
 };
 use aws_sigv4::sign::v4;
 use http::{Request, Response};
+use standin_model::OnLeak;
+use standin_proxy::AlarmParts;
 use standin_sigv4::{Claim, Keys, Message, Style};
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
+use tokio::sync::mpsc::unbounded_channel;
 
 const BUCKET: &str = "bucket.s3.eu-central-1.amazonaws.com";
 const OTHER: &str = "other.s3.eu-central-1.amazonaws.com";
@@ -71,6 +75,22 @@ impl Signer<'_> {
 
 async fn world() -> World {
     World::with(Setup { signs: true, ..Setup::default() }).await
+}
+
+/// The key's name is a part of it: where that went astray, and its owner wants it revoked then, nothing is signed any more.
+#[tokio::test]
+async fn a_key_whose_name_went_astray_signs_nothing() {
+    within(async {
+        let (told, _leaks) = unbounded_channel();
+        let alarm = AlarmParts { each: HashMap::new(), others: OnLeak::Revoke, told };
+        let world = World::with(Setup { signs: true, alarm, ..Setup::default() }).await;
+        let astray = Request::get("/x").header("x-note", KEY.1).body(empty()).unwrap();
+        assert_eq!(refused(&world, OPEN, V::H1, astray).await.0, 403);
+        let request = Signer::of(BUCKET, "s3").signed(&world, "GET", "/a", &[], EMPTY).body(empty()).unwrap();
+        assert_eq!(refused(&world, BUCKET, V::H1, request).await, (403, "credential.revoked".to_owned()));
+        world.end().await;
+    })
+    .await;
 }
 
 /// The status and reason of what is refused.

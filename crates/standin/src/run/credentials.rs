@@ -155,6 +155,8 @@ fn gathered(inputs: &Inputs, search: Search, values: Values) -> Result<Lent, Fai
     login_files.extend(logins.iter_mut().flat_map(|found| std::mem::take(&mut found.files)));
     let keeper = Arc::new(Keeper::new(minter, logins));
     let (policy, vault) = (policy.build(), SessionVault::new(credentials).signing_with(gathering.signing));
+    let databases = inputs.config.credentials.iter().filter(|credential| !credential.postgres.is_empty());
+    let vault = vault.elsewhere(databases.map(|credential| CredentialName::new(credential.name.as_str())).collect());
     let aws_profile = gathering.aws_profile;
     if !standin_secret::all_locked() {
         notes.push(

@@ -21,6 +21,10 @@ pub(super) enum DatabaseUrlError {
     Malformed,
     #[error("its connection string has no password in it")]
     NoPassword,
+    #[error(
+        "its connection string has a secret in its parameter `{0}`, which would be seen inside; only `USER:PASSWORD@` is taken out"
+    )]
+    Parameter(String),
     #[error("a connection string comes from `env:` or `file:` only; from this source, name the password alone")]
     Fetched,
 }
@@ -33,6 +37,9 @@ impl DatabaseUrl {
             return Ok(None);
         }
         let mut url = Url::parse(text).map_err(|_| DatabaseUrlError::Malformed)?;
+        if let Some((name, _)) = url.query_pairs().find(|(name, _)| is_secret(name)) {
+            return Err(DatabaseUrlError::Parameter(name.into_owned()));
+        }
         let password = url.password().filter(|password| !password.is_empty()).ok_or(DatabaseUrlError::NoPassword)?;
         let password = Secret::copy_of(&Zeroizing::new(percent_decode_str(password).collect::<Vec<u8>>()));
         url.set_password(None).map_err(|()| DatabaseUrlError::Malformed)?;
@@ -45,6 +52,15 @@ impl DatabaseUrl {
         url.set_password(Some(password)).expect("it had one");
         url.into()
     }
+}
+
+/// Whether the value of a parameter is a secret, or goes before the password in front of the host: libpq has `password`, `sslpassword`,
+/// `scram_client_key`, `scram_server_key` and `oauth_client_secret`, and drivers add their own.
+fn is_secret(parameter: &str) -> bool {
+    let name = parameter.to_ascii_lowercase();
+    // Whoever is meant by the name: not where a password lies.
+    ["password", "secret", "scram_", "token"].iter().any(|part| name.contains(part))
+        || ["pass", "pwd"].contains(&&*name)
 }
 
 #[cfg(test)]
@@ -71,5 +87,26 @@ mod tests {
             assert!(matches!(DatabaseUrl::parse(text.as_bytes()), Err(DatabaseUrlError::NoPassword)), "{text}");
         }
         assert!(matches!(DatabaseUrl::parse(b"postgres://a:b@[/"), Err(DatabaseUrlError::Malformed)));
+        // What would be shown as it is. libpq undoes escapes in names, and takes the last of two.
+        for parameter in [
+            "password",
+            "sslmode=require&password",
+            "pass%77ord",
+            "sslpassword",
+            "sslPassword",
+            "scram_client_key",
+            "oauth_client_secret",
+            "pwd",
+        ] {
+            for user in ["app:first@", "app@", ""] {
+                let text = format!("postgres://{user}db.example/shop?{parameter}=s3cret");
+                let error = DatabaseUrl::parse(text.as_bytes()).err();
+                assert!(matches!(error, Some(DatabaseUrlError::Parameter(_))), "{text}");
+            }
+        }
+        for harmless in ["passfile=/x", "sslkey=/x", "application_name=password", "keepalives=1"] {
+            let text = format!("postgres://app:s3cret@db.example/shop?{harmless}");
+            assert!(DatabaseUrl::parse(text.as_bytes()).unwrap().unwrap().with("x").ends_with(harmless), "{text}");
+        }
     }
 }

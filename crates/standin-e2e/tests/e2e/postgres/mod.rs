@@ -1,5 +1,6 @@
 //! PostgreSQL with the real client and the real server. The password is outside.
 
+mod open;
 mod server;
 
 use crate::look;
@@ -160,6 +161,9 @@ fn servers_ask_for_the_password_in_several_ways() {
     let (said, record) = refused(&rig, "db.example");
     assert!(said.contains("Standin: db.example did not accept the real password `db` for the user app"), "{said}");
     assert!(record.contains("password authentication failed"), "{record}");
+    // It was shown to this server all the same.
+    let record: serde_json::Value = serde_json::from_str(&record).unwrap();
+    assert_eq!((&record["credentials"][0], record["peer"].is_string()), (&"db".into(), true), "{record}");
 }
 
 const CONNECT_AND_LOOK: &str = r#"

@@ -9,10 +9,15 @@
 //! upstream    dial, TLS, the server's certificate, the real password       -> Entered
 //! carry       both directions, up to the end
 //! ```
+//!
+//! Who wants to cancel what another connection does goes from *hear* to [`cancel`].
 
+mod cancel;
 mod carry;
 mod permit;
 mod upstream;
+
+pub(crate) use cancel::Cancels;
 
 use super::authorize::{self, TunnelPermit};
 use super::face::{self, Face};
@@ -63,6 +68,7 @@ pub(super) async fn serve<S: Stream>(
     let tunnel = Tunnel::new(session, destination, permit, Scheme::Http, peer);
     match heard(&tunnel, face).await {
         Ok((Ok(First::Startup(startup)), client)) => begin(&tunnel, &startup, client).await,
+        Ok((Ok(First::Cancel(key)), client)) => cancel::serve(&tunnel, &key, client).await,
         Ok((other, client)) => {
             let refusal = not_understood(&other.err().unwrap_or(ClientError::Answer));
             super::record_failure(&tunnel, &refusal).await;
@@ -117,12 +123,12 @@ async fn begin_tls<S: Stream>(mut io: Sniffed<S>) -> io::Result<StartHandshake<S
 /// One connection, up to its record.
 async fn begin<S: Stream>(tunnel: &Tunnel, startup: &Startup, mut client: ClientIo<S>) {
     let target = format!("{}@{}", startup.user(), startup.database());
-    let Ok(mut exchange) = Exchange::postgres(tunnel, "connect", Some(target)).await else {
+    let Ok(mut exchange) = Exchange::postgres(tunnel, "connect", Some(target.clone())).await else {
         let denial = Denial::new(DenyReason::AuditUnavailable, "the audit log takes no records, so nothing may leave");
         return end(client, &denial.into()).await;
     };
     match enter(tunnel, startup, &mut client, &mut exchange).await {
-        Ok(entered) => carry::both_ways(tunnel, client, entered, &mut exchange).await,
+        Ok(entered) => carry::both_ways(tunnel, target, client, entered, &mut exchange).await,
         Err(refusal) => {
             exchange.refused(&refusal);
             end(client, &refusal).await;
@@ -142,10 +148,7 @@ async fn enter<S: Stream>(
     let (permit, words) = permit::proven(tunnel, meant, startup, client).await?;
     exchange.permitted(permit.rule());
     server::accept(client, &words).await.map_err(|error| Refusal::downstream("the client broke off", &error))?;
-    let entered = upstream::enter(tunnel, permit, startup).await?;
-    exchange.injected(std::slice::from_ref(entered.permit.credential()));
-    exchange.reached(entered.address);
-    Ok(entered)
+    upstream::enter(tunnel, permit, startup, exchange).await
 }
 
 /// Tells a client why its connection ends.

@@ -2,12 +2,14 @@
 
 use super::permit::PostgresPermit;
 use crate::connection::Tunnel;
+use crate::exchange::Exchange;
 use crate::fault::{self, Refusal};
 use crate::flights;
 use crate::io::Stream;
 use bytes::BytesMut;
 use standin_model::limits::POSTGRES_DEADLINE;
 use standin_model::{AddressBlocks, Denial, DenyReason};
+use standin_net::PinnedPeer;
 use standin_net::vet::vet;
 use standin_postgres::client::{self, ServerError};
 use standin_secret::Secret;
@@ -19,36 +21,50 @@ use std::time::SystemTime;
 
 /// A server that has said yes.
 pub(super) struct Entered {
-    pub(super) permit: PostgresPermit,
-    /// The address that was dialled.
-    pub(super) address: SocketAddr,
+    pub(super) permit: Arc<PostgresPermit>,
+    /// It, at the address that was dialled.
+    pub(super) peer: PinnedPeer,
     pub(super) io: Box<dyn Stream>,
     /// What it said after its yes.
     pub(super) said: BytesMut,
 }
 
-/// Enters with the password that a permit names.
-pub(super) async fn enter(tunnel: &Tunnel, permit: PostgresPermit, startup: &Startup) -> Result<Entered, Refusal> {
+/// Enters with the password that a permit names. The record says whose it is, and to whom it was shown, also if that one refuses then.
+pub(super) async fn enter(
+    tunnel: &Tunnel,
+    permit: PostgresPermit,
+    startup: &Startup,
+    exchange: &mut Exchange,
+) -> Result<Entered, Refusal> {
     let password = password(tunnel, &permit).await?;
     let converse = async {
-        let (mut io, address) = reach(tunnel, &permit).await?;
+        let (mut io, address) = reach(tunnel, &tunnel.peer, &permit).await?;
+        exchange.reached(address);
+        exchange.injected(std::slice::from_ref(permit.credential()));
         let started = client::start(&mut io, startup, &password, !permit.plaintext()).await;
         let said = started.map_err(|error| refusal(tunnel, &permit, startup, &error))?;
         Ok::<_, Refusal>((io, address, said))
     };
     match tokio::time::timeout(POSTGRES_DEADLINE, converse).await {
-        Ok(entered) => entered.map(|(io, address, said)| Entered { permit, address, io, said }),
+        Ok(entered) => entered.map(|(io, address, said)| {
+            let peer = tunnel.peer.at(address).unwrap_or_else(|| tunnel.peer.clone());
+            Entered { permit: Arc::new(permit), peer, io, said }
+        }),
         Err(elapsed) => Err(Refusal::silent("this server did not answer in time", &elapsed)),
     }
 }
 
 /// Dials, and makes the connection one in verified TLS, unless its grant says that there is none.
-async fn reach(tunnel: &Tunnel, permit: &PostgresPermit) -> Result<(Box<dyn Stream>, SocketAddr), Refusal> {
+pub(super) async fn reach(
+    tunnel: &Tunnel,
+    peer: &PinnedPeer,
+    permit: &PostgresPermit,
+) -> Result<(Box<dyn Stream>, SocketAddr), Refusal> {
     let unreachable = |error| Refusal::upstream("this server could not be reached", &error);
-    let (mut io, address) = tunnel.session.upstreams.open(&tunnel.peer).await.map_err(unreachable)?;
+    let (mut io, address) = tunnel.session.upstreams.open(peer).await.map_err(unreachable)?;
     if permit.plaintext() {
         let public = vet(address.ip(), &AddressBlocks::default()).is_ok();
-        if public || tunnel.peer.parent().is_some() {
+        if public || peer.parent().is_some() {
             let message =
                 "a database is reached without TLS at addresses that are not public only, and not through a proxy";
             return Err(Denial::new(DenyReason::PostgresPlaintext, message).into());
@@ -63,7 +79,7 @@ async fn reach(tunnel: &Tunnel, permit: &PostgresPermit) -> Result<(Box<dyn Stre
         );
         return Err(Denial::new(DenyReason::PostgresPlaintext, message).into());
     }
-    let secured = tunnel.session.upstreams.secure(io, &tunnel.peer, postgres::ALPN).await;
+    let secured = tunnel.session.upstreams.secure(io, peer, postgres::ALPN).await;
     let io = secured
         .map_err(|error| Refusal::upstream("TLS to this server failed, or its certificate is not good", &error))?;
     Ok((Box::new(io), address))

@@ -198,6 +198,8 @@ fn keys(tunnel: &Tunnel, permit: &Permit, claim: &Claim) -> Result<(CredentialNa
     let broken = || Denial::new(DenyReason::SourceFailed, "the key that it is signed with is not whole");
     let secret = vault.by_name(&key.secret).ok_or_else(broken)?;
     let name = granted(tunnel, permit, secret, &Slot::SigV4)?;
+    // Its name and its token have stand-ins of their own. Where one of those was revoked nothing is signed with the rest.
+    [Some(&key.id), key.token.as_ref()].into_iter().flatten().try_for_each(|part| tunnel.session.alarm.admits(part))?;
     let parts = [Some(&key.id), Some(&key.secret), key.token.as_ref()];
     let real = |vault: &SessionVault, name: &CredentialName| {
         let value = vault.by_name(name).map(|index| vault.secret(index).expose());

@@ -33,9 +33,11 @@ impl Outgoing {
         Self { rule, spending, exchange, text: false, gathered: None, asked_for: Vec::new(), seam: Seam::default() }
     }
 
-    /// Payload counts like a request's body, against the same cap.
+    /// Payload counts like a request's body, against the same cap; and as no request is made with a revoked credential, no frame is sent on
+    /// with one, also where it was put in when the WebSocket was opened.
     fn spend(&self, bytes: usize) -> Result<(), Stop> {
-        self.spending.spend(bytes).map_err(|denial| Stop::denied(POLICY, denial))
+        let goes_on = self.exchange.may_go_on_with([]);
+        goes_on.and_then(|()| self.spending.spend(bytes)).map_err(|denial| Stop::denied(POLICY, denial))
     }
 
     /// Looks for stand-ins, also where two pieces meet.
@@ -93,6 +95,8 @@ impl Filter for Outgoing {
                 return Ok(true);
             }
         };
+        let admitted = self.exchange.may_go_on_with(self.rule.names(&self.asked_for));
+        admitted.map_err(|denial| Stop::denied(POLICY, denial))?;
         let exchanged = self.rule.exchange(text, &self.asked_for).map_err(|denial| Stop::denied(POLICY, denial))?;
         let changed = exchanged != text;
         if changed {

@@ -3,8 +3,12 @@
 use super::frames::bye;
 use super::handshake::{ALIKE, LEGS, Legs, Opening, open, open_with};
 use super::peer::{BINARY, CLOSE, CONTINUE, LAST, PING, PONG, TEXT, closing};
-use crate::rig::{API, OPEN, SECRET, STAND_IN, Setup, V, World, within};
-use standin_model::{Caps, SessionCaps, Slot};
+use crate::rig::{API, OPEN, SECRET, STAND_IN, Setup, V, World, empty, within};
+use http::Request;
+use standin_model::{Caps, OnLeak, SessionCaps, Slot};
+use standin_proxy::AlarmParts;
+use std::collections::HashMap;
+use tokio::sync::mpsc::unbounded_channel;
 
 /// A stand-in that is shorter than its secret.
 const SHORT: &str = "sk-standin-of-another-length";
@@ -232,6 +236,34 @@ async fn a_stand_in_at_another_host_ends_the_websocket() {
         .flatten()
         .collect();
     stopped(V::H1, &bytes).await;
+}
+
+/// One that went astray elsewhere is worth nothing from then on, also where a WebSocket was open before: neither in its frames nor as what
+/// opened it.
+#[tokio::test]
+async fn a_revoked_stand_in_is_worth_nothing_in_an_open_websocket() {
+    for (legs, credential) in LEGS.into_iter().flat_map(|legs| [(legs, true), (legs, false)]) {
+        within(async {
+            let (told, _leaks) = unbounded_channel();
+            let alarm = AlarmParts { each: HashMap::new(), others: OnLeak::Revoke, told };
+            let slots = if credential { Vec::new() } else { vec![Slot::WebSocket] };
+            let world = World::with(Setup { slots, alarm, ..Setup::default() }).await;
+            let opening = Opening { credential, ..Opening::default() };
+            let (mut client, mut origin, _) = open_with(&world, legs, API, opening).await;
+            client.say("hello").await;
+            origin.expect(LAST | TEXT, "hello").await;
+            let astray = Request::get("/x").header("x-note", STAND_IN).body(empty()).unwrap();
+            assert_eq!(world.asker(OPEN, V::H1).await.ask(astray).await.unwrap().unwrap().status(), 403);
+            client.say(if credential { "hello" } else { STAND_IN }).await;
+            let why = client.expect_close(1008).await;
+            assert!(why.starts_with("Standin: credential.revoked: "), "{why}");
+            origin.expect(LAST | CLOSE, closing(1001, "")).await;
+            drop((client, origin));
+            let rows = world.end().await;
+            assert!(rows.iter().any(|row| row.reason.as_deref() == Some("credential.revoked")), "{rows:?}");
+        })
+        .await;
+    }
 }
 
 /// Each is watched for itself, since there are many.
