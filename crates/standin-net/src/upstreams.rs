@@ -253,6 +253,7 @@ impl Upstreams {
                 return Err(SendError::NoWebSocket { address });
             }
             let exchanged = tokio::select! {
+                biased; // and no random number for each
                 exchanged = exchange(sender, request, websocket, address, &place) => exchanged,
                 () = progress.silence(self.patience) => {
                     return Err(SendError::Silent { address, patience: self.patience });

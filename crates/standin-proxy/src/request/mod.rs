@@ -201,8 +201,8 @@ async fn run(tunnel: &Tunnel, request: Request<Incoming>, exchange: &mut Exchang
         Taken::Turn(turn) => turn,
     };
     let ready = fetch::fetch(tunnel, &mut permit, &bound).await?;
-    let outbound = inject::inject(tunnel, &permit, ready, bound)?;
-    exchange.injected(outbound.credentials());
+    let mut outbound = inject::inject(tunnel, &permit, ready, bound)?;
+    exchange.injected(outbound.take_credentials());
     let mut response = tokens::in_time(turn.is_waited_for(), pin!(upstream::send(tunnel, outbound, exchange))).await?;
     exchange.answered(&mut response);
     match turn {

@@ -143,7 +143,7 @@ async fn enter<S: Stream>(
     exchange.permitted(permit.rule());
     server::accept(client, &words).await.map_err(|error| Refusal::downstream("the client broke off", &error))?;
     let entered = upstream::enter(tunnel, permit, startup).await?;
-    exchange.injected(std::slice::from_ref(entered.permit.credential()));
+    exchange.injected(vec![entered.permit.credential().clone()]);
     exchange.reached(entered.address);
     Ok(entered)
 }
