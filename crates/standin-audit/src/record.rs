@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use standin_model::{CredentialName, ExchangeId, SessionId};
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ pub struct Record {
     /// The port that was dialled.
     pub port: u16,
     /// The request's method.
-    pub method: Option<String>,
+    pub method: Option<Cow<'static, str>>,
     /// Path and query as the agent sent them: with stand-ins, never with secrets.
     pub target: Option<String>,
     /// Allowed or denied.

@@ -19,10 +19,6 @@ use tokio::time::timeout;
 /// What is sent: any body, in a box.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
-/// What connections are shared by: the thread, since a wake-up across threads costs more than a connection saves, the
-/// pinned peer (name *and* addresses), whether TLS protects them, and who we are in it.
-type Key = (ThreadId, PinnedPeer, Scheme, Option<CredentialName>);
-
 /// A way to send one request.
 pub(crate) enum Sender {
     /// A connection of its own.
@@ -55,8 +51,20 @@ pub(crate) struct Pooled {
     pub(crate) address: SocketAddr,
 }
 
+/// Connections by the pinned peer, name *and* addresses.
 #[derive(Default)]
-pub(crate) struct Pool(Mutex<HashMap<Key, Arc<Place>>>);
+pub(crate) struct Pool(Mutex<HashMap<PinnedPeer, Vec<Kept>>>);
+
+/// Connections to one peer, and what else they are shared by: there are few of these for a peer.
+struct Kept {
+    /// A wake-up across threads costs more than a connection saves.
+    thread: ThreadId,
+    /// Whether TLS protects them.
+    scheme: Scheme,
+    /// Who we are in it.
+    who: Option<CredentialName>,
+    place: Arc<Place>,
+}
 
 /// The connections to one peer.
 #[derive(Default)]
@@ -96,8 +104,16 @@ pub(crate) enum Speaks {
 impl Pool {
     /// The connections to this peer.
     pub(crate) fn place(&self, peer: &PinnedPeer, scheme: Scheme, who: Option<&CredentialName>) -> Arc<Place> {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(places.entry((std::thread::current().id(), peer.clone(), scheme, who.cloned())).or_default())
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let thread = std::thread::current().id();
+        let is_it = |kept: &&Kept| kept.thread == thread && kept.scheme == scheme && kept.who.as_ref() == who;
+        if let Some(known) = all.get(peer).and_then(|here| here.iter().find(is_it)) {
+            return Arc::clone(&known.place);
+        }
+        let place = Arc::<Place>::default();
+        let kept = Kept { thread, scheme, who: who.cloned(), place: Arc::clone(&place) };
+        all.entry(peer.clone()).or_default().push(kept);
+        place
     }
 }
 

@@ -4,10 +4,11 @@ use crate::vet::vet;
 use standin_model::limits::{RESOLVE_DEADLINE, VET_DEADLINE};
 use standin_model::{AddressBlocks, Authority, Denial, DenyReason, Host, Name};
 use std::future::Future;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// The host itself.
 const LOCALHOST: &str = "localhost";
@@ -44,8 +45,10 @@ impl Resolver for SystemResolver {
 
 /// An admitted destination with the vetted addresses it may be dialled at. There is no other way to make one, and it
 /// costs nothing to clone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PinnedPeer {
+    /// The hash of what follows, made once: every request looks for its connections.
+    mark: u64,
     authority: Arc<Authority>,
     addresses: Arc<[SocketAddr]>,
     /// The proxy that the addresses are of, if they are not the destination's.
@@ -81,7 +84,22 @@ pub enum ResolveError {
     },
 }
 
+/// Keys of its own in every process: a client may choose names, but not which of them collide.
+static MARKS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+impl Hash for PinnedPeer {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.mark);
+    }
+}
+
 impl PinnedPeer {
+    fn new(authority: &Authority, addresses: Vec<SocketAddr>, parent: Option<&Authority>) -> Self {
+        let mark = MARKS.hash_one((authority, &addresses, parent));
+        let (authority, parent) = (Arc::new(authority.clone()), parent.cloned().map(Arc::new));
+        Self { mark, authority, addresses: addresses.into(), parent }
+    }
+
     /// What was admitted.
     pub fn authority(&self) -> &Authority {
         &self.authority
@@ -134,9 +152,7 @@ pub(crate) async fn resolve(resolver: &dyn Resolver, permit: &impl MayResolve) -
         }
     }
     match (addresses.is_empty(), refused) {
-        (false, _) => {
-            Ok(PinnedPeer { authority: Arc::new(authority.clone()), addresses: addresses.into(), parent: None })
-        }
+        (false, _) => Ok(PinnedPeer::new(authority, addresses, None)),
         (true, Some((address, reason))) => Err(ResolveError::Refused { host: authority.host.clone(), address, reason }),
         (true, None) => Err(ResolveError::NoAddress(authority.host.clone())),
     }
@@ -163,11 +179,7 @@ pub(crate) async fn resolve_through(
     if addresses.is_empty() {
         return Err(ResolveError::NoAddress(parent.host.clone()));
     }
-    Ok(PinnedPeer {
-        authority: Arc::new(authority.clone()),
-        addresses: addresses.into(),
-        parent: Some(Arc::new(parent.clone())),
-    })
+    Ok(PinnedPeer::new(authority, addresses, Some(parent)))
 }
 
 /// Whether this is the host itself, to which no parent proxy leads.

@@ -8,12 +8,13 @@ use crate::connection::{Destination, Tunnel};
 use crate::fault::{Owner, Refusal};
 use crate::request::UpstreamResponse;
 use crate::session::{Ingress, Session};
-use http::{Request, Version};
+use http::{Method, Request, Version};
 use standin_audit::{AuditClosed, Kind, Outcome, Record, Ticket, Verdict};
 use standin_model::limits::{MAX_EXCHANGES, MAX_RECORDED_TARGET};
 use standin_model::{Authority, CredentialName, Denial, DenyReason, Scheme};
 use standin_net::Lease;
 use standin_wire::ssh::GitCommand;
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +33,7 @@ pub(crate) struct Exchange {
 }
 
 /// The exchange as what carries its bytes sees it: the request's body, or either direction of a WebSocket.
+#[derive(Clone)]
 pub(crate) struct RequestSide(Arc<Open>);
 
 struct Open {
@@ -39,6 +41,8 @@ struct Open {
     started: Instant,
     sent: AtomicU64,
     request: Mutex<RequestState>,
+    /// Why the request's body ended before its end, if it did: to the connection that carries it all reasons look alike.
+    broken: Mutex<Option<Refusal>>,
     /// The parent proxy it went through, which looked the name up.
     parent: Option<Authority>,
     /// Its place among the exchanges that may be open; a connection has one of another kind.
@@ -105,6 +109,16 @@ impl RequestSide {
         taken.try_for_each(|name| self.0.alarm.admits(name))
     }
 
+    /// Why nothing more goes out, for who waits for the answer.
+    pub(crate) fn broken_by(&self, refusal: Refusal) {
+        *self.0.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+    }
+
+    /// The same, once.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.0.broken.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// The body may not go out after all.
     pub(crate) fn denied(&self, denial: &Denial) {
         self.0.deny(denial);
@@ -120,7 +134,7 @@ impl Exchange {
         exchange.record(|record| {
             record.protocol = if request.version() == Version::HTTP_2 { "h2" } else { "h1" };
             record.scheme = tunnel.scheme.as_str();
-            record.method = Some(request.method().as_str().to_owned());
+            record.method = Some(spelt(request.method()));
             record.target = Some(recorded_target(request.uri()));
         });
         Ok(exchange)
@@ -146,7 +160,7 @@ impl Exchange {
         let mut exchange = Self::open(&tunnel.session, &tunnel.destination, Kind::Exchange, parent, place).await?;
         exchange.record(|record| {
             (record.protocol, record.scheme) = ("ssh", "ssh");
-            record.method = Some(asked.to_owned());
+            record.method = Some(asked.into());
         });
         Ok(exchange)
     }
@@ -158,7 +172,7 @@ impl Exchange {
         let mut exchange = Self::open(&tunnel.session, &tunnel.destination, Kind::Exchange, parent, place).await?;
         exchange.record(|record| {
             (record.protocol, record.scheme) = ("postgres", "postgres");
-            record.method = Some(method.to_owned());
+            record.method = Some(method.to_owned().into());
             record.target = target.as_deref().map(cut);
         });
         Ok(exchange)
@@ -167,7 +181,7 @@ impl Exchange {
     /// It is a service of git's, of this repository.
     pub(crate) fn names(&mut self, command: &GitCommand) {
         self.record(|record| {
-            record.method = Some(command.service.as_str().to_owned());
+            record.method = Some(command.service.as_str().into());
             record.target = Some(command.repository.as_str().to_owned());
         });
     }
@@ -228,6 +242,7 @@ impl Exchange {
             started: Instant::now(),
             sent: AtomicU64::new(0),
             request,
+            broken: Mutex::default(),
             parent,
             place,
             host: Arc::clone(&destination.host),
@@ -242,15 +257,13 @@ impl Exchange {
     }
 
     /// These credentials were put in.
-    pub(crate) fn injected(&mut self, credentials: &[CredentialName]) {
-        self.record(|record| {
-            record.credentials.clear();
-            for name in credentials {
-                if !record.credentials.contains(name) {
-                    record.credentials.push(name.clone()); // in two slots, it is one all the same
-                }
+    pub(crate) fn injected(&mut self, mut credentials: Vec<CredentialName>) {
+        for at in (1..credentials.len()).rev() {
+            if credentials[..at].contains(&credentials[at]) {
+                credentials.remove(at); // in two slots, it is one all the same
             }
-        });
+        }
+        self.record(|record| record.credentials = credentials);
     }
 
     /// The origin answered.
@@ -388,8 +401,11 @@ impl Drop for Open {
             record.duration_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
             record.bytes_out = *self.sent.get_mut();
             // A client writes both, and a hundred thousand of its records would fill the caller's disk.
-            for text in [&mut record.method, &mut record.detail].into_iter().flatten() {
-                *text = cut(text);
+            if let Some(method) = record.method.as_mut().filter(|text| is_long(text)) {
+                *method = cut(method).into();
+            }
+            if let Some(detail) = record.detail.as_mut().filter(|text| is_long(text)) {
+                *detail = cut(detail);
             }
             if let (Some(parent), Some(peer)) = (&self.parent, record.peer) {
                 // The address is the parent's; the one it chose for the name is not known here (THREATS 26).
@@ -406,13 +422,30 @@ fn undecided(record: &Record) -> bool {
     record.outcome == Outcome::DownstreamClosed && record.detail.is_none()
 }
 
+/// A method as it is written; those that most requests have are written already.
+fn spelt(method: &Method) -> Cow<'static, str> {
+    match *method {
+        Method::GET => "GET".into(),
+        Method::POST => "POST".into(),
+        Method::PUT => "PUT".into(),
+        Method::PATCH => "PATCH".into(),
+        Method::DELETE => "DELETE".into(),
+        Method::HEAD => "HEAD".into(),
+        _ => method.as_str().to_owned().into(),
+    }
+}
+
 /// Path and query as the agent sent them (with stand-ins), cut to the limit.
 fn recorded_target(uri: &http::Uri) -> String {
     cut(uri.path_and_query().map_or("", |target| target.as_str()))
 }
 
+fn is_long(text: &str) -> bool {
+    text.len() > MAX_RECORDED_TARGET
+}
+
 fn cut(text: &str) -> String {
-    if text.len() <= MAX_RECORDED_TARGET {
+    if !is_long(text) {
         return text.to_owned();
     }
     format!("{}…", &text[..text.floor_char_boundary(MAX_RECORDED_TARGET)])

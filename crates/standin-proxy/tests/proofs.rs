@@ -38,9 +38,9 @@ const DETOURS: &[Detour] = &[
         what: "a peer that was neither looked up nor vetted",
         file: "connection/mod.rs",
         honest: "let tunnel = Tunnel::new(Arc::clone(&session), destination, permit, scheme, peer);",
-        instead: "let peer = PinnedPeer { authority: Arc::new(peer.authority().clone()), addresses: Arc::default(), parent: None };
+        instead: "let peer = PinnedPeer { authority: Arc::new(peer.authority().clone()), addresses: Arc::default(), parent: None, mark: 0 };
                  let tunnel = Tunnel::new(Arc::clone(&session), destination, permit, scheme, peer);",
-        error: ("E0451", "fields `authority`, `addresses` and `parent` of struct `PinnedPeer` are private"),
+        error: ("E0451", "of struct `PinnedPeer` are private"),
     },
     Detour {
         what: "intercepting before there is a tunnel",

@@ -29,7 +29,7 @@ pub use bounded::read_bounded;
 
 use standin_model::CredentialName;
 use standin_secret::{Secret, StandIn};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use supply::{Supplied, Supply};
 
@@ -67,7 +67,8 @@ pub struct SessionVault {
     signing: Vec<SigningKey>,
     /// Passwords that no request of HTTP carries.
     elsewhere: BTreeSet<CredentialName>,
-    by_stand_in: HashMap<String, CredentialIndex>,
+    /// In order: comparing with a few of them takes less than hashing what a client sent.
+    by_stand_in: BTreeMap<String, CredentialIndex>,
 }
 
 /// Credentials that go together: requests are signed with them.
@@ -153,6 +154,11 @@ impl SessionVault {
     /// The credential that `text` stands in for, if the whole of it is a stand-in.
     pub fn by_stand_in(&self, text: &str) -> Option<CredentialIndex> {
         self.by_stand_in.get(text).copied()
+    }
+
+    /// The same, and the stand-in itself.
+    pub fn as_stand_in(&self, text: &str) -> Option<(CredentialIndex, &str)> {
+        self.by_stand_in.get_key_value(text).map(|(stand_in, index)| (*index, stand_in.as_str()))
     }
 
     /// The credential.

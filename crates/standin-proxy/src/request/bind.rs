@@ -135,6 +135,9 @@ pub(super) fn only_chunked(headers: &HeaderMap) -> bool {
 
 /// Removes the fields that `Connection` names: they are for one hop (RFC 9110 §7.6.1).
 pub(super) fn remove_nominated(headers: &mut HeaderMap) {
+    if !headers.contains_key(header::CONNECTION) {
+        return;
+    }
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()

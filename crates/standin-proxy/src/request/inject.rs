@@ -16,12 +16,12 @@ use super::upload::RequestBody;
 use super::websocket::Asked;
 use crate::connection::Tunnel;
 use crate::session::{Lent, Session};
-use http::header::{self, HeaderMap, HeaderValue};
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderValue};
 use http::uri::{self, PathAndQuery};
 use http::{Request, Uri, Version};
 use named::Named;
 use standin_model::{CredentialName, Denial, DenyReason, Scheme, Slot};
-use standin_policy::GrantId;
 use standin_vault::{CredentialIndex, SessionVault};
 use standin_wire::auth;
 use standin_wire::path::Target;
@@ -61,8 +61,8 @@ pub(super) enum Fate {
 
 impl Outbound {
     /// The credentials that were put in, for the record.
-    pub(super) fn credentials(&self) -> &[CredentialName] {
-        &self.credentials
+    pub(super) fn take_credentials(&mut self) -> Vec<CredentialName> {
+        std::mem::take(&mut self.credentials)
     }
 }
 
@@ -144,12 +144,12 @@ fn exchange_all(tunnel: &Tunnel, permit: &Permit, put: Put, sheet: Sheet<'_>) ->
     let found = auth::credentials_in(headers, target.query.as_deref(), is_ours, named.slots());
     named.are_single(&found)?;
     for (slot, value) in &found {
-        let ours = |candidate: &str| lent.vault.by_stand_in(candidate).map(|index| (index, candidate.to_owned()));
+        let ours = |candidate: &str| lent.vault.as_stand_in(candidate);
         match auth::find(slot, value, ours) {
             Some((index, stand_in)) => {
                 let name = granted(tunnel, permit, index, slot)?;
                 let value_put = put.value(&lent.vault, index)?;
-                exchange((&stand_in, value_put), slot, value, headers, target)?;
+                exchange((stand_in, value_put), slot, value, headers, target)?;
                 used.push(name);
             }
             None if permit.granted_host() && (auth::is_credential_slot(slot) || named.hold(slot)) => {
@@ -252,17 +252,16 @@ fn granted_of(
 ) -> Result<CredentialName, Denial> {
     let name = vault.name(index);
     let policy = &tunnel.session.policy;
-    let mine: Vec<GrantId> =
-        permit.grants().iter().copied().filter(|id| policy.grant(*id).credential == *name).collect();
+    let mine = || permit.grants().iter().map(|id| policy.grant(*id)).filter(|grant| grant.credential == *name);
     let host = &tunnel.destination.authority.host;
-    if mine.is_empty() {
+    if mine().next().is_none() {
         let message = format!("the stand-in for `{name}` is not good for this request to {host}");
         return Err(Denial::new(DenyReason::WrongDestination, message).astray(name.clone()));
     }
     if tunnel.scheme != Scheme::Https {
         return Err(Denial::new(DenyReason::Cleartext, format!("`{name}` is sent over TLS only; use https")));
     }
-    if !mine.iter().any(|id| auth::covers(&policy.grant(*id).slots, slot)) {
+    if !mine().any(|grant| auth::covers(&grant.slots, slot)) {
         let message = format!("`{name}` is not granted in {slot}");
         return Err(Denial::new(DenyReason::WrongSlot, message).astray(name.clone()));
     }
@@ -279,15 +278,15 @@ fn exchange(
 ) -> Result<(), Denial> {
     match slot {
         Slot::Header(name) => {
-            let real = auth::rewrite(slot, value, stand_in, secret).ok_or_else(broken)?;
-            replace(headers, name, |line| (line == value).then(|| real.clone()))
+            let real = real_value(auth::rewrite(slot, value, stand_in, secret).ok_or_else(broken)?)?;
+            replace(headers, name, |line| (line == value).then(|| Ok(real.clone())))
         }
         Slot::Cookie(name) => {
             if !name.is_empty() && !auth::fits_cookie(secret) {
                 return Err(broken());
             }
             // The stand-in may stand in several lines: HTTP/2 clients send one per cookie (RFC 9113 §8.2.3).
-            replace(headers, "cookie", |line| auth::rewrite_cookie(line, name, stand_in, secret))
+            replace(headers, "cookie", |line| auth::rewrite_cookie(line, name, stand_in, secret).map(real_value))
         }
         Slot::Query(name) => {
             let query = target.query.as_deref().unwrap_or_default();
@@ -300,15 +299,26 @@ fn exchange(
 }
 
 /// Writes the lines of a field anew for which there is something else to write, and leaves the others.
-fn replace(headers: &mut HeaderMap, name: &str, anew: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Result<(), Denial> {
-    let Ok(header::Entry::Occupied(mut lines)) = headers.try_entry(name) else { return Err(broken()) };
-    for line in lines.iter_mut() {
+fn replace(
+    headers: &mut HeaderMap,
+    name: &str,
+    anew: impl Fn(&[u8]) -> Option<Result<HeaderValue, Denial>>,
+) -> Result<(), Denial> {
+    let mut is_there = false;
+    for (_, line) in headers.iter_mut().filter(|(field, _)| field.as_str() == name) {
+        is_there = true;
         if let Some(real) = anew(line.as_bytes()) {
-            *line = HeaderValue::from_bytes(&real).map_err(|_| broken())?;
-            line.set_sensitive(true);
+            *line = real?;
         }
     }
-    Ok(())
+    if is_there { Ok(()) } else { Err(broken()) }
+}
+
+/// A field's value with a secret in it.
+fn real_value(bytes: Vec<u8>) -> Result<HeaderValue, Denial> {
+    let mut real = HeaderValue::from_maybe_shared(Bytes::from(bytes)).map_err(|_| broken())?;
+    real.set_sensitive(true);
+    Ok(real)
 }
 
 fn broken() -> Denial {

@@ -201,8 +201,8 @@ async fn run(tunnel: &Tunnel, request: Request<Incoming>, exchange: &mut Exchang
         Taken::Turn(turn) => turn,
     };
     let ready = fetch::fetch(tunnel, &mut permit, &bound).await?;
-    let outbound = inject::inject(tunnel, &permit, ready, bound)?;
-    exchange.injected(outbound.credentials());
+    let mut outbound = inject::inject(tunnel, &permit, ready, bound)?;
+    exchange.injected(outbound.take_credentials());
     let mut response = tokens::in_time(turn.is_waited_for(), pin!(upstream::send(tunnel, outbound, exchange))).await?;
     exchange.answered(&mut response);
     match turn {
@@ -218,7 +218,6 @@ pub(crate) fn http1_server() -> http1::Builder {
         .preserve_header_case(true)
         .timer(TokioTimer::new())
         .header_read_timeout(limits::HEAD_DEADLINE)
-        .max_headers(limits::MAX_HEADERS)
         .max_buf_size(limits::MAX_HEAD_BYTES);
     server
 }

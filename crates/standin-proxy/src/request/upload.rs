@@ -13,7 +13,6 @@ use http_body::{Body, Frame, SizeHint};
 use standin_model::Denial;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 /// Nothing more goes out. In HTTP/2 the library tells the origin the code that it finds in the source.
@@ -76,39 +75,22 @@ pub(super) struct Upload {
     begun: Option<Frame<Bytes>>,
     spending: Spending,
     exchange: RequestSide,
-    broken: Broken,
-}
-
-/// Why the body ended before its end, if it did: to the connection that carries it all reasons look alike.
-#[derive(Clone, Default)]
-pub(super) struct Broken(Arc<Mutex<Option<Refusal>>>);
-
-impl Broken {
-    /// The reason.
-    pub(super) fn refusal(&self) -> Option<Refusal> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn by(&self, refusal: Refusal) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
-    }
 }
 
 impl Upload {
-    pub(super) fn new(
-        body: RequestBody,
-        rest: Rest,
-        spending: Spending,
-        exchange: RequestSide,
-        broken: Broken,
-    ) -> Self {
-        Self { body, rest, begun: None, spending, exchange, broken }
+    pub(super) fn new(body: RequestBody, rest: Rest, spending: Spending, exchange: RequestSide) -> Self {
+        Self { body, rest, begun: None, spending, exchange }
+    }
+
+    /// Whether its beginning is looked at before anything goes out.
+    pub(super) fn is_looked_at(&self) -> bool {
+        self.rest.looks()
     }
 
     /// Looks at the beginning of the body, which in most requests is all of it, before anything goes out. It has to be on its
     /// way: a body without a length may be one whose client waits for the answer first.
     pub(super) async fn begin(&mut self) -> Result<(), Refusal> {
-        if self.rest.looks() && self.body.size_hint().exact().is_some() {
+        if self.is_looked_at() && self.body.size_hint().exact().is_some() {
             self.begun = poll_fn(|cx| self.poll_judged(cx)).await.transpose()?;
         }
         Ok(())
@@ -163,7 +145,7 @@ impl Upload {
                 (fault.detail.clone(), fault.reset)
             }
         };
-        self.broken.by(refusal);
+        self.exchange.broken_by(refusal);
         // Nobody has made a mistake that the origin should know of: it is not needed any more (RFC 9113 §7).
         Stopped { why, source: reset.unwrap_or(Reason::CANCEL).into() }
     }

@@ -1,7 +1,7 @@
 //! Sends an outbound request to the pinned addresses and waits for the head of the answer. The one call site of dialling.
 
 use super::inject::Outbound;
-use super::upload::{Broken, Upload};
+use super::upload::Upload;
 use super::websocket::Asked;
 use crate::connection::Tunnel;
 use crate::exchange::Exchange;
@@ -36,17 +36,17 @@ pub(super) fn send<'a>(
         (None, _) => Need::Http1,
     };
     let head = outbound.request.method() == http::Method::HEAD;
-    let broken = Broken::default();
     let Outbound { request, rest, identity, upgrade, .. } = outbound;
     let spending = tunnel.session.usage.spending(&tunnel.destination.authority.host);
-    let mut request = request.map(|body| Upload::new(body, rest, spending, exchange.request_side(), broken.clone()));
+    let side = exchange.request_side();
+    let mut request = request.map(|body| Upload::new(body, rest, spending, side.clone()));
     async move {
-        if !request.headers().contains_key(header::EXPECT) {
+        if request.body().is_looked_at() && !request.headers().contains_key(header::EXPECT) {
             request.body_mut().begin().await?;
         }
         let way = Way { scheme: tunnel.scheme, need, who: identity.as_ref() };
         let sent = tunnel.session.upstreams.send(&tunnel.peer, way, request).await;
-        let Sent { response, peer, lease } = sent.map_err(|error| broken.refusal().unwrap_or_else(|| fault(&error)))?;
+        let Sent { response, peer, lease } = sent.map_err(|error| side.refusal().unwrap_or_else(|| fault(&error)))?;
         Ok(UpstreamResponse { response, peer, lease: Some(lease), upgrade, head })
     }
 }

@@ -37,7 +37,8 @@ impl Automata {
 
     /// Goes through a text from left to right.
     pub(super) fn search<'a>(&'a self, text: &'a [u8]) -> Search<'a> {
-        Search { automata: self, text, next: vec![Next::Unknown; self.groups.len()] }
+        let others = vec![Next::Unknown; self.groups.len() - 1]; // there are patterns, so there is one
+        Search { automata: self, text, first: Next::Unknown, others }
     }
 
     /// The patterns in a text, none within another.
@@ -71,7 +72,9 @@ impl Found {
 pub(super) struct Search<'a> {
     automata: &'a Automata,
     text: &'a [u8],
-    next: Vec<Next>,
+    /// Of the first automaton, which in most sessions is the only one, and of the others.
+    first: Next,
+    others: Vec<Next>,
 }
 
 #[derive(Clone, Copy)]
@@ -85,7 +88,8 @@ impl Search<'_> {
     /// The first pattern at or after `at`, which never goes back.
     pub(super) fn from(&mut self, at: usize) -> Option<Found> {
         let mut first: Option<Found> = None;
-        for (group, next) in self.next.iter_mut().enumerate() {
+        let all = std::iter::once(&mut self.first).chain(&mut self.others);
+        for (group, next) in all.enumerate() {
             let passed = match next {
                 Next::Unknown => true,
                 Next::At(found) => found.start < at,

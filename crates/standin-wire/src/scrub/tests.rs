@@ -109,6 +109,22 @@ proptest! {
     }
 }
 
+proptest! {
+    /// What may be a value's beginning is told by the last two bytes first.
+    #[test]
+    fn the_open_tail_is_the_longest_beginning(
+        secrets in prop::collection::vec("[ab]{1,6}", 1..5),
+        text in "[abc]{0,40}",
+    ) {
+        let pairs: Vec<_> = secrets.iter().map(|s| (s.as_str(), "X")).collect();
+        let scrubber = scrubber(&pairs);
+        let table = scrubber.0.as_ref().unwrap();
+        let begins = |tail: &[u8]| table.patterns.iter().any(|pattern| pattern.len() > tail.len() && pattern.starts_with(tail));
+        let longest = (0..=text.len()).find(|at| begins(&text.as_bytes()[*at..]));
+        prop_assert_eq!(table.open_tail(text.as_bytes(), 0), longest.unwrap());
+    }
+}
+
 /// What leftmost-longest means, in so many words: where values stand in `text`, and which.
 fn matches(table: &Table, text: &[u8]) -> Vec<(usize, usize)> {
     let mut found = Vec::new();

@@ -40,7 +40,7 @@ pub(super) async fn enter(
     let converse = async {
         let (mut io, address) = reach(tunnel, &tunnel.peer, &permit).await?;
         exchange.reached(address);
-        exchange.injected(std::slice::from_ref(permit.credential()));
+        exchange.injected(vec![permit.credential().clone()]);
         let started = client::start(&mut io, startup, &password, !permit.plaintext()).await;
         let said = started.map_err(|error| refusal(tunnel, &permit, startup, &error))?;
         Ok::<_, Refusal>((io, address, said))

@@ -92,7 +92,7 @@ async fn serve_one(tunnel: &Tunnel, ssh: &Ssh, asked: Asked) {
         let permit = permit::git(tunnel, &asked.user, &command)?;
         exchange.permitted(permit.rule());
         let running = upstream::run(tunnel, ssh, &permit, asked.protocol).await?;
-        exchange.injected(std::slice::from_ref(permit.credential()));
+        exchange.injected(vec![permit.credential().clone()]);
         exchange.reached(running.address);
         Ok::<_, Refusal>((running, permit.refs()))
     };

@@ -1,9 +1,9 @@
 //! Slots that grants name: nothing but a stand-in stands in them at their host, and some are filled where nothing stood.
 
-use super::{Put, ambiguous, broken, foreign, granted};
+use super::{Put, ambiguous, broken, foreign, granted, real_value};
 use crate::connection::Tunnel;
 use crate::request::authorize::Permit;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName};
 use standin_model::{CredentialName, Denial, DenyReason, Slot};
 use standin_wire::auth;
 use standin_wire::path::Target;
@@ -98,8 +98,7 @@ pub(super) fn fill(
         let secret = put.value(vault, index)?;
         match slot {
             Slot::Header(header) => {
-                let mut real = HeaderValue::from_bytes(&auth::fill_header(header, secret)).map_err(|_| broken())?;
-                real.set_sensitive(true);
+                let real = real_value(auth::fill_header(header, secret))?;
                 headers.insert(HeaderName::from_bytes(header.as_bytes()).map_err(|_| broken())?, real);
             }
             Slot::Query(parameter) => {
