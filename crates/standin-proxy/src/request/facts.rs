@@ -58,7 +58,8 @@ async fn read_wanted(tunnel: &Tunnel, bound: &mut BoundRequest, wanted: Wanted) 
 async fn read_commands(tunnel: &Tunnel, body: &mut Unread) -> Result<Seen, Refusal> {
     let told = |begun: &[u8]| read_push(begun) != Push::Unfinished;
     body.read_ahead(&tunnel.session, MAX_PUSH, told).await?;
-    Ok(Seen::of_push(&body.ahead()))
+    let begun = body.ahead();
+    Ok(Seen::of_push(&begun[..begun.len().min(MAX_PUSH)])) // the same, however much came at once
 }
 
 async fn read_values(tunnel: &Tunnel, headers: &HeaderMap, body: &mut Unread) -> Result<Seen, Refusal> {
@@ -71,5 +72,6 @@ async fn read_values(tunnel: &Tunnel, headers: &HeaderMap, body: &mut Unread) ->
         return Ok(too_large);
     }
     body.read_ahead(&tunnel.session, MAX_FACTS, |_| false).await?;
-    Ok(if body.is_read() { Seen::Values(kind, body.ahead()) } else { too_large })
+    let whole = Some(body.ahead()).filter(|data| body.is_read() && data.len() <= MAX_FACTS);
+    Ok(whole.map_or(too_large, |data| Seen::Values(kind, data)))
 }

@@ -22,7 +22,8 @@ impl Refs {
     pub(super) fn pass(&mut self, data: Bytes) -> Result<Bytes, Denial> {
         let Some(wanted) = &self.wanted else { return Ok(data) };
         self.held.extend_from_slice(&data);
-        match read_push(&self.held) {
+        // The same, however much came at once.
+        match read_push(&self.held[..self.held.len().min(MAX_PUSH)]) {
             git::Push::Unfinished if self.held.len() <= MAX_PUSH => return Ok(Bytes::new()),
             git::Push::Unfinished => return Err(denial("it names too many refs", wanted)),
             git::Push::Unreadable => return Err(denial("its refs are not plainly named, or it is signed", wanted)),
