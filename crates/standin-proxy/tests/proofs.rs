@@ -52,7 +52,7 @@ const DETOURS: &[Detour] = &[
     Detour {
         what: "a permit for a request that policy was not asked about",
         file: "request/mod.rs",
-        honest: "let mut permit = authorize::request(tunnel, &bound)?;",
+        honest: "let mut permit = authorize::request(tunnel, &bound, &seen)?;",
         instead: "let mut permit = authorize::Permit { rule: Arc::from(\"\"), grants: vec![], ..unreachable!() };",
         error: (
             "E0451",
@@ -62,8 +62,8 @@ const DETOURS: &[Detour] = &[
     Detour {
         what: "authorizing a request that is not bound to its tunnel",
         file: "request/mod.rs",
-        honest: "authorize::request(tunnel, &bound)?",
-        instead: "authorize::request(tunnel, &request)?",
+        honest: "authorize::request(tunnel, &bound, &seen)?",
+        instead: "authorize::request(tunnel, &request, &seen)?",
         error: ("E0308", "expected `&BoundRequest`, found `&Request<Incoming>`"),
     },
     Detour {
