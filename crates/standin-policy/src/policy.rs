@@ -344,16 +344,19 @@ impl Policy {
             return Wanted::default();
         }
         let RequestFacts { host, port, method, path, .. } = *facts;
+        let entries = self.about(host).map(|entry| (&entry.rule, entry.effect == Effect::Deny));
+        let left = self.narrowings_of(host).flat_map(|one| &one.rules).map(|rule| (rule, false));
+        let asking: Vec<_> = entries.chain(left).filter(|(rule, _)| !rule.conditions.is_empty()).collect();
+        if asking.is_empty() {
+            return Wanted::default();
+        }
         let spellings = Spellings::of(path);
-        let denies = |rule: &RequestRule| rule.denies_head(host, port, method, &spellings);
-        let admits = |rule: &RequestRule| rule.admits_head(host, port, method, path);
-        let entries = self.about(host).filter(|entry| match entry.effect {
-            Effect::Deny => denies(&entry.rule),
-            _ => admits(&entry.rule),
-        });
-        let narrowings = self.narrowings_of(host).flat_map(|one| &one.rules).filter(|rule| admits(rule));
-        let rules = entries.map(|entry| &entry.rule).chain(narrowings);
-        rules.fold(Wanted::default(), |wanted, rule| wanted.and(rule.wants(&spellings)))
+        let means = |(rule, denies): &(&RequestRule, bool)| match denies {
+            true => rule.denies_head(host, port, method, &spellings),
+            false => rule.admits_head(host, port, method, path),
+        };
+        let meant = asking.into_iter().filter(means);
+        meant.fold(Wanted::default(), |wanted, (rule, _)| wanted.and(rule.wants(&spellings)))
     }
 
     /// Whether some request to this host and port is answered with a login's real tokens.
