@@ -28,6 +28,7 @@ pub(super) const KEYS: &[&str] = &[
     "min",
     "max",
     "absent",
+    "not",
     "refs",
     "delete",
     "ports",

@@ -321,6 +321,10 @@ fn what_else_a_rule_asks() {
             "json = { \"/stream\" = true, \"/n\" = { min = 1.5, max = 2 } }",
             "any method: json `/n` 1.5 to 2 and json `/stream` true",
         ),
+        (
+            "json = { \"/n\" = { not = { max = 9 } }, \"/m\" = { not = [\"a\", true] } }",
+            "any method: json `/m` not `a` or true and json `/n` not -inf to 9",
+        ),
         ("push = [\"refs/heads/agent/**\"]", "GET, HEAD, POST: pushes to `refs/heads/agent/**` only"),
         (
             "methods = [\"POST\"]\npush = { refs = [\"refs/heads/a\", \"refs/tags/*\"], delete = true }",

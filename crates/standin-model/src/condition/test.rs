@@ -33,6 +33,8 @@ pub enum Test {
     Bool(bool),
     /// One of these.
     Any(Vec<Test>),
+    /// Not this.
+    Not(Box<Test>),
 }
 
 impl Test {
@@ -40,6 +42,7 @@ impl Test {
     pub fn surely_holds(&self, fact: &Fact) -> bool {
         match (self, fact) {
             (Self::Any(tests), fact) => tests.iter().any(|test| test.surely_holds(fact)),
+            (Self::Not(test), fact) => !test.may_hold(fact),
             (Self::Absent, Fact::Absent) => true,
             (Self::Text(pattern), Fact::Text(text)) => pattern.matches(text),
             (Self::Number(least, most), Fact::Number(number)) => (least..=most).contains(&number),
@@ -53,6 +56,7 @@ impl Test {
     pub fn may_hold(&self, fact: &Fact) -> bool {
         match (self, fact) {
             (Self::Any(tests), fact) => tests.iter().any(|test| test.may_hold(fact)),
+            (Self::Not(test), fact) => !test.surely_holds(fact),
             (Self::Absent, fact) => matches!(fact, Fact::Absent | Fact::Unknown | Fact::Other),
             (_, Fact::Absent) => false,
             (Self::Text(pattern), Fact::Text(text)) => pattern.matches_in_any_case(text),
@@ -71,6 +75,7 @@ impl PartialEq for Test {
             (Self::Number(a, b), Self::Number(c, d)) => (a.to_bits(), b.to_bits()) == (c.to_bits(), d.to_bits()),
             (Self::Bool(a), Self::Bool(b)) => a == b,
             (Self::Any(a), Self::Any(b)) => a == b,
+            (Self::Not(a), Self::Not(b)) => a == b,
             _ => false,
         }
     }
@@ -86,6 +91,7 @@ impl fmt::Display for Test {
             Self::Number(least, most) if least.to_bits() == most.to_bits() => write!(f, "{least}"),
             Self::Number(least, most) => write!(f, "{least} to {most}"),
             Self::Bool(wanted) => wanted.fmt(f),
+            Self::Not(test) => write!(f, "not {test}"),
             Self::Any(tests) => {
                 for (n, test) in tests.iter().enumerate() {
                     write!(f, "{}{test}", if n == 0 { "" } else { " or " })?;
@@ -102,6 +108,10 @@ mod tests {
 
     fn text(pattern: &str) -> Test {
         Test::Text(Box::new(TextPattern::parse(pattern).unwrap()))
+    }
+
+    fn not(test: Test) -> Test {
+        Test::Not(Box::new(test))
     }
 
     /// What each kind of value is to a rule that allows, and to one that denies.
@@ -132,6 +142,17 @@ mod tests {
             (Test::Any(vec![Test::Absent, text("agent")]), Fact::Absent, true, true),
             (Test::Any(vec![Test::Absent, text("agent")]), word("main"), false, false),
             (Test::Any(Vec::new()), Fact::Absent, false, false),
+            (not(text("claude-*")), word("claude-x"), false, false),
+            (not(text("claude-*")), word("CLAUDE-x"), false, true),
+            (not(text("claude-*")), word("gpt-x"), true, true),
+            (not(text("claude-*")), Fact::Absent, true, true),
+            (not(text("claude-*")), Fact::Other, false, true),
+            (not(text("claude-*")), Fact::Unknown, false, true),
+            (not(Test::Number(0.0, 9.0)), Fact::Number(10.0), true, true),
+            (not(Test::Number(0.0, 9.0)), word("1"), false, true),
+            (not(Test::Absent), word(""), true, true),
+            (not(Test::Absent), Fact::Absent, false, false),
+            (not(not(text("a"))), word("a"), true, true),
         ] {
             assert_eq!((test.surely_holds(&fact), test.may_hold(&fact)), (allows, denies), "{test} {fact:?}");
         }

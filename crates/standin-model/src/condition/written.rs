@@ -19,7 +19,7 @@ pub type WrittenValues = BTreeMap<String, WrittenTest>;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(
     untagged,
-    expecting = "write a text, a number, `true` or `false`, a list of these, or a table of `is`, `min`, `max` and `absent`"
+    expecting = "write a text, a number, `true` or `false`, a list of these, or a table of `is`, `not`, `min`, `max` and `absent`"
 )]
 pub enum WrittenTest {
     /// This.
@@ -39,6 +39,7 @@ pub enum WrittenTest {
 #[serde(deny_unknown_fields)]
 pub struct WrittenTable {
     is: Option<Box<WrittenTest>>,
+    not: Option<Box<WrittenTest>>,
     min: Option<f64>,
     max: Option<f64>,
     #[serde(default)]
@@ -131,7 +132,11 @@ impl WrittenTest {
         match self {
             Self::Text(text) => *text = change(text),
             Self::Any(tests) => tests.iter_mut().for_each(|test| test.rewrite(change)),
-            Self::Table(table) => table.is.iter_mut().for_each(|test| test.rewrite(change)),
+            Self::Table(table) => {
+                for test in table.is.iter_mut().chain(&mut table.not) {
+                    test.rewrite(change);
+                }
+            }
             Self::Bool(_) | Self::Number(_) => {}
         }
     }
@@ -150,13 +155,16 @@ impl WrittenTest {
 
 impl WrittenTable {
     fn test(self, of: &str) -> Result<Test, ConditionError> {
-        let Self { is, min, max, absent } = self;
+        let Self { is, not, min, max, absent } = self;
         let mut tests = Vec::new();
         if absent {
             tests.push(Test::Absent);
         }
         if let Some(is) = is {
             tests.push(is.test(of)?);
+        }
+        if let Some(not) = not {
+            tests.push(Test::Not(Box::new(not.test(of)?)));
         }
         if min.is_some() || max.is_some() {
             let (least, most) = (min.unwrap_or(f64::NEG_INFINITY), max.unwrap_or(f64::INFINITY));
