@@ -97,6 +97,19 @@ impl HostPattern {
         }
     }
 
+    /// Whether every host that `other` means is meant.
+    pub fn covers(&self, other: &Self) -> bool {
+        let is_below = |name: &Name, suffix: &Name| {
+            name == suffix || name.as_str().strip_suffix(suffix.as_str()).is_some_and(|head| head.ends_with('.'))
+        };
+        match (&self.0, &other.0) {
+            (_, Kind::Exact(host)) => self.matches(host),
+            (Kind::OneLabel(mine), Kind::OneLabel(other)) => mine == other,
+            (Kind::AnyDepth(mine), Kind::OneLabel(other) | Kind::AnyDepth(other)) => is_below(other, mine),
+            (Kind::Exact(_) | Kind::OneLabel(_), _) => false,
+        }
+    }
+
     /// The host, if the pattern means exactly one: what an index is keyed by.
     pub fn as_exact(&self) -> Option<&Host> {
         match &self.0 {

@@ -1,5 +1,7 @@
 //! What a policy says: which requests are meant, and which credential goes where.
 
+mod covers;
+
 use crate::condition::{Condition, Evidence, Wanted};
 use crate::host::Host;
 use crate::pattern::{HostPattern, PathPattern};

@@ -365,6 +365,11 @@ impl Policy {
         self.about(host).any(|entry| exchanges(entry) && entry.rule.admits_connection(host, port))
     }
 
+    /// Whether a credential is lent at this host and port, or meant to be: then foreign ones are refused.
+    pub fn lends_at(&self, host: &Host, port: u16) -> bool {
+        self.about(host).any(|entry| entry.holds_grant(host, port))
+    }
+
     /// The host that a name stands for: that of a credential, or of its service.
     pub fn destination_of(&self, name: &str) -> Option<&Authority> {
         self.named.get(name)

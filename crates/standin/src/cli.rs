@@ -87,6 +87,7 @@ pub(crate) enum PolicyCommand {
     /// The exit code is 0 if it would be allowed, 3 if not.
     Explain(Box<QuestionArguments>),
     Test(PolicyTestArguments),
+    Lint(PolicyLintArguments),
     /// List the presets of all services
     ///
     /// A preset leaves of what is allowed at a service what one kind of work needs.
@@ -118,6 +119,20 @@ pub(crate) struct QuestionArguments {
     /// A ref that git pushes in it, -REF for one that is deleted, in place of a body
     #[arg(long, value_name = "REF", allow_hyphen_values = true, conflicts_with = "body")]
     pub(crate) push: Vec<String>,
+    #[command(flatten)]
+    pub(crate) about: SessionArguments,
+}
+
+/// Say what is odd about the configuration's rules: the exit code is 1 if anything is
+///
+/// A wildcard where anybody can have a name; a service that may be written to with an attacker's own account; a rule that another one means or
+/// denies all of; one that asks for a body where there is none; a credential for port 80.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  standin policy lint
+  standin policy lint --config ci.toml --json
+  standin policy lint --allow '*.example.com'")]
+pub(crate) struct PolicyLintArguments {
     #[command(flatten)]
     pub(crate) about: SessionArguments,
 }

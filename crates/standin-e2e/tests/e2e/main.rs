@@ -28,6 +28,7 @@ mod policy;
 mod ports;
 mod postgres;
 mod python;
+mod recipes;
 mod refusal;
 mod rotate;
 mod safe;

@@ -184,6 +184,45 @@ fn one_repository_and_some_branches() {
     assert_eq!(refs("other"), "refs/heads/agent/a\n");
 }
 
+/// What means more than it seems to, or nothing.
+#[test]
+fn oddities_are_said() {
+    let (rig, file) = rig();
+    let lint = |options: &[&str]| ask(&rig, &file, "lint", options);
+    assert_eq!(lint(&[]).succeeded().stdout, "nothing odd\n");
+    let odd = "
+[[allow]]
+hosts = [\"**.github.io\"]
+[[allow]]
+hosts   = [\"b.other.example\"]
+methods = [\"GET\"]
+[[allow]]
+hosts   = [\"shut.other.example\"]
+";
+    std::fs::write(&file, format!("{CONFIG}{odd}")).unwrap();
+    let outcome = lint(&["--json", "--allow", "api.openai.com"]);
+    assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);
+    let found: Vec<_> =
+        outcome.stdout.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()).collect();
+    let mut found: Vec<_> = found.iter().map(|one| format!("{} {}", one["rule"], one["kind"])).collect();
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "\"--allow api.openai.com\" \"foreign_account\"",
+            "\"allow[2]\" \"tenant_wildcard\"",
+            "\"allow[3]\" \"covered\"",
+            "\"allow[4]\" \"covered\"",
+            "\"allow[4]\" \"denied\"",
+        ]
+    );
+    assert!(
+        lint(&[]).stdout.contains("✗ allow[2]: **.github.io means names that anybody can have"),
+        "{}",
+        lint(&[]).stdout
+    );
+}
+
 /// Rules ask what a body says, and so does whoever asks about them.
 #[test]
 fn what_a_body_says() {

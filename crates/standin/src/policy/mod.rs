@@ -2,10 +2,13 @@
 
 mod answer;
 mod explain;
+mod lint;
 mod question;
 mod tests;
 
-use crate::cli::{PolicyCommand, PolicyTestArguments, QuestionArguments, RunArguments, SessionArguments};
+use crate::cli::{
+    PolicyCommand, PolicyLintArguments, PolicyTestArguments, QuestionArguments, RunArguments, SessionArguments,
+};
 use crate::exit::{self, Failure};
 use crate::log::json_line;
 use crate::run;
@@ -23,6 +26,11 @@ pub(crate) fn policy(command: PolicyCommand) -> Result<i32, Failure> {
         PolicyCommand::Presets => presets(),
         PolicyCommand::Check(arguments) => check(*arguments),
         PolicyCommand::Explain(arguments) => explain(*arguments),
+        PolicyCommand::Lint(PolicyLintArguments { about }) => {
+            let json = about.json;
+            let (policy, config) = run::policy(&session(about))?;
+            lint::run(&policy, &config, json)
+        }
         PolicyCommand::Test(PolicyTestArguments { about }) => {
             let json = about.json;
             let (policy, config) = run::policy(&session(about))?;

@@ -1,0 +1,255 @@
+//! What is odd about the rules that somebody has written: they mean more than their owner thinks, or nothing.
+
+use crate::catalogue::Catalogue;
+use crate::policy::Policy;
+use serde::Serialize;
+use standin_model::{Condition, Host, HostPattern, Methods, Place, Ports, RequestRule};
+use std::fmt;
+use std::sync::OnceLock;
+
+/// The rules of a configuration.
+pub struct Own<'a> {
+    /// Those that allow, without a credential.
+    pub allow: Vec<&'a RequestRule>,
+    /// Those that deny.
+    pub deny: Vec<&'a RequestRule>,
+    /// Those that lend, and what.
+    pub grants: Vec<(&'a str, &'a RequestRule)>,
+}
+
+/// Something odd.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The rule, as records call it.
+    pub rule: String,
+    /// What kind of oddity.
+    pub kind: Kind,
+    /// What is odd.
+    pub message: String,
+    /// What to write instead.
+    pub mend: String,
+}
+
+/// A kind of oddity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A wildcard where anybody can have a name.
+    TenantWildcard,
+    /// A service may be written to, and none of the user's credentials is granted there: an attacker's is good.
+    ForeignAccount,
+    /// Another rule means all of it.
+    Covered,
+    /// A rule that denies means all of it.
+    Denied,
+    /// It asks what a body says, and its methods have none.
+    NoBody,
+    /// It lends on a port that carries no TLS.
+    Cleartext,
+}
+
+/// Looks at each rule.
+pub fn lint(own: &Own<'_>, policy: &Policy) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let grants = || own.grants.iter().map(|(_, rule)| *rule);
+    for rule in own.allow.iter().copied().chain(grants()) {
+        findings.extend(tenants(rule));
+        findings.extend(without_body(rule));
+        findings.extend(denied(rule, &own.deny));
+    }
+    for (n, rule) in own.allow.iter().enumerate() {
+        findings.extend(foreign(rule, policy));
+        findings.extend(covered(rule, n, &own.allow));
+    }
+    for (n, (credential, rule)) in own.grants.iter().enumerate() {
+        findings.extend(cleartext(rule));
+        let same: Vec<_> = own.grants.iter().filter(|(other, _)| other == credential).map(|(_, rule)| *rule).collect();
+        let before = own.grants[..n].iter().filter(|(other, _)| other == credential).count();
+        findings.extend(covered(rule, before, &same));
+    }
+    findings
+}
+
+/// Names below which anybody can have one.
+fn shared() -> &'static [Host] {
+    static SHARED: OnceLock<Vec<Host>> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let lines = include_str!("../lists/tenants.txt").lines().filter(|line| !line.starts_with('#'));
+        lines.map(|line| Host::parse(&line.replace("[.]", ".")).expect("a test reads every line")).collect()
+    })
+}
+
+fn tenants(rule: &RequestRule) -> Option<Finding> {
+    let anybodys = |pattern: &&HostPattern| {
+        let Some(parent) = pattern.wildcard_parent() else { return false };
+        shared().iter().filter_map(Host::as_name).any(|suffix| {
+            let below = parent.as_str().strip_suffix(suffix.as_str());
+            let somebodys = Host::parse(&format!("somebody.{}", suffix.as_str()));
+            below.is_some_and(|head| head.is_empty() || head.ends_with('.'))
+                || somebodys.is_ok_and(|host| pattern.matches(&host))
+        })
+    };
+    let pattern = rule.hosts.iter().find(anybodys)?;
+    Some(Finding {
+        rule: rule.label.clone(),
+        kind: Kind::TenantWildcard,
+        message: format!("{pattern} means names that anybody can have: what is sent there may be an attacker's"),
+        mend: "name the hosts that are yours".to_owned(),
+    })
+}
+
+fn foreign(rule: &RequestRule, policy: &Policy) -> Option<Finding> {
+    let writes = ["POST", "PUT", "PATCH", "DELETE"].iter().any(|method| rule.methods.contain(method));
+    if !writes {
+        return None;
+    }
+    let services = Catalogue::builtin().services().iter().filter(|service| service.signing.is_none());
+    let (service, host) = services
+        .flat_map(|service| service.grants.iter().map(move |grant| (service, grant)))
+        .flat_map(|(service, grant)| grant.rule.hosts.iter().filter_map(move |host| Some((service, host.as_exact()?))))
+        .find(|(_, host)| {
+            let ports: &[u16] = if rule.ports == Ports::Any { &[443] } else { rule.ports.named() };
+            ports.iter().any(|port| rule.admits_connection(host, *port) && !policy.lends_at(host, *port))
+        })?;
+    Some(Finding {
+        rule: rule.label.clone(),
+        kind: Kind::ForeignAccount,
+        message: format!(
+            "{host} is {}'s, it may be written to, and no credential of yours is lent there: an attacker's own is good",
+            service.name
+        ),
+        mend: "lend a credential there, or add methods = [\"GET\", \"HEAD\"]".to_owned(),
+    })
+}
+
+fn covered(rule: &RequestRule, at: usize, all: &[&RequestRule]) -> Option<Finding> {
+    // Of two that mean the same the first counts.
+    let covers =
+        |(n, other): &(usize, &&RequestRule)| *n != at && other.covers(rule) && (*n < at || !rule.covers(other));
+    let (_, other) = all.iter().enumerate().find(covers)?;
+    Some(Finding {
+        rule: rule.label.clone(),
+        kind: Kind::Covered,
+        message: format!("`{}` means all that it means", other.label),
+        mend: "leave it out, or make the other mean less".to_owned(),
+    })
+}
+
+fn denied(rule: &RequestRule, deny: &[&RequestRule]) -> Option<Finding> {
+    let denies = deny.iter().find(|other| other.covers(rule))?;
+    Some(Finding {
+        rule: rule.label.clone(),
+        kind: Kind::Denied,
+        message: format!("`{}` denies all that it means", denies.label),
+        mend: "leave one of the two out".to_owned(),
+    })
+}
+
+fn without_body(rule: &RequestRule) -> Option<Finding> {
+    let in_body = |condition: &&Condition| {
+        matches!(condition, Condition::Value(Place::Json(_) | Place::Form(_), _) | Condition::Push(_))
+    };
+    let condition = rule.conditions.iter().find(in_body)?;
+    let Methods::Only(methods) = &rule.methods else { return None };
+    let none = methods.iter().all(|method| ["GET", "HEAD", "OPTIONS"].contains(&method.as_str()));
+    none.then(|| Finding {
+        rule: rule.label.clone(),
+        kind: Kind::NoBody,
+        message: format!("it asks for {condition}, and {} have no body", rule.methods),
+        mend: "name a method that has one".to_owned(),
+    })
+}
+
+fn cleartext(rule: &RequestRule) -> Option<Finding> {
+    rule.ports.named().contains(&80).then(|| Finding {
+        rule: rule.label.clone(),
+        kind: Kind::Cleartext,
+        message: "a credential never goes out without TLS, and port 80 has none".to_owned(),
+        mend: "leave port 80 out".to_owned(),
+    })
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}\n    {}", self.rule, self.message, self.mend)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::PolicyBuilder;
+    use standin_model::{AddressBlocks, CredentialName, GrantRule, JsonPointer, PathPattern, Test};
+
+    fn rule(label: &str, hosts: &[&str], methods: &[&str], paths: &[&str]) -> RequestRule {
+        RequestRule {
+            label: label.to_owned(),
+            hosts: hosts.iter().map(|host| HostPattern::parse(host).unwrap()).collect(),
+            ports: Ports::default(),
+            methods: if methods.is_empty() { Methods::Any } else { Methods::only(methods) },
+            paths: paths.iter().map(|path| PathPattern::parse(path).unwrap()).collect(),
+            conditions: Vec::new(),
+            addresses: AddressBlocks::default(),
+        }
+    }
+
+    fn found(allow: &[RequestRule], deny: &[RequestRule], grants: &[RequestRule]) -> Vec<(String, Kind)> {
+        let mut builder = PolicyBuilder::default();
+        for rule in grants {
+            let grant = GrantRule { rule: rule.clone(), slots: Vec::new(), always: false };
+            builder.grant(CredentialName::new("key"), grant);
+        }
+        let own = Own {
+            allow: allow.iter().collect(),
+            deny: deny.iter().collect(),
+            grants: grants.iter().map(|rule| ("key", rule)).collect(),
+        };
+        lint(&own, &builder.build()).into_iter().map(|finding| (finding.rule, finding.kind)).collect()
+    }
+
+    #[test]
+    fn each_oddity_is_found_and_no_other() {
+        let one = |kind| vec![("a".to_owned(), kind)];
+        let reads = |hosts: &[&str]| rule("a", hosts, &["GET"], &[]);
+        let none: &[RequestRule] = &[];
+        for hosts in ["*.github.io", "**.vercel.app", "*.s3.amazonaws.com", "**.windows.net", "**.core.windows.net"] {
+            assert_eq!(found(&[reads(&[hosts])], none, none), one(Kind::TenantWildcard), "{hosts}");
+            assert_eq!(found(none, none, &[reads(&[hosts])]), one(Kind::TenantWildcard), "{hosts}");
+        }
+        for hosts in ["acme.github.io", "*.example.com", "*.mygithub.io", "*.windows.net"] {
+            assert_eq!(found(&[reads(&[hosts])], none, none), [], "{hosts}");
+        }
+        let github = rule("a", &["api.github.com"], &[], &[]);
+        assert_eq!(found(std::slice::from_ref(&github), none, none), one(Kind::ForeignAccount));
+        assert_eq!(found(&[rule("a", &["**.github.com"], &["POST"], &[])], none, none), one(Kind::ForeignAccount));
+        assert_eq!(found(&[reads(&["api.github.com"])], none, none), []);
+        assert_eq!(found(std::slice::from_ref(&github), none, &[rule("b", &["api.github.com"], &[], &[])]), []);
+        let (wide, narrow) =
+            (rule("b", &["**.x.example"], &[], &[]), rule("a", &["y.x.example"], &["GET"], &["/v1/*"]));
+        assert_eq!(found(&[narrow.clone(), wide.clone()], none, none), one(Kind::Covered));
+        assert_eq!(found(&[wide.clone(), narrow.clone()], none, none), one(Kind::Covered));
+        assert_eq!(found(none, none, &[narrow.clone(), wide.clone()]), one(Kind::Covered));
+        assert_eq!(found(std::slice::from_ref(&narrow), none, std::slice::from_ref(&wide)), []);
+        assert_eq!(
+            found(&[RequestRule { label: "b".to_owned(), ..narrow.clone() }, narrow.clone()], none, none),
+            one(Kind::Covered)
+        );
+        assert_eq!(found(std::slice::from_ref(&narrow), std::slice::from_ref(&wide), none), one(Kind::Denied));
+        assert_eq!(found(std::slice::from_ref(&wide), std::slice::from_ref(&narrow), none), []);
+        let asks = Condition::Value(Place::Json(JsonPointer::parse("/a").unwrap()), Test::Bool(true));
+        let asking = |methods: &[&str]| RequestRule {
+            conditions: vec![asks.clone()],
+            ..rule("a", &["x.example"], methods, &[])
+        };
+        assert_eq!(found(&[asking(&["GET"])], none, none), one(Kind::NoBody));
+        assert_eq!(found(&[asking(&["GET", "POST"])], none, none), []);
+        let clear = RequestRule { ports: Ports::new(vec![80, 443]), ..rule("a", &["x.example"], &[], &[]) };
+        assert_eq!(found(none, none, std::slice::from_ref(&clear)), one(Kind::Cleartext));
+        assert_eq!(found(&[clear], none, none), []);
+    }
+
+    #[test]
+    fn every_shared_name_is_a_name() {
+        assert!(shared().len() > 50 && shared().iter().all(|host| host.as_name().is_some()));
+    }
+}
