@@ -218,6 +218,7 @@ pub(crate) fn http1_server() -> http1::Builder {
         .preserve_header_case(true)
         .timer(TokioTimer::new())
         .header_read_timeout(limits::HEAD_DEADLINE)
+        .max_headers(limits::MAX_HEADERS)
         .max_buf_size(limits::MAX_HEAD_BYTES);
     server
 }

@@ -2,7 +2,6 @@
 
 use crate::rig::{API, OPEN, World, within};
 use http::Request;
-use standin_model::limits::MAX_HEADERS;
 
 /// What becomes of a raw request in a tunnel: the status the client reads, and the record.
 async fn refused(raw: &str, status: u16, record: &str) {
@@ -72,24 +71,6 @@ async fn an_endless_head() {
         assert!(world.origin.is_untouched());
         client.cut();
         world.finish(&["raw http.malformed"]).await;
-    })
-    .await;
-}
-
-/// As many fields as the HTTP library makes room for without being told, and one more.
-#[tokio::test]
-async fn many_fields() {
-    within(async {
-        let request = |fields: usize| format!("GET / HTTP/1.1⏎Host: HOST⏎{}⏎", "X-A: a⏎".repeat(fields - 1));
-        refused(&request(MAX_HEADERS + 1), 431, "raw http.malformed").await;
-        let world = World::new().await;
-        let mut client = world.client(API).await;
-        client.send(request(MAX_HEADERS).replace("HOST", &world.authority(API)).replace('⏎', "\r\n")).await;
-        let mut origin = world.origin.accept().await;
-        assert_eq!(origin.head().await.matches("X-A: a").count(), MAX_HEADERS - 1);
-        origin.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
-        let head = client.head().await;
-        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     })
     .await;
 }
