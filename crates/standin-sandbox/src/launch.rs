@@ -11,7 +11,7 @@ use crate::plan::Plan;
 use crate::probe;
 use crate::relay::{Files, Relay};
 use crate::reports::Reports;
-use crate::standard;
+use crate::standard::Input;
 use crate::step::{Step, StepError};
 use crate::sys;
 use crate::terminal;
@@ -66,7 +66,7 @@ pub struct Sandbox {
     child: Child,
     relay: Relay,
     /// The file that the command reads in place of our standard input.
-    input: Option<OwnedFd>,
+    input: Option<Input>,
     /// Our side of the command's terminal.
     pub terminal: Option<OwnedFd>,
     /// On which the broker of files says what it refused: a message each. It closes when the sandbox has ended.
@@ -188,7 +188,7 @@ impl Prepared {
         loop {
             match starting.next_message()? {
                 Some((TERMINAL, descriptors)) => terminal = descriptors.into_iter().next(),
-                Some((INPUT, descriptors)) => input = descriptors.into_iter().next(),
+                Some((INPUT, descriptors)) => input = descriptors.into_iter().next().map(Input::new),
                 // The socket closes when the command is executed.
                 None if !expects_terminal || terminal.is_some() => break,
                 _ => return Err(starting.died()),
@@ -219,7 +219,7 @@ impl Sandbox {
     pub fn wait(&mut self) -> io::Result<i32> {
         let status = self.child.wait()?;
         if let Some(input) = self.input.take() {
-            standard::move_input(&input)?;
+            input.move_ours()?;
         }
         Ok(status.code().unwrap_or_else(|| 128 + std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0)))
     }

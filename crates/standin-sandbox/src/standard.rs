@@ -89,7 +89,25 @@ pub(crate) fn let_go() -> io::Result<()> {
     (0..3).try_for_each(|standard| sys::dup2(nothing.as_raw_fd(), standard))
 }
 
-/// Moves on in the caller's standard input, as if what was read of its copy had been read of it: what runs next goes on behind that.
-pub(crate) fn move_input(copy: &OwnedFd) -> io::Result<()> {
-    Ok(seek(io::stdin(), SeekFrom::Start(tell(copy)?)).map(drop)?)
+/// The file that the command reads in place of our standard input.
+pub(crate) struct Input {
+    copy: OwnedFd,
+    /// Where ours was then; unknown where it has no place.
+    begun: Option<u64>,
+}
+
+impl Input {
+    pub(crate) fn new(copy: OwnedFd) -> Self {
+        Self { copy, begun: tell(io::stdin()).ok() }
+    }
+
+    /// Moves on in our own by as much as was read of the copy: what runs next goes on behind that, and somebody else may have read of it
+    /// meanwhile.
+    pub(crate) fn move_ours(self) -> io::Result<()> {
+        let distance = |begun: u64| i64::try_from(tell(&self.copy).ok()?).ok()?.checked_sub(i64::try_from(begun).ok()?);
+        match self.begun.and_then(distance) {
+            None | Some(0) => Ok(()),
+            Some(distance) => Ok(seek(io::stdin(), SeekFrom::Current(distance)).map(drop)?),
+        }
+    }
 }

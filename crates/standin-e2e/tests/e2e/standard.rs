@@ -2,9 +2,10 @@
 
 use crate::direct::{Caller, stdout};
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Changes all that is no contents, of each standard descriptor and of devices, by number and by name. What came of it is left in the workspace,
 /// since no descriptor is left to say it.
@@ -109,6 +110,35 @@ fn what_is_written_to_a_file_is_in_it_when_the_command_has_ended() {
     assert!(!failed.status.success());
     let said = String::from_utf8_lossy(&failed.stderr).into_owned();
     assert!(said.contains("not all that the command wrote is in its output"), "{said}");
+}
+
+/// A file that others write to as well, such as `>log` of a script, keeps what all of them wrote.
+#[test]
+fn others_write_to_the_same_file() {
+    let caller = Caller::new();
+    let path = caller.path("log");
+    let mut log = File::create(&path).unwrap();
+    let mut standin = caller.standin(&["/bin/sh", "-c", "echo ready >&2; read line; echo inner"]);
+    standin.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(Stdio::piped());
+    let mut standin = standin.spawn().unwrap();
+    let mut said = BufReader::new(standin.stderr.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap() == "ready"));
+    log.write_all(b"another line of somebody else's\n").unwrap();
+    standin.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    assert!(standin.wait().unwrap().success());
+    assert_eq!(fs::read_to_string(&path).unwrap(), "another line of somebody else's\ninner\n");
+}
+
+/// A file that may not grow any more ends the command, as a pipe that nobody reads does, and not Standin.
+#[test]
+fn a_bound_of_a_files_size_is_said() {
+    let caller = Caller::new();
+    let standin = standin_e2e::binary("standin");
+    let line = "ulimit -f 20000; \"$1\" run -- head -c 20000000 /dev/zero >large";
+    let ended = caller.program("/bin/sh").args(["-c", line, "sh", standin.to_str().unwrap()]).output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(said.contains("not all that the command wrote is in its output: File too large"), "{said}");
+    assert_eq!((ended.status.code(), caller.log()[0]["exit_code"].as_i64()), (Some(141), Some(141)), "{said}");
 }
 
 #[test]

@@ -180,6 +180,13 @@ pub(crate) fn reset_signals(set: &libc::sigset_t) -> io::Result<()> {
     check(unsafe { libc::sigprocmask(libc::SIG_UNBLOCK, set, std::ptr::null_mut()) }).map(drop)
 }
 
+/// Writing beyond the bound of a file's size (`ulimit -f`) is an error from now on, and nothing more. What the command is executed with is reset
+/// ([`reset_signals`]).
+pub(crate) fn ignore_file_size_signal() {
+    // SAFETY: SIG_IGN installs no handler.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 /// Waits for one of the blocked signals.
 pub(crate) fn wait_signal(set: &libc::sigset_t) -> io::Result<libc::c_int> {
     loop {

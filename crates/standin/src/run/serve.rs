@@ -5,7 +5,7 @@ use super::disks::Disks;
 use super::files;
 use super::publish::Published;
 use super::terminal::Bridge;
-use crate::exit::Failure;
+use crate::exit::{self, Failure};
 use standin_proxy::{Doors, Session, Workers};
 use standin_sandbox::{DnsSocket, Sandbox, Sockets};
 use std::os::fd::OwnedFd;
@@ -102,8 +102,13 @@ pub(super) fn until_end(
     // Only now: the broker, which holds the pipes, too, has had its time to end.
     let written = sandbox.written();
     drained.map_err(|error| Failure::because("the proxy failed", &error))?;
-    written.map_err(|error| Failure::because("not all that the command wrote is in its output", &error))?;
-    Ok(code)
+    Ok(match written {
+        Ok(()) => code,
+        Err(error) => {
+            exit::say(&format!("not all that the command wrote is in its output: {error}"));
+            if code == exit::SUCCESS { exit::FAILED } else { code }
+        }
+    })
 }
 
 async fn answer_queries(session: Arc<Session>, dns: DnsSocket, readiness: UdpSocket) {
