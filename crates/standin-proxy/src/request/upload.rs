@@ -151,6 +151,8 @@ impl Upload {
     }
 
     fn count(&self, bytes: usize) -> Result<(), Denial> {
+        // What was put into the head is worth nothing once it is revoked, and what follows is sent with it.
+        self.exchange.may_go_on_with([])?;
         self.spending.spend(bytes)?;
         self.exchange.sent(bytes);
         Ok(())
