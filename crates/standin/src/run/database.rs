@@ -37,7 +37,11 @@ impl DatabaseUrl {
             return Ok(None);
         }
         let mut url = Url::parse(text).map_err(|_| DatabaseUrlError::Malformed)?;
-        if let Some((name, _)) = url.query_pairs().find(|(name, _)| is_secret(name)) {
+        // To libpq it is a part of the last parameter.
+        if url.fragment().is_some() {
+            return Err(DatabaseUrlError::Malformed);
+        }
+        if let Some((name, _)) = url.query_pairs().find(|(name, value)| is_secret(name, value)) {
             return Err(DatabaseUrlError::Parameter(name.into_owned()));
         }
         let password = url.password().filter(|password| !password.is_empty()).ok_or(DatabaseUrlError::NoPassword)?;
@@ -56,11 +60,11 @@ impl DatabaseUrl {
 
 /// Whether the value of a parameter is a secret, or goes before the password in front of the host: libpq has `password`, `sslpassword`,
 /// `scram_client_key`, `scram_server_key` and `oauth_client_secret`, and drivers add their own.
-fn is_secret(parameter: &str) -> bool {
+fn is_secret(parameter: &str, value: &str) -> bool {
     let name = parameter.to_ascii_lowercase();
-    // Whoever is meant by the name: not where a password lies.
-    ["password", "secret", "scram_", "token"].iter().any(|part| name.contains(part))
-        || ["pass", "pwd"].contains(&&*name)
+    let says_so = ["pass", "pwd", "secret", "scram_", "token", "apikey", "_key", "credential"];
+    // Whoever is meant by the name: not where a password lies. A key of TLS is a path, or itself (lib/pq's `sslinline`).
+    (says_so.iter().any(|part| name.contains(part)) && name != "passfile") || value.contains("-----BEGIN")
 }
 
 #[cfg(test)]
@@ -86,7 +90,9 @@ mod tests {
         for text in ["postgres://app@db.example/shop", "postgres://app:@db.example/shop", "postgres:///shop"] {
             assert!(matches!(DatabaseUrl::parse(text.as_bytes()), Err(DatabaseUrlError::NoPassword)), "{text}");
         }
-        assert!(matches!(DatabaseUrl::parse(b"postgres://a:b@[/"), Err(DatabaseUrlError::Malformed)));
+        for text in ["postgres://a:b@[/", "postgres://a:b@db.example/shop#x?password=s3cret"] {
+            assert!(matches!(DatabaseUrl::parse(text.as_bytes()), Err(DatabaseUrlError::Malformed)), "{text}");
+        }
         // What would be shown as it is. libpq undoes escapes in names, and takes the last of two.
         for parameter in [
             "password",
@@ -97,6 +103,12 @@ mod tests {
             "scram_client_key",
             "oauth_client_secret",
             "pwd",
+            "passwd",
+            "passphrase",
+            "sslkeypassphrase",
+            "apikey",
+            "service_key",
+            "sslinline=true&sslkey=-----BEGIN%20PRIVATE%20KEY-----",
         ] {
             for user in ["app:first@", "app@", ""] {
                 let text = format!("postgres://{user}db.example/shop?{parameter}=s3cret");
