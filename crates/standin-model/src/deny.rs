@@ -71,6 +71,8 @@ reasons! {
     UnreadableBody = "credential.unreadable_body", 415;
     /// A body with a slot in it that is larger than what is gathered.
     BodyTooLarge = "credential.body_too_large", 413;
+    /// A body of which a rule asks what it says, and which does not come.
+    BodyTooSlow = "http.body_too_slow", 408;
     /// A signature that is not one of a stand-in over this request, or of a kind that is not made here; or none, where requests
     /// are signed.
     Signature = "credential.signature", 403;

@@ -117,6 +117,9 @@ pub const MAX_BODY_INJECTION: usize = 8 * 1024 * 1024;
 /// Longest body that a rule is asked about, in bytes. What is longer cannot be told, so no rule that asks allows it.
 pub const MAX_FACTS: usize = 1024 * 1024;
 
+/// Time for what a rule asks of a body to be there. It takes up room that others wait for.
+pub const AHEAD_DEADLINE: Duration = Duration::from_secs(30);
+
 /// Longest list of refs of a push that a rule is asked about, in bytes: some two thousand.
 pub const MAX_PUSH: usize = 256 * 1024;
 

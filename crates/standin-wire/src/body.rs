@@ -70,6 +70,9 @@ pub enum BodyError {
     /// A value that is escaped wrongly.
     #[error("the value has a broken escape")]
     Escape,
+    /// The place would be in something that is no object, which some servers read in a way of their own.
+    #[error("its name would be in what has no names")]
+    Nameless,
     /// The name of the slot, or of something it lies in, stands there twice, or in another case.
     #[error("its name stands there twice, or in another spelling")]
     Doubled,
@@ -95,7 +98,11 @@ impl Kind {
         };
         let charset = |parameter: &str| {
             let (name, value) = parameter.split_once('=')?;
-            (name.trim() == "charset").then(|| value.trim().trim_matches('"').to_owned())
+            // Others are read by some: `charset*0` (RFC 2231), or whatever ends so.
+            name.contains("charset").then(|| match name.trim() {
+                "charset" => value.trim().trim_matches('"').to_owned(),
+                other => other.to_owned(),
+            })
         };
         Some(if parts.filter_map(charset).all(|charset| is_read(&charset)) {
             Ok(kind)
@@ -130,14 +137,17 @@ pub fn find(kind: &Kind, body: &[u8], slot: &Slot) -> Result<Option<Place>, Body
     match (kind, slot) {
         (Kind::Form, Slot::Form(name)) => field(text()?, name),
         (Kind::Multipart(delimiter), Slot::Form(name)) => multipart::field(body, delimiter, name),
-        (Kind::Json, Slot::Json(pointer)) => member(text()?, pointer),
+        (Kind::Json, Slot::Json(pointer)) => match member(text()?, pointer) {
+            Err(BodyError::Nameless) => Ok(None),
+            found => found,
+        },
         _ => Ok(None),
     }
 }
 
 /// What stands at a place of a JSON document; nothing if that place is not there.
 pub fn find_in_json(document: &[u8], pointer: &JsonPointer) -> Result<Option<Place>, BodyError> {
-    member(std::str::from_utf8(document).map_err(|_| BodyError::Charset)?, pointer)
+    find(&Kind::Json, document, &Slot::Json(pointer.clone()))
 }
 
 /// A body with these ranges, of which none overlaps another, replaced.
@@ -208,6 +218,9 @@ pub(crate) fn is_variable(field: &str, name: &str) -> bool {
         let rest = if rest.contains(']') { rest.to_owned() } else { rest.replacen('[', "_", 1) };
         plain.replace(['.', ' ', '+'], "_") + &rest
     };
+    // Rack and qs (Express) pass over brackets at the beginning.
+    let field = field.trim_start_matches([' ', '+', '[', ']']);
+    let field = if field.contains('[') { field } else { field.trim_end_matches(']') };
     let (field, name) = (in_php(field), in_php(name));
     // No case makes a name four times as long. A field may be as long as its body.
     let mut brackets = field.match_indices('[').map(|(at, _)| at).take_while(|at| *at <= 4 * name.len());
@@ -223,6 +236,7 @@ fn member(body: &str, pointer: &JsonPointer) -> Result<Option<Place>, BodyError>
             Found::Nothing => return Ok(None),
             Found::One(next) => at = next,
             Found::Doubled => return Err(BodyError::Doubled),
+            Found::Nameless => return Err(BodyError::Nameless),
         }
     }
     let text = at.get();
@@ -243,6 +257,7 @@ enum Found<'de> {
     Nothing,
     One(&'de RawValue),
     Doubled,
+    Nameless,
 }
 
 impl<'de> Visitor<'de> for Step<'_> {
@@ -271,7 +286,7 @@ impl<'de> Visitor<'de> for Step<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Found<'de>, A::Error> {
         // Numbers without leading zeros (RFC 6901 §4).
         let wanted = self.0.parse::<usize>().ok().filter(|number| number.to_string() == self.0);
-        let (mut number, mut found) = (0, Found::Nothing);
+        let (mut number, mut found) = (0, if wanted.is_some() { Found::Nothing } else { Found::Nameless });
         loop {
             if Some(number) == wanted {
                 let Some(value) = seq.next_element()? else { return Ok(found) };
@@ -284,23 +299,23 @@ impl<'de> Visitor<'de> for Step<'_> {
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Found<'de>, E> {
-        Ok(Found::Nothing)
+        Ok(Found::Nameless)
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Found<'de>, E> {
-        Ok(Found::Nothing)
+        Ok(Found::Nameless)
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<Found<'de>, E> {
-        Ok(Found::Nothing)
+        Ok(Found::Nameless)
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Found<'de>, E> {
-        Ok(Found::Nothing)
+        Ok(Found::Nameless)
     }
 
     fn visit_str<E>(self, _: &str) -> Result<Found<'de>, E> {
-        Ok(Found::Nothing)
+        Ok(Found::Nameless)
     }
 
     fn visit_unit<E>(self) -> Result<Found<'de>, E> {

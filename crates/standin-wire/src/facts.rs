@@ -6,6 +6,7 @@ use crate::body::{self, Kind};
 use crate::git::{Push, read_push};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName};
+use standin_model::limits::{MAX_FACTS, MAX_PUSH};
 use standin_model::{Commands, Evidence, Fact, Place, Wanted};
 
 /// What has been read of a body.
@@ -37,22 +38,14 @@ impl Seen {
             () if !wanted.any() => Self::Unread,
             () if body.is_empty() => Self::Empty,
             () if is_coded(headers) => Self::CODED,
-            () if wanted.push => Self::of_push(&body),
+            () if wanted.push => read_push(&body[..body.len().min(MAX_PUSH)]).into(),
+            () if body.len() > MAX_FACTS => Self::Unreadable("it is too large"),
             () => kind(headers).map_or_else(Self::Unreadable, |kind| Self::Values(kind, body)),
         }
     }
 
     /// A body in a content coding.
     pub const CODED: Self = Self::Unreadable("it is in a content coding");
-
-    /// Of the beginning of a push.
-    pub fn of_push(begun: &[u8]) -> Self {
-        match read_push(begun) {
-            Push::Asked(commands) => Self::Push(commands),
-            Push::Unfinished => Self::Unreadable("it names too many refs, or ends before it has named all"),
-            Push::Unreadable => Self::Unreadable("its refs are not plainly named, or it is signed"),
-        }
-    }
 
     /// Why something that policy asks for cannot be told.
     pub fn unreadable(&self) -> Option<&'static str> {
@@ -63,9 +56,22 @@ impl Seen {
     }
 }
 
+impl From<Push> for Seen {
+    fn from(push: Push) -> Self {
+        match push {
+            Push::Asked(commands) => Self::Push(commands),
+            Push::Unfinished => Self::Unreadable("it names too many refs, or ends before it has named all"),
+            Push::Unreadable => Self::Unreadable("its refs are not plainly named, or it is signed, or has options"),
+        }
+    }
+}
+
 /// The kind of a body, by its type; otherwise why there is none that values are read from.
 pub fn kind(headers: &HeaderMap) -> Result<Kind, &'static str> {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    if headers.keys().any(|name| is_alike(name, header::CONTENT_TYPE.as_str())) {
+        return Err("it has two types");
+    }
     match (types.next().and_then(|content_type| Kind::of(content_type.as_bytes())), types.next()) {
         (Some(Ok(kind)), None) => Ok(kind),
         (_, Some(_)) => Err("it has two types"),
@@ -106,18 +112,26 @@ impl Evidence for Known<'_> {
     }
 }
 
-/// What a field of the head says. One that is there twice says nothing plainly; nor does one with an underscore in its name
-/// that servers of the CGI tradition take for this one.
+/// What a field of the head says: one value, or a list where it has commas or several lines (RFC 9110 §5.3). One with an underscore
+/// in its name that servers of the CGI tradition take for this one makes it unknown.
 fn field(headers: &HeaderMap, name: &str) -> Fact {
-    let alike =
-        |other: &HeaderName| other.as_str() != name && other.as_str().replace('_', "-") == name.replace('_', "-");
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        _ if headers.keys().any(alike) => Fact::Unknown,
-        (None, _) => Fact::Absent,
-        (Some(value), None) => value.to_str().map_or(Fact::Unknown, |text| Fact::Text(text.to_owned())),
-        (Some(_), Some(_)) => Fact::Unknown,
+    if headers.keys().any(|other| is_alike(other, name)) {
+        return Fact::Unknown;
     }
+    let Ok(lines) = headers.get_all(name).iter().map(|value| value.to_str()).collect::<Result<Vec<_>, _>>() else {
+        return Fact::Unknown;
+    };
+    let elements: Vec<_> = lines.iter().flat_map(|line| line.split(',')).map(str::trim).collect();
+    match (lines.as_slice(), elements.as_slice()) {
+        ([], _) => Fact::Absent,
+        ([line], [_]) => Fact::Text((*line).to_owned()),
+        _ => Fact::List(elements.into_iter().map(str::to_owned).collect(), lines.join(", ")),
+    }
+}
+
+/// Whether servers of the CGI tradition take another name for this one.
+fn is_alike(other: &HeaderName, name: &str) -> bool {
+    other.as_str() != name && other.as_str().replace('_', "-") == name.replace('_', "-")
 }
 
 #[cfg(test)]
@@ -134,7 +148,9 @@ mod tests {
         let value = |list: &[(&'static str, &'static str)]| field(&headers(list), "x-org");
         assert_eq!(value(&[]), Fact::Absent);
         assert_eq!(value(&[("x-org", "acme")]), Fact::Text("acme".to_owned()));
-        assert_eq!(value(&[("x-org", "acme"), ("x-org", "acme")]), Fact::Unknown);
+        let list = Fact::List(vec!["acme".to_owned(), "b".to_owned()], "acme, b".to_owned());
+        assert_eq!(value(&[("x-org", "acme"), ("x-org", "b")]), list);
+        assert_eq!(value(&[("x-org", "acme, b")]), list);
         assert_eq!(value(&[("x-org", "acme"), ("x_org", "other")]), Fact::Unknown);
         assert_eq!(value(&[("x_org", "other")]), Fact::Unknown);
         assert_eq!(value(&[("x-org", "acm\u{e9}")]), Fact::Unknown);
@@ -158,6 +174,9 @@ mod tests {
             (&[("content-type", "text/plain")], b"{\"a\":1}"),
             (&[("content-type", "application/x-www-form-urlencoded")], b"{\"a\":1}"),
             (&[json, json], b"{\"a\":1}"),
+            (&[json, ("content_type", "text/xml")], b"{\"a\":1}"),
+            (&[("content-type", "application/json; charset*0=utf-7")], b"{\"a\":1}"),
+            (&[("content-type", "application/json; xcharset=Shift_JIS")], b"{\"a\":1}"),
             (&[json, ("content-encoding", "gzip")], b"{\"a\":1}"),
             (&[json], b"{\"a\":1"),
         ] {

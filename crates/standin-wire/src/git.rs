@@ -16,38 +16,68 @@ pub enum Push {
     Unreadable,
 }
 
-/// Reads the beginning of a push.
-pub fn read_push(mut begun: &[u8]) -> Push {
-    let mut updates = Vec::new();
-    loop {
-        match streaming(begun) {
-            Ok(Stream::Incomplete { .. }) => return Push::Unfinished,
-            Ok(Stream::Complete { line: PacketLineRef::Flush, .. }) => return Push::Asked(Commands(updates)),
-            Ok(Stream::Complete { line: PacketLineRef::Data(line), bytes_consumed }) => {
-                begun = &begun[bytes_consumed..];
-                if line.starts_with(b"shallow ") {
-                    continue; // where the client's own history ends
+/// Reads the beginning of a push while it comes. What was read is not read again.
+#[derive(Debug, Default)]
+pub struct PushReader {
+    /// How far the whole lines go.
+    read: usize,
+    updates: Vec<RefUpdate>,
+}
+
+impl PushReader {
+    /// Reads on. `begun` is what it was before, and more.
+    pub fn read(&mut self, begun: &[u8]) -> Push {
+        loop {
+            let rest = begun.get(self.read..).unwrap_or_default();
+            match streaming(rest) {
+                Ok(Stream::Incomplete { .. }) => return Push::Unfinished,
+                // Without commands there is no pack, and no options: nothing that follows is for a server to read.
+                Ok(Stream::Complete { line: PacketLineRef::Flush, bytes_consumed })
+                    if self.updates.is_empty() && rest.len() > bytes_consumed =>
+                {
+                    return Push::Unreadable;
                 }
-                match command(line) {
-                    Some(update) => updates.push(update),
-                    None => return Push::Unreadable,
+                Ok(Stream::Complete { line: PacketLineRef::Flush, .. }) => {
+                    return Push::Asked(Commands(std::mem::take(&mut self.updates)));
                 }
+                Ok(Stream::Complete { line: PacketLineRef::Data(line), bytes_consumed }) => {
+                    self.read += bytes_consumed;
+                    if line.starts_with(b"shallow ") {
+                        continue; // where the client's own history ends
+                    }
+                    match command(line) {
+                        Some(update) => self.updates.push(update),
+                        None => return Push::Unreadable,
+                    }
+                }
+                Ok(Stream::Complete { .. }) | Err(_) => return Push::Unreadable,
             }
-            Ok(Stream::Complete { .. }) | Err(_) => return Push::Unreadable,
         }
     }
 }
 
-/// `OLD NEW REF`, and behind a zero what the client can do.
+/// Reads the beginning of a push that is here.
+pub fn read_push(begun: &[u8]) -> Push {
+    PushReader::default().read(begun)
+}
+
+/// `OLD NEW REF`, and behind a zero what the client can do. What it says in options (`push -o`) goes to hooks and services, which merge
+/// and make public at a word: such a push is not plainly one of refs.
 fn command(line: &[u8]) -> Option<RefUpdate> {
-    let text = match line.split(|byte| *byte == 0).next()? {
+    let mut parts = line.split(|byte| *byte == 0);
+    let text = match parts.next()? {
         text if text.len() < line.len() => text,
         text => text.strip_suffix(b"\n").unwrap_or(text),
     };
+    let mut abilities = parts.flat_map(|part| part.split(|byte| matches!(byte, b' ' | b'\n')));
+    if abilities.any(|ability| ability.starts_with(b"push-options")) {
+        return None;
+    }
     let mut words = std::str::from_utf8(text).ok()?.split(' ');
     let (old, new, name, None) = (words.next()?, words.next()?, words.next()?, words.next()) else { return None };
     let is_id = |text: &str| matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let is_name = name.starts_with("refs/") && !name.chars().any(char::is_control);
+    // As git checks them, so that none leads elsewhere (`..`).
+    let is_name = name.starts_with("refs/") && gix_validate::reference::name(name.into()).is_ok();
     let deletes = new.bytes().all(|byte| byte == b'0');
     (is_id(old) && is_id(new) && old.len() == new.len() && is_name)
         .then(|| RefUpdate { name: name.to_owned(), deletes })
@@ -76,7 +106,8 @@ mod tests {
         let wanted = vec![update("refs/heads/agent/a", false), update("refs/heads/main", true)];
         let lines = [format!("shallow {A}"), first, format!("{A} {NONE} refs/heads/main\n")];
         assert_eq!(asked(&lines), Push::Asked(Commands(wanted)));
-        assert_eq!(asked(&[]), Push::Asked(Commands(Vec::new())));
+        assert_eq!(read_push(b"0000"), Push::Asked(Commands(Vec::new())));
+        assert_eq!(asked(&[]), Push::Unreadable, "something behind no commands");
         let (long, none) = ("a".repeat(64), "0".repeat(64));
         let wanted = vec![update("refs/heads/ü", true)];
         assert_eq!(asked(&[format!("{long} {none} refs/heads/ü")]), Push::Asked(Commands(wanted)));
@@ -86,6 +117,12 @@ mod tests {
     fn what_is_not_plainly_a_command_is_none() {
         for line in [
             "push-cert\0 report-status".to_owned(),
+            format!("{A} {A} refs/heads/a\0 report-status push-options"),
+            format!("{A} {A} refs/heads/a\0push-options\n"),
+            format!("{A} {A} refs/heads/agent/../main"),
+            format!("{A} {A} refs/heads/a.lock"),
+            format!("{A} {A} refs/heads//a"),
+            format!("{A} {A} refs/heads/a^"),
             format!("{A} {A} main"),
             format!("{A} {A} refs/heads/a b"),
             format!("{A}  {A} refs/heads/a"),
@@ -110,7 +147,12 @@ mod tests {
     fn piece_by_piece() {
         let line = packet(&format!("{A} {A} refs/heads/a\0 report-status"));
         let whole = format!("{line}0000PACK");
+        let mut reader = PushReader::default();
         for end in 0..whole.len() {
+            assert_eq!(reader.read(&whole.as_bytes()[..end]) == Push::Unfinished, end < whole.len() - 4, "{end}");
+            if end == whole.len() - 4 {
+                reader = PushReader::default(); // it has told
+            }
             let expected = end < whole.len() - 4;
             assert_eq!(read_push(&whole.as_bytes()[..end]) == Push::Unfinished, expected, "{end}");
         }

@@ -1,6 +1,7 @@
 //! What a value has to be.
 
 use crate::pattern::TextPattern;
+use percent_encoding::percent_decode_str;
 use std::fmt;
 
 /// What stands at a place of a request.
@@ -10,6 +11,8 @@ pub enum Fact {
     Absent,
     /// A text.
     Text(String),
+    /// Several texts, and how they stand there, where one was to be.
+    List(Vec<String>, String),
     /// A number.
     Number(f64),
     /// `true` or `false`.
@@ -45,6 +48,7 @@ impl Test {
             (Self::Not(test), fact) => !test.may_hold(fact),
             (Self::Absent, Fact::Absent) => true,
             (Self::Text(pattern), Fact::Text(text)) => pattern.matches(text),
+            (Self::Text(pattern), Fact::List(texts, _)) => texts.iter().all(|text| pattern.matches(text)),
             (Self::Number(least, most), Fact::Number(number)) => (least..=most).contains(&number),
             (Self::Bool(wanted), Fact::Bool(is)) => wanted == is,
             _ => false,
@@ -57,14 +61,26 @@ impl Test {
         match (self, fact) {
             (Self::Any(tests), fact) => tests.iter().any(|test| test.may_hold(fact)),
             (Self::Not(test), fact) => !test.surely_holds(fact),
-            (Self::Absent, fact) => matches!(fact, Fact::Absent | Fact::Unknown | Fact::Other),
+            // What is empty, zero or false is nothing to some.
+            (Self::Absent, Fact::Text(text)) => text.trim().is_empty(),
+            (Self::Absent, Fact::Number(number)) => *number == 0.0,
+            (Self::Absent, fact) => matches!(fact, Fact::Absent | Fact::Unknown | Fact::Other | Fact::Bool(false)),
             (_, Fact::Absent) => false,
-            (Self::Text(pattern), Fact::Text(text)) => pattern.matches_in_any_case(text),
+            (Self::Text(pattern), Fact::Text(text)) => is_taken_for(pattern, text),
+            (Self::Text(pattern), Fact::List(texts, whole)) => {
+                texts.iter().chain([whole]).any(|text| is_taken_for(pattern, text))
+            }
             (Self::Number(least, most), Fact::Number(number)) => (least..=most).contains(&number),
             (Self::Bool(wanted), Fact::Bool(is)) => wanted == is,
             _ => true,
         }
     }
+}
+
+/// Whether some server takes a text for one of those meant: in any case, without space around it, undone once more.
+fn is_taken_for(pattern: &TextPattern, text: &str) -> bool {
+    let undone = percent_decode_str(text).decode_utf8_lossy();
+    [text, text.trim(), undone.trim()].into_iter().any(|text| pattern.matches_in_any_case(text))
 }
 
 impl PartialEq for Test {
@@ -110,6 +126,10 @@ mod tests {
         Test::Text(Box::new(TextPattern::parse(pattern).unwrap()))
     }
 
+    fn list(texts: &[&str]) -> Fact {
+        Fact::List(texts.iter().map(|text| (*text).to_owned()).collect(), texts.join(", "))
+    }
+
     fn not(test: Test) -> Test {
         Test::Not(Box::new(test))
     }
@@ -130,7 +150,16 @@ mod tests {
             (text("x"), Fact::Absent, false, false),
             (Test::Absent, Fact::Absent, true, true),
             (Test::Absent, Fact::Other, false, true),
-            (Test::Absent, word(""), false, false),
+            (Test::Absent, word(""), false, true),
+            (Test::Absent, word("x"), false, false),
+            (Test::Absent, Fact::Bool(false), false, true),
+            (Test::Absent, Fact::Number(0.0), false, true),
+            (text("main"), word("main "), false, true),
+            (text("main"), word("m%61in"), false, true),
+            (text("a-*"), list(&["a-1", "a-2"]), true, true),
+            (text("a-*"), list(&["a-1", "b"]), false, true),
+            (text("a-*"), list(&["b", "c"]), false, false),
+            (Test::Absent, list(&["b", "c"]), false, false),
             (Test::Absent, Fact::Unknown, false, true),
             (Test::Number(0.0, 4096.0), Fact::Number(4096.0), true, true),
             (Test::Number(0.0, 4096.0), Fact::Number(4097.0), false, false),
@@ -150,7 +179,8 @@ mod tests {
             (not(text("claude-*")), Fact::Unknown, false, true),
             (not(Test::Number(0.0, 9.0)), Fact::Number(10.0), true, true),
             (not(Test::Number(0.0, 9.0)), word("1"), false, true),
-            (not(Test::Absent), word(""), true, true),
+            (not(Test::Absent), word(""), false, true),
+            (not(Test::Absent), word("x"), true, true),
             (not(Test::Absent), Fact::Absent, false, false),
             (not(not(text("a"))), word("a"), true, true),
         ] {

@@ -101,11 +101,15 @@ mod tests {
     use standin_model::{Commands, CredentialName, Evidence, Fact, Host, PathPattern, Place, RefUpdate, Scheme};
 
     /// What a request says beyond where it goes, as words; without any nothing can be told.
-    struct Told<'a>(Vec<&'a str>);
+    struct Told<'a>(Vec<&'a str>, &'a str);
 
     impl Evidence for Told<'_> {
         fn value(&self, place: &Place) -> Fact {
-            let Place::Json(pointer) = place else { return Fact::Absent };
+            let pointer = match place {
+                Place::Json(pointer) => pointer,
+                Place::Query(name) if self.1.starts_with(&format!("{name}=")) => return Fact::Unknown,
+                _ => return Fact::Absent,
+            };
             let mut members = self.0.iter().filter_map(|word| word.split_once('='));
             match members.find(|(name, _)| *name == pointer.as_str()) {
                 Some((_, text)) => Fact::Text(text.to_owned()),
@@ -143,7 +147,8 @@ mod tests {
             let mut words = question.split(' ');
             let (method, url) = (words.next().unwrap(), words.next().unwrap());
             let (host, path) = url.split_at(url.find('/').unwrap());
-            let evidence = Told(words.collect());
+            let (path, query) = path.split_once('?').unwrap_or((path, ""));
+            let evidence = Told(words.collect(), query);
             let host = Host::parse(host).unwrap();
             let facts =
                 RequestFacts { host: &host, port: 443, scheme: Scheme::Https, method, path, evidence: &evidence };
@@ -195,6 +200,24 @@ mod tests {
             }
         }
         assert!(looked_at > 1, "{looked_at}");
+    }
+
+    /// Where a service's other presets hold, a new one does, too: else it leaves there all that is allowed.
+    #[test]
+    fn all_presets_of_a_service_hold_at_the_same_hosts() {
+        for service in Catalogue::builtin().services() {
+            let hosts = |preset: &Preset| {
+                let filled = preset.filled(&Compiler { id: &service.id }, |_| Some("value")).unwrap();
+                let lent = service.grants.iter().flat_map(|grant| &grant.rule.hosts);
+                let named = filled.iter().flat_map(|rule| &rule.hosts).chain(lent).map(ToString::to_string);
+                named.collect::<std::collections::BTreeSet<_>>()
+            };
+            let git =
+                |preset: &Preset| hosts(preset).into_iter().filter(|host| host.contains("ssh.")).collect::<Vec<_>>();
+            for preset in &service.presets {
+                assert_eq!(git(preset), git(&service.presets[0]), "{}:{}", service.id, preset.id);
+            }
+        }
     }
 
     #[test]
@@ -277,7 +300,8 @@ mod tests {
             "POST api.github.com/repos/acme/app/git/commits",
             "POST api.github.com/repos/acme/app/pulls",
             "PATCH api.github.com/repos/acme/app/pulls/1",
-            "POST api.github.com/repos/acme/app/pulls/1/reviews",
+            "POST api.github.com/repos/acme/app/pulls/1/reviews /event=COMMENT",
+            "POST api.github.com/repos/acme/app/pulls/1/reviews /body=x",
             "POST api.github.com/repos/acme/app/issues/1/comments",
             "GET github.com/acme/app.git/info/refs",
             "POST github.com/acme/app.git/git-upload-pack",
@@ -301,8 +325,13 @@ mod tests {
             "PUT api.github.com/repos/acme/app/contents/README.md",
             "PUT api.github.com/repos/acme/app/contents/README.md /message=x",
             "PUT api.github.com/repos/acme/app/contents/README.md /branch=main",
+            "PUT api.github.com/repos/acme/app/contents/README.md?branch=main /branch=agent/a",
+            "POST api.github.com/repos/acme/app/git/refs?ref=refs/heads/main /ref=refs/heads/agent/a",
+            "POST api.github.com/repos/acme/app/pulls/1/reviews /event=APPROVE",
+            "POST api.github.com/repos/acme/app/issues/1/labels",
             "PUT api.github.com/repos/acme/app/pulls/1/merge",
             "PUT api.github.com/repos/acme/app/pulls/1/update-branch",
+            "POST ssh.github.com/acme/app.git/git-receive-pack refs/heads/main",
             "POST api.github.com/repos/acme/app/merges /base=agent/a",
             "POST api.github.com/repos/acme/app/merge-upstream /branch=agent/a",
             "POST api.github.com/repos/acme/app/branches/agent%2Fa/rename",

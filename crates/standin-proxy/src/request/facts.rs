@@ -11,10 +11,10 @@ use crate::fault::Refusal;
 use http::header::HeaderMap;
 use http_body::Body;
 use standin_model::limits::{MAX_FACTS, MAX_PUSH};
-use standin_model::{Evidence, NoEvidence, Wanted};
+use standin_model::{Commands, Evidence, NoEvidence, Wanted};
 use standin_policy::RequestFacts;
 use standin_wire::facts::{self, Seen};
-use standin_wire::git::{Push, read_push};
+use standin_wire::git::{Push, PushReader};
 
 /// What policy is asked about.
 pub(super) fn of<'a>(tunnel: &'a Tunnel, bound: &'a BoundRequest, evidence: &'a dyn Evidence) -> RequestFacts<'a> {
@@ -56,10 +56,18 @@ async fn read_wanted(tunnel: &Tunnel, bound: &mut BoundRequest, wanted: Wanted) 
 
 /// The beginning of a push, up to its pack.
 async fn read_commands(tunnel: &Tunnel, body: &mut Unread) -> Result<Seen, Refusal> {
-    let told = |begun: &[u8]| read_push(begun) != Push::Unfinished;
+    let (mut reader, mut push) = (PushReader::default(), Push::Unfinished);
+    let told = |begun: &[u8]| {
+        push = reader.read(&begun[..begun.len().min(MAX_PUSH)]); // the same, however much came at once
+        // Without commands nothing may follow.
+        match &push {
+            Push::Unfinished => false,
+            Push::Asked(Commands(updates)) => !updates.is_empty(),
+            Push::Unreadable => true,
+        }
+    };
     body.read_ahead(&tunnel.session, MAX_PUSH, told).await?;
-    let begun = body.ahead();
-    Ok(Seen::of_push(&begun[..begun.len().min(MAX_PUSH)])) // the same, however much came at once
+    Ok(push.into())
 }
 
 async fn read_values(tunnel: &Tunnel, headers: &HeaderMap, body: &mut Unread) -> Result<Seen, Refusal> {
@@ -73,5 +81,9 @@ async fn read_values(tunnel: &Tunnel, headers: &HeaderMap, body: &mut Unread) ->
     }
     body.read_ahead(&tunnel.session, MAX_FACTS, |_| false).await?;
     let whole = Some(body.ahead()).filter(|data| body.is_read() && data.len() <= MAX_FACTS);
-    Ok(whole.map_or(too_large, |data| Seen::Values(kind, data)))
+    Ok(match whole {
+        None => too_large,
+        Some(data) if data.is_empty() => Seen::Empty,
+        Some(data) => Seen::Values(kind, data),
+    })
 }

@@ -14,7 +14,8 @@ use http::request;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use standin_model::limits::{UNREAD_BYTES, UNREAD_DEADLINE, UNREAD_IDLE};
+use standin_model::limits::{AHEAD_DEADLINE, UNREAD_BYTES, UNREAD_DEADLINE, UNREAD_IDLE};
+use standin_model::{Denial, DenyReason};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::runtime::Handle;
@@ -52,7 +53,22 @@ impl Unread {
         &mut self,
         session: &Session,
         most: usize,
-        enough: impl Fn(&[u8]) -> bool,
+        enough: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), Refusal> {
+        timeout(AHEAD_DEADLINE, self.read_ahead_at_leisure(session, most, enough)).await.unwrap_or_else(|_| {
+            let message = format!(
+                "a rule asks what this body says, and it was not there within {} seconds",
+                AHEAD_DEADLINE.as_secs()
+            );
+            Err(Denial::new(DenyReason::BodyTooSlow, message).into())
+        })
+    }
+
+    async fn read_ahead_at_leisure(
+        &mut self,
+        session: &Session,
+        most: usize,
+        mut enough: impl FnMut(&[u8]) -> bool,
     ) -> Result<(), Refusal> {
         let mut ahead = Box::<Ahead>::default();
         let mut data = BytesMut::new();

@@ -1,6 +1,7 @@
 //! What a body or a query says at a place, for policy. What some servers read otherwise is unknown.
 
-use super::{Kind, Value, find};
+use super::{BodyError, Kind, Value, escapes_are_whole, find, member};
+use percent_encoding::percent_decode;
 use standin_model::{Fact, Place, Slot};
 
 /// What a body says at a place.
@@ -13,10 +14,24 @@ pub fn value(kind: &Kind, body: &[u8], place: &Place) -> Fact {
     if !kind.has(&slot) {
         return Fact::Unknown; // it may be read as what it does not say it is
     }
-    match find(kind, body, &slot) {
+    // Some servers read the first of so many only.
+    if matches!(kind, Kind::Form) && body.iter().filter(|byte| matches!(byte, b'&' | b';')).count() > MAX_FIELDS {
+        return Fact::Unknown;
+    }
+    let found = match (kind, place) {
+        (Kind::Json, Place::Json(pointer)) => {
+            std::str::from_utf8(body).map_err(|_| BodyError::Charset).and_then(|text| member(text, pointer))
+        }
+        _ => find(kind, body, &slot),
+    };
+    match found {
         Err(_) => Fact::Unknown,
+        // Escapes that are none, or of no text, are read in several ways.
+        Ok(_) if matches!(kind, Kind::Form) && !is_plain(body) => Fact::Unknown,
         Ok(None) => Fact::Absent,
         Ok(Some(found)) => match found.value {
+            // What is written in C ends there.
+            Value::Text(text) if text.contains('\0') => Fact::Unknown,
             Value::Text(text) => Fact::Text(text),
             Value::Nothing | Value::Other if matches!(kind, Kind::Json) => literal(&body[found.range]),
             Value::Nothing => Fact::Text(String::new()),
@@ -25,16 +40,32 @@ pub fn value(kind: &Kind, body: &[u8], place: &Place) -> Fact {
     }
 }
 
+/// Most fields of a form: some servers pass over what is behind a thousand.
+const MAX_FIELDS: usize = 500;
+
+/// Whether every reader of forms reads the same: no `;`, which some take for `&`, escapes of two digits, and text.
+fn is_plain(form: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(form);
+    !form.contains(&b';') && escapes_are_whole(&text) && percent_decode(form).decode_utf8().is_ok()
+}
+
 /// What a query says at a parameter.
 pub fn parameter(query: Option<&str>, name: &str) -> Fact {
     query.map_or(Fact::Absent, |query| value(&Kind::Form, query.as_bytes(), &Place::Form(name.to_owned())))
 }
 
+/// Greatest number that is exact.
+const MAX_EXACT: f64 = 9_007_199_254_740_991.0;
+
 /// What stands there in JSON, if it is no text, or an empty one.
 fn literal(json: &[u8]) -> Fact {
     match serde_json::from_slice(json) {
         Ok(serde_json::Value::Bool(is)) => Fact::Bool(is),
-        Ok(serde_json::Value::Number(number)) => number.as_f64().map_or(Fact::Other, Fact::Number),
+        // Beyond, several whole numbers are one.
+        Ok(serde_json::Value::Number(number)) => match number.as_f64() {
+            Some(number) if number.abs() <= MAX_EXACT => Fact::Number(number),
+            _ => Fact::Other,
+        },
         Ok(serde_json::Value::String(text)) => Fact::Text(text),
         _ => Fact::Other,
     }
@@ -61,6 +92,13 @@ mod tests {
             (r#"{"b":["x"]}"#, "/b", Fact::Other),
             (r#"{"b":["x"]}"#, "/b/0", text("x")),
             (r#"{"b":1}"#, "/a", Fact::Absent),
+            (r#"{"b":9007199254740993}"#, "/b", Fact::Other),
+            (r#"{"b":"x\u0000"}"#, "/b", Fact::Unknown),
+            (r#"[{"a":"x"}]"#, "/a", Fact::Unknown),
+            (r#"{"a":["x"]}"#, "/a/b", Fact::Unknown),
+            (r#"{"a":"x"}"#, "/a/b", Fact::Unknown),
+            (r#"{"a":null}"#, "/a/b", Fact::Absent),
+            (r#"["x"]"#, "/1", Fact::Absent),
             (r#"{"a":1,"a":2}"#, "/a", Fact::Unknown),
             (r#"{"a":1,"A":2}"#, "/a", Fact::Unknown),
             (r#"{"A":2}"#, "/a", Fact::Unknown),
@@ -87,6 +125,14 @@ mod tests {
             (Some("A=1"), Fact::Unknown),
             (Some("a[]=1"), Fact::Unknown),
             (Some("a=%zz"), Fact::Unknown),
+            (Some("[a]=1"), Fact::Unknown),
+            (Some("a=1&[a]=2"), Fact::Unknown),
+            (Some("a]=1"), Fact::Unknown),
+            (Some("%5Ba%5D=1"), Fact::Unknown),
+            (Some("b=1&%u0061=2"), Fact::Unknown),
+            (Some("a=1;x"), Fact::Unknown),
+            (Some("a=1%00x"), Fact::Unknown),
+            (Some("a=1%ff"), Fact::Unknown),
         ] {
             assert_eq!(parameter(query, "a"), expected, "{query:?}");
         }

@@ -2,31 +2,41 @@
 
 use bytes::{Bytes, BytesMut};
 use standin_model::limits::MAX_PUSH;
-use standin_model::{Denial, DenyReason, Push, RefUpdate};
-use standin_wire::git::{self, read_push};
+use standin_model::{Commands, Denial, DenyReason, Push, RefUpdate};
+use standin_wire::git::{self, PushReader};
 
 /// What a client says to a host that is to be told of some refs only.
 pub(super) struct Refs {
     /// What may be asked for, until it has been asked.
     wanted: Option<Push>,
+    reader: PushReader,
     held: BytesMut,
+    /// Whether nothing was asked for, and so nothing may follow.
+    over: bool,
 }
 
 impl Refs {
     /// Without refs that are wanted everything passes.
     pub(super) fn new(wanted: Option<Push>) -> Self {
-        Self { wanted, held: BytesMut::new() }
+        Self { wanted, reader: PushReader::default(), held: BytesMut::new(), over: false }
     }
 
     /// What passes now that this has come.
     pub(super) fn pass(&mut self, data: Bytes) -> Result<Bytes, Denial> {
         let Some(wanted) = &self.wanted else { return Ok(data) };
+        if self.over {
+            return Err(denial("something follows where nothing is pushed", wanted));
+        }
         self.held.extend_from_slice(&data);
         // The same, however much came at once.
-        match read_push(&self.held[..self.held.len().min(MAX_PUSH)]) {
+        match self.reader.read(&self.held[..self.held.len().min(MAX_PUSH)]) {
             git::Push::Unfinished if self.held.len() <= MAX_PUSH => return Ok(Bytes::new()),
             git::Push::Unfinished => return Err(denial("it names too many refs", wanted)),
             git::Push::Unreadable => return Err(denial("its refs are not plainly named, or it is signed", wanted)),
+            git::Push::Asked(Commands(updates)) if updates.is_empty() => {
+                self.over = true;
+                return Ok(self.held.split().freeze());
+            }
             git::Push::Asked(commands) => {
                 if let Some(RefUpdate { name, deletes }) = wanted.refuses(&commands) {
                     let what = if *deletes { "deleted" } else { "pushed to" };
