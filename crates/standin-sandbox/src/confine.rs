@@ -8,8 +8,9 @@ use landlock::{
     ABI, Access, AccessFs, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
     Scope,
 };
+use rustix::fs::{FileType, fstat};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// Gives up privileges, in the order in which each is still possible.
 pub(crate) fn drop_privileges() -> Result<(), StepError> {
@@ -70,6 +71,11 @@ pub(crate) fn landlock(files: &Files, nested: bool) -> Result<(), StepError> {
             .scope(scopes)?
             .create()?
             .add_rule(PathBeneath::new(PathFd::new("/")?, everywhere))?;
+        // It lies in a mount of its own, below no directory: by its name (`/dev/stdin`) it would not be opened again.
+        let stdin = io::stdin();
+        if FileType::from_raw_mode(fstat(&stdin)?.st_mode) == FileType::RegularFile {
+            rules = rules.add_rule(PathBeneath::new(stdin.as_fd(), AccessFs::ReadFile))?;
+        }
         for (path, writable) in &files.native {
             // Not every directory of the list is there on every host.
             if let Ok(directory) = PathFd::new(path) {

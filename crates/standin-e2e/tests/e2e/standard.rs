@@ -152,6 +152,11 @@ fn what_follows_reads_on_behind_what_was_read() {
     let mut shell = caller.program("/bin/sh");
     shell.args(["-c", line, "sh", standin.to_str().unwrap()]).stdin(list());
     assert_eq!(stdout(&shell.output().unwrap()), "one\ntwo\nthree\nfour\n");
+    // By its name, too: a script in standard input.
+    let script = caller.path("workspace/script");
+    fs::write(&script, "echo from a script\n").unwrap();
+    let mut sh = caller.standin(&["/bin/sh", "/dev/stdin"]);
+    assert_eq!(stdout(&sh.stdin(File::open(&script).unwrap()).output().unwrap()), "from a script\n");
     // Somebody else's, which root has opened, is read, though nobody inside could open it.
     let others = caller.path("others");
     fs::write(&others, "another's\n").unwrap();
