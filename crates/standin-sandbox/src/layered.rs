@@ -1,4 +1,4 @@
-//! The copy-on-write workspace: the host's directory below, and an upper directory that takes what is written.
+//! The copy-on-write workspace, and caches: the host's directory below, and an upper directory that takes what is written.
 //!
 //! What an unprivileged overlay keeps in its upper directory can be read on the host as plain files: a deletion is a
 //! character device 0:0, a directory that hides the one below it has the attribute `user.overlay.opaque`.
@@ -21,8 +21,13 @@ pub(crate) struct Layers {
 impl Layers {
     /// Opens them.
     pub(crate) fn take(lower: &Path, layer: &Layer) -> io::Result<Self> {
+        Self::over(without_links(lower)?, layer)
+    }
+
+    /// The same over a directory that is open already.
+    pub(crate) fn over(lower: OwnedFd, layer: &Layer) -> io::Result<Self> {
         let take = |path: &Path| open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-        Ok(Self { lower: without_links(lower)?, upper: take(&layer.upper)?, work: take(&layer.work)? })
+        Ok(Self { lower, upper: take(&layer.upper)?, work: take(&layer.work)? })
     }
 }
 

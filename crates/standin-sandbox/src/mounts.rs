@@ -3,7 +3,7 @@
 use crate::layered::{self, Layers};
 use crate::limits::Held;
 use crate::masks;
-use crate::plan::{Blobs, Plan, Show};
+use crate::plan::{Blobs, Layer, Plan, Show};
 use crate::step::{At, Step, StepError};
 use crate::sys;
 use crate::trees::{self, NO_DEVICES, NO_PROGRAMS, NO_SETUID, READ_ONLY};
@@ -55,6 +55,8 @@ enum Taken {
     Tree(OwnedFd, bool),
     /// What an overlay is made of.
     Layers(Layers),
+    /// What lies below an overlay; nothing, if it is not there any more.
+    Cache(Option<OwnedFd>),
 }
 
 /// Builds the view and makes it the root. Runs as the first process of the new pid namespace.
@@ -99,6 +101,8 @@ fn take_sources(plan: &Plan) -> Result<Vec<Taken>, StepError> {
         Show::Layered { path, layer } => {
             Some(Layers::take(path, layer).map(Taken::Layers).at_thing(Step::Layer, path.display()))
         }
+        // Without one more is fetched, and nothing else is different.
+        Show::Cache(path) => Some(Ok(Taken::Cache(without_links(path).ok()))),
         _ => None,
     };
     plan.view.iter().filter_map(take).collect()
@@ -142,6 +146,15 @@ impl Private {
         trees::attach(&trees::copy(&directory)?, target)
     }
 
+    /// Shows a directory of the host there, and takes what is written.
+    fn cache(&self, lower: OwnedFd, target: &Path) -> io::Result<()> {
+        let number = fs::read_dir(&self.0)?.count();
+        let [upper, work] = ["upper", "work"].map(|part| self.0.join(number.to_string()).join(part));
+        fs::create_dir_all(&upper)?;
+        fs::create_dir(&work)?;
+        layered::mount(&Layers::over(lower, &Layer { upper, work })?, target)
+    }
+
     /// It is seen no more but by what is shown of it.
     fn hide(self) -> io::Result<()> {
         trees::detach(&self.0)?;
@@ -175,6 +188,11 @@ fn put(
         Show::Layered { path, .. } => {
             let Some(Taken::Layers(layers)) = taken.next() else { return Err(io::ErrorKind::InvalidInput.into()) };
             layered::mount(&layers, &directory(path)?)
+        }
+        Show::Cache(path) => {
+            let Some(Taken::Cache(lower)) = taken.next() else { return Err(io::ErrorKind::InvalidInput.into()) };
+            // What a kernel cannot do here leaves an empty directory, as ever.
+            lower.map_or(Ok(()), |lower| private.cache(lower, &directory(path)?)).or(Ok(()))
         }
         Show::Copy(path) => io::copy(&mut File::open(path)?, &mut create(path)?).map(drop),
         // Through a directory that is shown it would be written on the host, and through a link in it anywhere there.
@@ -283,6 +301,7 @@ fn describe(show: &Show) -> String {
     let path = match show {
         Show::Private(path)
         | Show::Copy(path)
+        | Show::Cache(path)
         | Show::Link { path, .. }
         | Show::Host { path, .. }
         | Show::Layered { path, .. }

@@ -135,6 +135,8 @@ pub enum Show {
         /// Where they go.
         layer: Layer,
     },
+    /// A directory of the host whose changes stay in memory, and are gone with the sandbox.
+    Cache(PathBuf),
     /// A small file of the host, as it is when the session starts. A mount for each would be a third of the start.
     Copy(PathBuf),
     /// A file of ours.
@@ -177,6 +179,8 @@ pub fn plan(mut spec: Spec, host: &HostFacts) -> Plan {
         let files = files.into_iter().map(|(path, contents)| (path, keep(contents))).collect();
         view.push(Show::Overlay { directory, files });
     }
+    // Before what was asked for, which may be the same directory.
+    view.extend(spec.caches.iter().cloned().map(Show::Cache));
     // Parents before children, so that none hides another.
     let mut shown: Vec<(PathBuf, bool)> = spec.read_only.iter().map(|path| (path.clone(), false)).collect();
     shown.extend(spec.writable.iter().chain([&spec.workspace]).map(|path| (path.clone(), true)));
@@ -215,7 +219,9 @@ impl Plan {
     /// Whether what lies at a path is the host's, or a copy of it: what is mounted last is on top.
     pub(crate) fn is_hosts(&self, path: &Path) -> bool {
         let on_top = self.view.iter().rev().find_map(|show| match show {
-            Show::Host { path: at, .. } | Show::Layered { path: at, .. } => path.starts_with(at).then_some(true),
+            Show::Host { path: at, .. } | Show::Layered { path: at, .. } | Show::Cache(at) => {
+                path.starts_with(at).then_some(true)
+            }
             Show::Private(at) | Show::Overlay { directory: at, .. } => path.starts_with(at).then_some(false),
             _ => None,
         });
@@ -232,7 +238,7 @@ fn files(spec: &Spec, view: &[Show]) -> Files {
     let guarded: Vec<_> =
         spec.writable.iter().chain([&spec.workspace]).filter(|path| !is_copy(path)).cloned().collect();
     let shown = view.iter().filter_map(|show| match show {
-        Show::Private(path) | Show::Layered { path, .. } => Some((path.clone(), true)),
+        Show::Private(path) | Show::Layered { path, .. } | Show::Cache(path) => Some((path.clone(), true)),
         Show::Host { path, writable: false } | Show::Overlay { directory: path, .. } => Some((path.clone(), false)),
         _ => None,
     });

@@ -37,6 +37,40 @@ fn tokens_beside_tools_are_not_shown() {
     assert_eq!(seen, ".fly/bin\n.local/bin\ntools/bin\ntools/lib\n", "{said}");
 }
 
+/// What package managers have fetched is there, and nobody on the host uses what an agent puts in its place.
+#[test]
+fn caches_are_shown_and_keep_what_they_are() {
+    let caller = Caller::new();
+    let home = caller.path("home");
+    for name in [".cargo/registry/cache/a.crate", ".npm/_cacache/index", ".cache/pip/b/c", ".cache/huggingface/token"] {
+        has_file(&home, name);
+    }
+    has_file(&home, ".cargo/credentials.toml");
+    has_file(&home, ".cargo/registry/index/clone/.git/config");
+    symlink(home.join(".cargo"), home.join(".m2")).unwrap();
+    create_dir_all(home.join(".cargo/repository")).unwrap();
+    let change = "cd; find . -type f | sort; echo planted > .cargo/registry/cache/a.crate; rm .npm/_cacache/index; \
+                  mkdir .cache/pip/new; mv .cache/pip/b .cache/pip/d; echo more > .cache/pip/d/e; \
+                  cat .cargo/registry/cache/a.crate .cache/pip/d/*; ls -A .npm/_cacache .m2";
+    let (seen, said) = outcome(&mut caller.standin(&["/bin/sh", "-c", change]));
+    let expected = "./.cache/pip/b/c\n./.cargo/registry/cache/a.crate\n./.npm/_cacache/index\nplanted\ntokenmore\n.npm/_cacache:\n";
+    assert_eq!(seen, expected, "{said}");
+    let kept = |name: &str| std::fs::read_to_string(home.join(name)).unwrap();
+    assert_eq!([kept(".cargo/registry/cache/a.crate"), kept(".npm/_cacache/index")], ["token", "token"]);
+    assert!(home.join(".cache/pip/b/c").exists() && !home.join(".cache/pip/new").exists());
+    // Outside of a sandbox the same is done.
+    assert!(Command::new("/bin/sh").args(["-c", change]).env("HOME", &home).output().unwrap().status.code().is_some());
+    assert_eq!(kept(".cargo/registry/cache/a.crate"), "planted\n");
+    // Who wants one shown otherwise, or not at all, says so.
+    let look = ["/bin/sh", "-c", "cd; cat .cargo/registry/cache/a.crate; echo mine > .cargo/registry/mine"];
+    let cargo = home.join(".cargo/registry").display().to_string();
+    for (option, there, written) in [("--hide", false, false), ("--ro", true, false), ("--rw", true, true)] {
+        let (seen, said) = outcome(&mut caller.run(&[option, &cargo], &look));
+        assert_eq!(seen == "planted\n", there, "{option} {seen} {said}");
+        assert_eq!(home.join(".cargo/registry/mine").exists(), written, "{option} {said}");
+    }
+}
+
 #[test]
 fn a_home_behind_a_link_is_a_home() {
     let caller = Caller::new();

@@ -25,6 +25,8 @@ pub struct Spec {
     pub read_only: Vec<PathBuf>,
     /// Shown writable, under their own paths.
     pub writable: Vec<PathBuf>,
+    /// Shown as they are, under their own paths; what is changed in them is gone with the sandbox.
+    pub caches: Vec<PathBuf>,
     /// Files of ours.
     pub files: Vec<InlineFile>,
     /// Directories of the host with some files replaced.

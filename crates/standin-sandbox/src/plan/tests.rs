@@ -12,6 +12,7 @@ fn spec() -> Spec {
         home: "/home/u".into(),
         read_only: vec!["/home/u/.cargo".into()],
         writable: vec![],
+        caches: vec![],
         files: vec![InlineFile { path: "/run/standin/ca.pem".into(), contents: vec![1] }],
         overlays: vec![Overlay { directory: "/etc/ssl/certs".into(), files: vec![("a.crt".into(), vec![2])] }],
         masks: vec![MaskedFile { path: "/home/u/app/.env".into(), contents: vec![3], mode: 0o600 }],

@@ -53,6 +53,7 @@ fn spec(program: &Path, workspace: &Path) -> Spec {
         home: "/home/doctor".into(),
         read_only: if in_system { Vec::new() } else { vec![program.to_owned()] },
         writable: Vec::new(),
+        caches: Vec::new(),
         files: Vec::new(),
         overlays: Vec::new(),
         masks: Vec::new(),

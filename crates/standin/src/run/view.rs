@@ -28,6 +28,27 @@ const TOOLS: &[&str] = &[
     ".local/share/mise",
 ];
 
+/// Directories of the home in which package managers keep what they have fetched: packages, and nothing that opens anything. Not here: clones
+/// of repositories (`.cargo/git`, Go's `cache/vcs`), whose configurations may have passwords in their URLs, and models' (`.cache/huggingface` has
+/// a token).
+const CACHES: &[&str] = &[
+    ".cargo/registry/cache",
+    ".cargo/registry/index",
+    ".cargo/registry/src",
+    ".npm/_cacache",
+    ".cache/pip",
+    ".cache/uv",
+    ".cache/yarn",
+    ".cache/pnpm",
+    ".local/share/pnpm/store",
+    ".cache/go-build",
+    "go/pkg/mod/cache/download",
+    ".m2/repository",
+    ".gradle/caches",
+    ".cache/ms-playwright",
+    ".cache/puppeteer",
+];
+
 /// What the sandbox can be begun with.
 pub(super) fn ground(inputs: &Inputs) -> Result<Ground, Failure> {
     let ports = LocalPorts { reach: inputs.config.reach.clone(), publish: !inputs.publish.is_empty() };
@@ -61,6 +82,7 @@ pub(super) fn spec(
         home: inputs.home.clone(),
         read_only,
         writable: inputs.writable.clone(),
+        caches: caches(inputs),
         files,
         overlays,
         masks: lent.files.masks.clone(),
@@ -112,6 +134,23 @@ fn find_tools(inputs: &Inputs) -> Vec<PathBuf> {
     found.sort();
     found.dedup();
     found
+}
+
+/// The caches that are there, and are not shown or hidden otherwise.
+fn caches(inputs: &Inputs) -> Vec<PathBuf> {
+    let overlaps = |path: &Path, other: &PathBuf| path.starts_with(other) || other.starts_with(path);
+    let mut found: Vec<_> = CACHES.iter().map(|name| inputs.home.join(name)).collect();
+    // One that is elsewhere, by a link, may lie where others write.
+    found.retain(|path| path.canonicalize().is_ok_and(|real| real == *path) && is_showable(path, inputs));
+    found.retain(|path| !holds_clones(path));
+    found.retain(|path| !inputs.asked_for().chain(&inputs.hidden).any(|other| overlaps(path, other)));
+    found
+}
+
+/// Whether a directory in it is a clone: Cargo's older indices are.
+fn holds_clones(path: &Path) -> bool {
+    let Ok(entries) = path.read_dir() else { return true };
+    path.ends_with("index") && entries.flatten().any(|entry| entry.path().join(".git").exists())
 }
 
 /// The directory to show for an entry of the PATH: what holds `bin`, except where secrets lie beside it. Programs with
