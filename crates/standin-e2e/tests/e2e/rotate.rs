@@ -111,7 +111,7 @@ Note: gh's own login is replaced by `gh auth refresh`, and its old token revoked
     for (name, part) in [
         ("ANTHROPIC_API_KEY", "set ANTHROPIC_API_KEY to it"),
         ("aws", "`aws iam create-access-key`"),
-        ("npm", "https://www.npmjs.com/settings/~/tokens"),
+        ("npm", "/settings/~/tokens"),
     ] {
         let (code, text) = told(name);
         assert!(code == Some(1) && text.contains(part), "{text}");
