@@ -137,17 +137,17 @@ pub fn find(kind: &Kind, body: &[u8], slot: &Slot) -> Result<Option<Place>, Body
     match (kind, slot) {
         (Kind::Form, Slot::Form(name)) => field(text()?, name),
         (Kind::Multipart(delimiter), Slot::Form(name)) => multipart::field(body, delimiter, name),
-        (Kind::Json, Slot::Json(pointer)) => match member(text()?, pointer) {
-            Err(BodyError::Nameless) => Ok(None),
-            found => found,
-        },
+        (Kind::Json, Slot::Json(pointer)) => find_in_json(body, pointer),
         _ => Ok(None),
     }
 }
 
 /// What stands at a place of a JSON document; nothing if that place is not there.
 pub fn find_in_json(document: &[u8], pointer: &JsonPointer) -> Result<Option<Place>, BodyError> {
-    find(&Kind::Json, document, &Slot::Json(pointer.clone()))
+    match member(document, pointer) {
+        Err(BodyError::Nameless) => Ok(None),
+        found => found,
+    }
 }
 
 /// A body with these ranges, of which none overlaps another, replaced.
@@ -228,7 +228,8 @@ pub(crate) fn is_variable(field: &str, name: &str) -> bool {
     list || same(&field, &name)
 }
 
-fn member(body: &str, pointer: &JsonPointer) -> Result<Option<Place>, BodyError> {
+fn member(body: &[u8], pointer: &JsonPointer) -> Result<Option<Place>, BodyError> {
+    let body = std::str::from_utf8(body).map_err(|_| BodyError::Charset)?;
     let mut at: &RawValue = serde_json::from_str(body).map_err(|_| BodyError::Json)?;
     for token in pointer.tokens() {
         let mut reader = serde_json::Deserializer::from_str(at.get());

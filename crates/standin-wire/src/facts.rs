@@ -6,7 +6,7 @@ use crate::body::{self, Kind};
 use crate::git::{Push, read_push};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName};
-use standin_model::limits::{MAX_FACTS, MAX_PUSH};
+use standin_model::limits::MAX_FACTS;
 use standin_model::{Commands, Evidence, Fact, Place, Wanted};
 
 /// What has been read of a body.
@@ -38,7 +38,7 @@ impl Seen {
             () if !wanted.any() => Self::Unread,
             () if body.is_empty() => Self::Empty,
             () if is_coded(headers) => Self::CODED,
-            () if wanted.push => read_push(&body[..body.len().min(MAX_PUSH)]).into(),
+            () if wanted.push => read_push(&body).into(),
             () if body.len() > MAX_FACTS => Self::Unreadable("it is too large"),
             () => kind(headers).map_or_else(Self::Unreadable, |kind| Self::Values(kind, body)),
         }

@@ -3,6 +3,7 @@
 
 use gix_packetline::PacketLineRef;
 use gix_packetline::decode::{Stream, streaming};
+use standin_model::limits::MAX_PUSH;
 use standin_model::{Commands, RefUpdate};
 
 /// What the beginning of a push says.
@@ -25,8 +26,9 @@ pub struct PushReader {
 }
 
 impl PushReader {
-    /// Reads on. `begun` is what it was before, and more.
+    /// Reads on. `begun` is what it was before, and more. What is beyond [`MAX_PUSH`] counts for nothing, however much comes at once.
     pub fn read(&mut self, begun: &[u8]) -> Push {
+        let begun = &begun[..begun.len().min(MAX_PUSH)];
         loop {
             let rest = begun.get(self.read..).unwrap_or_default();
             match streaming(rest) {

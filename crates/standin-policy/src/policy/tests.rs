@@ -26,6 +26,10 @@ fn policy() -> Policy {
     builder.build()
 }
 
+fn facts<'a>(host: &'a Host, method: &'a str, path: &'a str) -> RequestFacts<'a> {
+    RequestFacts { host, port: 443, scheme: Scheme::Https, method, path, evidence: &NoEvidence }
+}
+
 fn connection(host: &str, port: u16) -> String {
     match policy().connection(&Host::parse(host).unwrap(), port) {
         ConnectionVerdict::Allow { rule, .. } => rule.to_string(),
@@ -35,14 +39,7 @@ fn connection(host: &str, port: u16) -> String {
 
 fn request(method: &str, host: &str, path: &str) -> String {
     let host = Host::parse(host).unwrap();
-    match policy().request(&RequestFacts {
-        host: &host,
-        port: 443,
-        scheme: Scheme::Https,
-        method,
-        path,
-        evidence: &NoEvidence,
-    }) {
+    match policy().request(&facts(&host, method, path)) {
         RequestVerdict::Allow { rule, grants, .. } => format!("{rule} with {} grants", grants.len()),
         RequestVerdict::Deny(denial) => denial.to_string(),
     }
@@ -131,14 +128,7 @@ fn tokens_are_exchanged_by_one_request_only() {
     let at = || rule("svc:tokens", &["auth.example"], &["POST"], &["/oauth/token"]);
     let verdict = |builder: PolicyBuilder, method: &str, path: &str| {
         let (policy, host) = (builder.build(), Host::parse("auth.example").unwrap());
-        let verdict = policy.request(&RequestFacts {
-            host: &host,
-            port: 443,
-            scheme: Scheme::Https,
-            method,
-            path,
-            evidence: &NoEvidence,
-        });
+        let verdict = policy.request(&facts(&host, method, path));
         match verdict {
             RequestVerdict::Allow { login, .. } => format!("{login:?}"),
             RequestVerdict::Deny(denial) => denial.to_string(),
@@ -174,8 +164,7 @@ fn a_reserved_host_is_reachable_and_guarded() {
     let mut builder = PolicyBuilder::default();
     builder.reserve(rule("own", &["own.example"], &[], &[]));
     let (policy, host) = (builder.build(), Host::parse("own.example").unwrap());
-    let facts =
-        RequestFacts { host: &host, port: 443, scheme: Scheme::Https, method: "GET", path: "/", evidence: &NoEvidence };
+    let facts = facts(&host, "GET", "/");
     let verdict = policy.request(&facts);
     assert!(matches!(verdict, RequestVerdict::Allow { grants, granted_host: true, .. } if grants.is_empty()));
 }
@@ -186,7 +175,7 @@ fn a_conversation_is_said_and_not_allowed() {
     let about = || rule("model", &["llm.example"], &["POST"], &["/v1/**"]);
     let asked = |builder: PolicyBuilder, method, path| {
         let host = Host::parse("llm.example").unwrap();
-        let facts = RequestFacts { host: &host, port: 443, scheme: Scheme::Https, method, path, evidence: &NoEvidence };
+        let facts = facts(&host, method, path);
         match builder.build().request(&facts) {
             RequestVerdict::Allow { conversation, .. } => Some(conversation),
             RequestVerdict::Deny(_) => None,
@@ -212,8 +201,7 @@ fn a_conversation_is_said_and_not_allowed() {
 fn nothing_is_allowed_by_nothing() {
     let host = Host::parse("a.example").unwrap();
     assert!(matches!(Policy::default().connection(&host, 443), ConnectionVerdict::Deny(_)));
-    let facts =
-        RequestFacts { host: &host, port: 443, scheme: Scheme::Https, method: "GET", path: "/", evidence: &NoEvidence };
+    let facts = facts(&host, "GET", "/");
     assert!(matches!(Policy::default().request(&facts), RequestVerdict::Deny(_)));
 }
 

@@ -58,7 +58,7 @@ async fn read_wanted(tunnel: &Tunnel, bound: &mut BoundRequest, wanted: Wanted) 
 async fn read_commands(tunnel: &Tunnel, body: &mut Unread) -> Result<Seen, Refusal> {
     let (mut reader, mut push) = (PushReader::default(), Push::Unfinished);
     let told = |begun: &[u8]| {
-        push = reader.read(&begun[..begun.len().min(MAX_PUSH)]); // the same, however much came at once
+        push = reader.read(begun);
         // Without commands nothing may follow.
         match &push {
             Push::Unfinished => false,

@@ -1,6 +1,6 @@
 //! What a body or a query says at a place, for policy. What some servers read otherwise is unknown.
 
-use super::{BodyError, Kind, Value, escapes_are_whole, find, member};
+use super::{Kind, Value, escapes_are_whole, find, member};
 use percent_encoding::percent_decode;
 use standin_model::{Fact, Place, Slot};
 
@@ -18,10 +18,8 @@ pub fn value(kind: &Kind, body: &[u8], place: &Place) -> Fact {
     if matches!(kind, Kind::Form) && body.iter().filter(|byte| matches!(byte, b'&' | b';')).count() > MAX_FIELDS {
         return Fact::Unknown;
     }
-    let found = match (kind, place) {
-        (Kind::Json, Place::Json(pointer)) => {
-            std::str::from_utf8(body).map_err(|_| BodyError::Charset).and_then(|text| member(text, pointer))
-        }
+    let found = match place {
+        Place::Json(pointer) => member(body, pointer), // where nothing has names, too
         _ => find(kind, body, &slot),
     };
     match found {

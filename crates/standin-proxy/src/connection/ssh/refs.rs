@@ -28,8 +28,7 @@ impl Refs {
             return Err(denial("something follows where nothing is pushed", wanted));
         }
         self.held.extend_from_slice(&data);
-        // The same, however much came at once.
-        match self.reader.read(&self.held[..self.held.len().min(MAX_PUSH)]) {
+        match self.reader.read(&self.held) {
             git::Push::Unfinished if self.held.len() <= MAX_PUSH => return Ok(Bytes::new()),
             git::Push::Unfinished => return Err(denial("it names too many refs", wanted)),
             git::Push::Unreadable => return Err(denial("its refs are not plainly named, or it is signed", wanted)),
