@@ -13,8 +13,8 @@ pub use parse::parse;
 
 use serde::Deserialize;
 use standin_model::{
-    Bounds, Bypass, GitGrant, GrantRule, OnLeak, ParentProxy, PostgresGrant, PresetUse, RequestRule, SessionCaps,
-    TerminalFeature,
+    Bounds, Bypass, DangerGroup, GitGrant, GrantRule, OnLeak, ParentProxy, PostgresGrant, PresetUse, RequestRule,
+    SessionCaps, TerminalFeature,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -46,6 +46,8 @@ pub struct Config {
     pub on_leak: OnLeak,
     /// What is left of services.
     pub presets: Vec<PresetUse>,
+    /// What is denied of every service, by what it does.
+    pub denied_groups: Vec<DangerGroup>,
     /// What is asked of the policy, and answered as its owner wants it.
     pub tests: Vec<PolicyTest>,
 }

@@ -6,9 +6,9 @@ mod raw;
 
 use crate::{ClientCertificate, Config, ConfigError, Credential, Files, Parent, PolicyTest, Source, Upstream};
 use standin_model::{
-    AddressBlocks, Bound, BoundError, Bounds, Bypass, Condition, ConditionError, GrantRule, HostPattern, Methods,
-    OnLeak, ParentProxy, PathPattern, PlaceKind, Ports, PresetUse, RequestRule, Slot, TerminalFeature, WrittenPush,
-    WrittenValues,
+    AddressBlocks, Bound, BoundError, Bounds, Bypass, Condition, ConditionError, DangerGroup, GrantRule, HostPattern,
+    Methods, OnLeak, ParentProxy, PathPattern, PlaceKind, Ports, PresetUse, RequestRule, Slot, TerminalFeature,
+    WrittenPush, WrittenValues,
 };
 use std::collections::HashSet;
 use std::ops::Range;
@@ -53,6 +53,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         files: Files { show, hide },
         on_leak: raw.leaks.on_leak.as_ref().map(|reaction| file.reaction(reaction)).transpose()?.unwrap_or_default(),
         presets: file.each(raw.policy.used, PresetUse::parse)?,
+        denied_groups: file.each(raw.policy.denied, DangerGroup::parse)?,
         tests: raw.test.into_iter().map(|test| file.test(test)).collect::<Result<_, _>>()?,
     })
 }

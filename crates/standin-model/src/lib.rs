@@ -10,6 +10,7 @@ pub mod authority;
 pub mod bounds;
 pub mod caps;
 pub mod condition;
+pub mod danger;
 pub mod deny;
 pub mod git;
 pub mod host;
@@ -35,6 +36,7 @@ pub use condition::{
     Commands, Condition, ConditionError, Evidence, Fact, NoEvidence, Place, PlaceKind, Push, RefUpdate, Test, Wanted,
     WrittenPush, WrittenValues,
 };
+pub use danger::{DangerGroup, NoSuchGroup};
 pub use deny::{Denial, DenyReason};
 pub use git::{GitGrant, GitPush, GitRule, GitService, Repository, RepositoryError, RepositoryPattern};
 pub use host::{Host, HostError, Name};

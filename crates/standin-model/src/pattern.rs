@@ -151,6 +151,13 @@ impl PathPattern {
         self.matches(path.written()) || path.careless().any(|path| self.0.matches_in_any_case(path))
     }
 
+    /// Whether more of its segments are words than are wildcards, and none is any number of segments.
+    pub fn is_mostly_words(&self) -> bool {
+        let segments: Vec<_> = self.as_str().split('/').filter(|segment| !segment.is_empty()).collect();
+        let wild = segments.iter().filter(|segment| segment.contains(['*', '?', '[', '{'])).count();
+        !self.as_str().contains("**") && 2 * wild < segments.len()
+    }
+
     /// As it was written.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
@@ -274,5 +281,23 @@ mod tests {
         assert_eq!(matching("/v1", &paths), ["/v1"]);
         assert_eq!(matching("/**", &paths), paths);
         assert_eq!(PathPattern::parse("v1"), Err(PatternError::NotAbsolute));
+    }
+
+    #[test]
+    fn a_path_of_words_is_no_area() {
+        for (pattern, words) in [
+            ("/v1/organizations/users/*", true),
+            ("/v1/organizations/me", true),
+            ("/v1/organizations/**", false),
+            ("/v1/organizations/users**", false),
+            ("/v1/*/*", false),
+            ("/v1/*", false),
+            ("/{v1,v2}/users", false),
+            ("/*", false),
+            ("/", false),
+            ("/**", false),
+        ] {
+            assert_eq!(PathPattern::parse(pattern).unwrap().is_mostly_words(), words, "{pattern}");
+        }
     }
 }

@@ -93,6 +93,13 @@ impl RequestRule {
             && self.admits_connection(host, port)
     }
 
+    /// Whether it names what may be asked, and not only where: methods, and paths that are mostly words. What has somebody's whole power
+    /// is lent by no other rule.
+    pub fn names_operations(&self) -> bool {
+        let paths = !self.paths.is_empty() && self.paths.iter().all(PathPattern::is_mostly_words);
+        matches!(self.methods, Methods::Only(_)) && paths
+    }
+
     /// Whether the rule, which denies, means this request: in any spelling that some server takes for it, and if its
     /// conditions may hold.
     pub fn denies_request(

@@ -48,6 +48,10 @@ fn decoded(segment: &str, escapes_separate: bool) -> String {
         }
         text = next;
     }
+    // A slash at the end is none to many, whatever the others are.
+    while !escapes_separate && text.ends_with("%2f") {
+        text.truncate(text.len() - "%2f".len());
+    }
     text
 }
 
@@ -79,6 +83,7 @@ mod tests {
             ("/gists.json", "/gists", "/gists"),
             ("/%2567ists", "/gists", "/gists"),
             ("/a%2Fb/hooks/", "/a%2fb/hooks", "/a/b/hooks"),
+            ("/a%2Fb/hooks%2F%252f", "/a%2fb/hooks", "/a/b/hooks"),
             ("/a;x/b", "/a/b", "/a/b"),
             ("/100%", "/100%", "/100%"),
             ("/", "/", "/"),

@@ -2,6 +2,7 @@
 //!
 //! One data file a service, in `catalogue/`. Hosts are written defanged (`example[.]org`) and restored here.
 
+pub mod danger;
 mod login;
 mod preset;
 pub mod rotation;
@@ -15,8 +16,8 @@ use rotation::{RawRotation, Rotation};
 use serde::Deserialize;
 use signing::{RawSigning, Signing};
 use standin_model::{
-    AddressBlocks, Condition, ConditionError, GrantRule, Host, HostPattern, JsonPointer, Login, Methods, PathPattern,
-    PatternError, PlaceKind, Ports, RequestRule, Slot, SlotError, WrittenPush, WrittenValues,
+    AddressBlocks, Condition, ConditionError, DangerGroup, GrantRule, Host, HostPattern, JsonPointer, Login, Methods,
+    NoSuchGroup, PathPattern, PatternError, PlaceKind, Ports, RequestRule, Slot, SlotError, WrittenPush, WrittenValues,
 };
 use std::sync::OnceLock;
 
@@ -28,9 +29,14 @@ macro_rules! files {
 const FILES: &[(&str, &str)] = files![
     "anthropic",
     "aws",
+    "circleci",
+    "cloudflare",
     "crates-io",
+    "datadog",
     "debian",
     "deepseek",
+    "digitalocean",
+    "discord",
     "gemini",
     "github",
     "gitlab",
@@ -39,11 +45,20 @@ const FILES: &[(&str, &str)] = files![
     "huggingface",
     "maven",
     "mistral",
+    "notion",
     "npm",
     "openai",
     "openrouter",
+    "pagerduty",
     "pypi",
     "rubygems",
+    "sendgrid",
+    "sentry",
+    "slack",
+    "stripe",
+    "supabase",
+    "twilio",
+    "vercel",
     "xai",
 ];
 
@@ -63,8 +78,15 @@ pub struct Service {
     pub perhaps: Vec<String>,
     /// The programs that are agents of this service and need it whatever is lent.
     pub agents: Vec<String>,
-    /// Beginnings of credentials that are never lent: those that administer an organisation.
+    /// Beginnings of credentials that administer an organisation, or have the whole power of their owner: they are never lent to all
+    /// of the service.
     pub never: Vec<String>,
+    /// Whether other vendors' keys begin so, too: then those beginnings mean nothing but at its own hosts.
+    pub shared: bool,
+    /// Whether it is lent only where the configuration names it, and not because a variable or a file holds its credential.
+    pub named: bool,
+    /// The groups of dangerous operations that are refused at it whenever it is used.
+    pub refused: Vec<DangerGroup>,
     /// Beginnings of credentials that are this service's and no other's.
     pub begins: Vec<String>,
     /// Where the credential is good.
@@ -122,6 +144,14 @@ pub enum CatalogueError {
         /// Why.
         source: ConditionError,
     },
+    /// A name of a group.
+    #[error("the catalogue's {id} names a bad group")]
+    Group {
+        /// The service.
+        id: String,
+        /// What is wrong.
+        source: NoSuchGroup,
+    },
     /// A slot in it.
     #[error("the catalogue's {id} has a bad slot")]
     Slot {
@@ -148,6 +178,12 @@ struct RawService {
     begins: Vec<String>,
     #[serde(default)]
     registry: bool,
+    #[serde(default)]
+    shared: bool,
+    #[serde(default)]
+    named: bool,
+    #[serde(default)]
+    refused: Vec<String>,
     #[serde(default)]
     slots: Vec<String>,
     #[serde(default)]
@@ -178,6 +214,10 @@ struct RawRule {
     #[serde(default)]
     query: WrittenValues,
     #[serde(default)]
+    headers: WrittenValues,
+    #[serde(default)]
+    form: WrittenValues,
+    #[serde(default)]
     json: WrittenValues,
     push: Option<WrittenPush>,
 }
@@ -202,9 +242,19 @@ impl Catalogue {
         self.0.iter().find(|service| service.id == id)
     }
 
-    /// The service whose clients look at this variable.
+    /// The service whose clients look at this variable, if it is lent because of that.
     pub fn by_env(&self, variable: &str) -> Option<&Service> {
-        self.0.iter().find(|service| service.env.iter().any(|name| name == variable))
+        self.unasked().find(|service| service.env.iter().any(|name| name == variable))
+    }
+
+    /// The services that are lent without being named.
+    pub fn unasked(&self) -> impl Iterator<Item = &Service> {
+        self.0.iter().filter(|service| !service.named)
+    }
+
+    /// The service that this value administers, if it is lent to these hosts.
+    pub fn administered(&self, value: &[u8], hosts: &[HostPattern]) -> Option<&Service> {
+        self.0.iter().filter(|service| !service.shared || service.is_at(hosts)).find(|service| !service.lends(value))
     }
 
     /// The service whose credentials begin so: the longest beginning counts, for some vendors' begin as others' do.
@@ -213,20 +263,19 @@ impl Catalogue {
             let begins = service.begins.iter().chain(&service.never);
             begins.filter(|begin| value.starts_with(begin.as_bytes())).map(String::len).max()
         };
-        self.0
-            .iter()
+        self.unasked()
             .filter_map(|service| Some((begun(service)?, service)))
             .max_by_key(|(length, _)| *length)
             .map(|found| found.1)
     }
 
-    /// The service that grants its credential at this host: one that is told, not one that is signed with.
+    /// The service that grants its credential at this host, if it is lent because of that: one that is told, not one that is signed with.
     pub fn by_host(&self, host: &Host) -> Option<&Service> {
         let granted = |service: &&Service| {
             service.signing.is_none()
                 && service.grants.iter().any(|grant| grant.rule.hosts.iter().any(|pattern| pattern.matches(host)))
         };
-        self.0.iter().find(granted)
+        self.unasked().find(granted)
     }
 
     /// The services whose requests are signed.
@@ -258,9 +307,16 @@ impl Service {
         self.env.iter().any(is) || (self.perhaps.iter().any(is) && begins())
     }
 
-    /// Whether this value may be lent at all.
+    /// Whether this value may be lent to all of it. A value may be a whole field, with its scheme.
     pub fn lends(&self, value: &[u8]) -> bool {
-        !self.never.iter().any(|prefix| value.starts_with(prefix.as_bytes()))
+        let mut words = value.split(u8::is_ascii_whitespace);
+        !words.any(|word| self.never.iter().any(|prefix| word.starts_with(prefix.as_bytes())))
+    }
+
+    /// Whether its credential is good at one of these.
+    fn is_at(&self, hosts: &[HostPattern]) -> bool {
+        let mut own = self.grants.iter().flat_map(|grant| &grant.rule.hosts).filter_map(HostPattern::as_exact);
+        own.any(|host| hosts.iter().any(|pattern| pattern.matches(host)))
     }
 
     fn parse(id: &str, text: &str) -> Result<Self, CatalogueError> {
@@ -283,6 +339,9 @@ impl Service {
             perhaps: raw.perhaps,
             agents: raw.agents,
             never: raw.never,
+            shared: raw.shared,
+            named: raw.named,
+            refused: compiler.groups(&raw.refused)?,
             begins: raw.begins,
             grants,
             login,
@@ -308,23 +367,28 @@ impl Compiler<'_> {
             ports: if raw.ports.is_empty() { Ports::default() } else { Ports::new(raw.ports) },
             methods: if raw.methods.is_empty() { Methods::Any } else { Methods::only(raw.methods) },
             paths: raw.paths.iter().map(|path| PathPattern::compiled_in(path)).collect(),
-            conditions: self.conditions(raw.query, raw.json, raw.push)?,
+            conditions: self.conditions([raw.query, raw.headers, raw.form, raw.json], raw.push)?,
             addresses: AddressBlocks::default(),
         })
     }
 
     fn conditions(
         &self,
-        query: WrittenValues,
-        json: WrittenValues,
+        values: [WrittenValues; 4],
         push: Option<WrittenPush>,
     ) -> Result<Vec<Condition>, CatalogueError> {
-        let values = [(PlaceKind::Query, query), (PlaceKind::Json, json)].into_iter();
+        let kinds = [PlaceKind::Query, PlaceKind::Header, PlaceKind::Form, PlaceKind::Json];
+        let values = kinds.into_iter().zip(values);
         let values = values.map(|(kind, values)| kind.conditions(values));
         let push = push.map(|push| push.condition().map(|push| vec![push]));
         let all = values.chain(push).collect::<Result<Vec<_>, _>>();
         let bad = |source| CatalogueError::Condition { id: self.id.to_owned(), source };
         Ok(all.map_err(bad)?.concat())
+    }
+
+    fn groups(&self, names: &[String]) -> Result<Vec<DangerGroup>, CatalogueError> {
+        let bad = |source| CatalogueError::Group { id: self.id.to_owned(), source };
+        names.iter().map(|name| DangerGroup::parse(name)).collect::<Result<_, _>>().map_err(bad)
     }
 
     fn slot(&self, text: &str) -> Result<Slot, CatalogueError> {
@@ -340,5 +404,7 @@ impl Compiler<'_> {
     }
 }
 
+#[cfg(test)]
+mod operations;
 #[cfg(test)]
 mod tests;

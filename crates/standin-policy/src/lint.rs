@@ -1,9 +1,10 @@
 //! What is odd about the rules that somebody has written: they mean more than their owner thinks, or nothing.
 
 use crate::catalogue::Catalogue;
+use crate::catalogue::danger::{self, Dangers};
 use crate::policy::Policy;
 use serde::Serialize;
-use standin_model::{Condition, Host, HostPattern, Methods, Place, Ports, RequestRule};
+use standin_model::{Condition, DangerGroup, Host, HostPattern, Methods, Place, Ports, RequestRule};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -15,6 +16,8 @@ pub struct Own<'a> {
     pub deny: Vec<&'a RequestRule>,
     /// Those that lend, and what.
     pub grants: Vec<(&'a str, &'a RequestRule)>,
+    /// The groups of dangerous operations that are denied everywhere.
+    pub denied_groups: &'a [DangerGroup],
 }
 
 /// Something odd.
@@ -46,6 +49,8 @@ pub enum Kind {
     NoBody,
     /// It lends on a port that carries no TLS.
     Cleartext,
+    /// A group is denied, and which operations there are in it is not known.
+    UnknownGroup,
 }
 
 /// Looks at each rule.
@@ -67,7 +72,49 @@ pub fn lint(own: &Own<'_>, policy: &Policy) -> Vec<Finding> {
         let before = own.grants[..n].iter().filter(|(other, _)| other == credential).count();
         findings.extend(covered(rule, before, &same));
     }
+    if !own.denied_groups.is_empty() {
+        findings.extend(unknown_groups(own, policy));
+    }
     findings
+}
+
+/// What is allowed where a group that is denied holds nothing, because nobody has looked.
+fn unknown_groups(own: &Own<'_>, policy: &Policy) -> Vec<Finding> {
+    let known: Vec<_> = danger::all().collect();
+    let missing = |dangers: Option<&Dangers>| -> Vec<DangerGroup> {
+        let of_it = |group: &&DangerGroup| !dangers.is_some_and(|dangers| dangers.knows(**group));
+        own.denied_groups.iter().filter(of_it).copied().collect()
+    };
+    let lent = Catalogue::builtin().services().iter().filter(|service| {
+        let hosts = service.grants.iter().flat_map(|grant| &grant.rule.hosts);
+        hosts.filter_map(some_host).any(|host| policy.lends_at(&host, 443))
+    });
+    let services =
+        lent.map(|service| (format!("{}:use", service.id), missing(known.iter().find(|it| it.service == service.id))));
+    let rules = own.allow.iter().copied().chain(own.grants.iter().map(|(_, rule)| *rule));
+    let rules = rules.map(|rule| {
+        let about = |host: &Host| known.iter().find(|dangers| dangers.is_about(host));
+        let hosts = rule.hosts.iter().filter_map(some_host);
+        (rule.label.clone(), hosts.map(|host| missing(about(&host))).max_by_key(Vec::len).unwrap_or_default())
+    });
+    let told = services.chain(rules).filter(|(_, missing)| !missing.is_empty());
+    told.map(|(rule, missing)| unknown_group(rule, &missing)).collect()
+}
+
+fn unknown_group(rule: String, missing: &[DangerGroup]) -> Finding {
+    let names: Vec<_> = missing.iter().map(|group| format!("`{group}`")).collect();
+    Finding {
+        rule,
+        kind: Kind::UnknownGroup,
+        message: format!("it is not known which operations there are in {}: none is denied for that", names.join(", ")),
+        mend: "deny them by rules of your own, or allow the operations that are needed and no others".to_owned(),
+    }
+}
+
+/// One of the hosts that a pattern means.
+fn some_host(pattern: &HostPattern) -> Option<Host> {
+    let below = || Host::parse(&format!("some.{}", pattern.wildcard_parent()?.as_str())).ok();
+    pattern.as_exact().cloned().or_else(below)
 }
 
 /// Names below which anybody can have one.
@@ -194,6 +241,15 @@ mod tests {
     }
 
     fn found(allow: &[RequestRule], deny: &[RequestRule], grants: &[RequestRule]) -> Vec<(String, Kind)> {
+        with_groups(allow, deny, grants, &[])
+    }
+
+    fn with_groups(
+        allow: &[RequestRule],
+        deny: &[RequestRule],
+        grants: &[RequestRule],
+        denied_groups: &[DangerGroup],
+    ) -> Vec<(String, Kind)> {
         let mut builder = PolicyBuilder::default();
         for rule in grants {
             let grant = GrantRule { rule: rule.clone(), slots: Vec::new(), always: false };
@@ -203,6 +259,7 @@ mod tests {
             allow: allow.iter().collect(),
             deny: deny.iter().collect(),
             grants: grants.iter().map(|rule| ("key", rule)).collect(),
+            denied_groups,
         };
         lint(&own, &builder.build()).into_iter().map(|finding| (finding.rule, finding.kind)).collect()
     }
@@ -246,6 +303,23 @@ mod tests {
         let clear = RequestRule { ports: Ports::new(vec![80, 443]), ..rule("a", &["x.example"], &[], &[]) };
         assert_eq!(found(none, none, std::slice::from_ref(&clear)), one(Kind::Cleartext));
         assert_eq!(found(&[clear], none, none), []);
+    }
+
+    /// Who denies a group believes that nothing of it passes.
+    #[test]
+    fn groups_of_which_nothing_is_known_are_told() {
+        let unknown = |of: &str| vec![(of.to_owned(), Kind::UnknownGroup)];
+        let groups = [DangerGroup::Mint, DangerGroup::Exec];
+        let at = |host: &str| rule("a", &[host], &["GET"], &[]);
+        assert_eq!(with_groups(&[at("x.example")], &[], &[], &groups), unknown("a"));
+        assert_eq!(with_groups(&[at("*.x.example")], &[], &[], &groups), unknown("a"));
+        assert_eq!(with_groups(&[at("x.example")], &[], &[], &[]), []);
+        assert_eq!(with_groups(&[at("slack.com")], &[], &[], &groups), []);
+        // The service is lent to, and so is the rule about its host.
+        let lent = with_groups(&[], &[], &[at("api.deepseek.com")], &groups);
+        assert_eq!(lent, [unknown("deepseek:use"), unknown("a")].concat());
+        let github = with_groups(&[], &[], &[at("api.github.com")], &groups);
+        assert_eq!(github, []);
     }
 
     #[test]

@@ -115,6 +115,8 @@ pub(super) struct Document {
 pub(super) struct Policy {
     #[serde(default, rename = "use")]
     pub(super) used: Vec<Spanned<String>>,
+    #[serde(default, rename = "deny")]
+    pub(super) denied: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]

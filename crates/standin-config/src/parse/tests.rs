@@ -1,6 +1,6 @@
 use super::*;
 use crate::Fetch;
-use standin_model::Host;
+use standin_model::{DangerGroup, Host};
 
 fn check(text: &str, expected: &str) {
     let error = parse(text, Path::new("config.toml")).expect_err("the text is wrong");
@@ -53,6 +53,7 @@ fn the_documented_format() {
 
             [policy]
             use = ["github:single-repo{owner=acme, repo=app}"]
+            deny = ["mint", "secret-read"]
 
             [[test]]
             request = "GET https://docs.rs/tokio"
@@ -115,8 +116,9 @@ fn the_documented_format() {
     assert_eq!((config.deny[0].label.as_str(), &config.deny[0].ports), ("deny[1]", &Ports::Any));
     assert_eq!(config.deny[1].ports, Ports::new(vec![8443]));
     assert_eq!(config.presets, [PresetUse::parse("github:single-repo{owner=acme, repo=app}").unwrap()]);
+    assert_eq!(config.denied_groups, [DangerGroup::Mint, DangerGroup::SecretRead]);
     let test = &config.tests[0];
-    assert_eq!((test.line, test.method.as_str(), test.url.as_str()), (46, "GET", "https://docs.rs/tokio"));
+    assert_eq!((test.line, test.method.as_str(), test.url.as_str()), (47, "GET", "https://docs.rs/tokio"));
     assert_eq!((test.allowed, test.rule.as_deref(), test.credential.as_deref()), (true, Some("allow[1]"), None));
     assert_eq!(config.conversations[0].label, "conversation[1]");
     assert_eq!(config.conversations[0].paths.len(), 1);
@@ -197,6 +199,10 @@ fn errors_show_the_place_and_the_mend() {
     check(
         "[limits]\nmemory = \"8G\"\n",
         "`8G` is not understood\n --> config.toml:2:10\n  |\n2 | memory = \"8G\"\n  |          ^^^^\n  = hint: write a size such as 8GiB, 512MiB or 2GB, or none",
+    );
+    check(
+        "[policy]\ndeny = [\"mint\", \"exec \"]\n",
+        "`exec ` is not understood: there is no such group; they are mint, escalate, secret-read, exfil, public, exec, server-egress, spend, destroy\n --> config.toml:2:17\n  |\n2 | deny = [\"mint\", \"exec \"]\n  |                 ^^^^^^^",
     );
     check(
         "[terminal]\nallow = [\"clip\"]\n",

@@ -8,6 +8,7 @@ mod captured;
 mod clients;
 mod copies;
 mod crash;
+mod dangers;
 mod direct;
 mod doctor;
 mod escapes;

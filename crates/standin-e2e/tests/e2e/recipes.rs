@@ -31,7 +31,7 @@ fn rig(hosts: &[&str]) -> Rig {
 #[test]
 fn every_recipe_answers_its_questions() {
     let recipes = recipes();
-    assert_eq!(recipes.len(), 7);
+    assert_eq!(recipes.len(), 8);
     let rig = rig(&[]);
     let standin = binary("standin").into_os_string().into_string().unwrap();
     for (name, text) in recipes {

@@ -190,6 +190,20 @@ fn credentials_are_known_by_their_beginning_and_host() {
     }
     let by_host = |host| catalogue.by_host(&Host::parse(host).unwrap()).map(|s| s.id.as_str());
     assert_eq!((by_host("github.com"), by_host("example.com")), (Some("github"), None));
+    // What has to be named is not known by what happens to be there.
+    assert!(catalogue.service("slack").unwrap().named && by_host("slack.com").is_none());
+    assert!(catalogue.by_value(b"xoxb-0").is_none() && catalogue.by_env("SLACK_BOT_TOKEN").is_none());
+    let administered = |value: &[u8], host| {
+        let hosts = [HostPattern::parse(host).unwrap()];
+        catalogue.administered(value, &hosts).map(|service| service.id.as_str())
+    };
+    assert_eq!(administered(b"Bearer sk-admin-0", "proxy.example"), Some("openai"));
+    // Others' keys begin so, too.
+    assert_eq!(administered(b"sk_live_0", "**.stripe.com"), Some("stripe"));
+    assert_eq!(
+        (administered(b"sk_live_0", "api.example.com"), administered(b"rk_live_0", "api.stripe.com")),
+        (None, None)
+    );
 }
 
 /// The proxy of Go's modules would fetch from any host that its path names.

@@ -13,8 +13,12 @@ pub(super) fn run(policy: &Policy, config: &Config, json: bool) -> Result<i32, F
         let lend = move |grant| (credential.name.as_str(), grant);
         credential.grants.iter().map(|grant| &grant.rule).map(lend)
     });
-    let own =
-        Own { allow: config.allow.iter().collect(), deny: config.deny.iter().collect(), grants: grants.collect() };
+    let own = Own {
+        allow: config.allow.iter().collect(),
+        deny: config.deny.iter().collect(),
+        grants: grants.collect(),
+        denied_groups: &config.denied_groups,
+    };
     let findings = lint(&own, policy);
     let out = &mut BufWriter::new(io::stdout().lock());
     for finding in &findings {

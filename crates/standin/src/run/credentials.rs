@@ -1,7 +1,8 @@
 //! Which credentials are lent, as what, and to whom: from the configuration ([`configured`]), from the environment, from
-//! logins ([`gh`]). What is left of that, by [`presets`].
+//! logins ([`gh`]). What is left of that, by [`presets`] and [`dangers`].
 
 mod configured;
+mod dangers;
 mod gh;
 mod presets;
 
@@ -15,7 +16,7 @@ use super::ssh;
 use crate::exit::Failure;
 use standin_model::{CredentialName, Host, TokenKind};
 use standin_net::Identity;
-use standin_policy::catalogue::{Catalogue, Service};
+use standin_policy::catalogue::{Catalogue, Service, danger};
 use standin_policy::{Policy, PolicyBuilder};
 use standin_sandbox::InlineFile;
 use standin_secret::{Secret, StandIn};
@@ -138,6 +139,7 @@ fn gathered(inputs: &Inputs, search: Search, values: Values) -> Result<Lent, Fai
     for rule in &inputs.config.deny {
         gathering.policy.deny(rule.clone());
     }
+    dangers::deny(&mut gathering.policy, &inputs.config.denied_groups);
     presets::narrow(&mut gathering.policy, &inputs.config.presets)?;
     let known = Catalogue::builtin().services().iter().flat_map(|service| &service.conversations);
     for rule in known.chain(&inputs.config.conversations) {
@@ -169,15 +171,15 @@ fn gathered(inputs: &Inputs, search: Search, values: Values) -> Result<Lent, Fai
 impl Gathering<'_> {
     /// Credentials that the catalogue knows by the name of their variable, and by their shape where the name says too little.
     fn known_in_environment(&mut self) {
-        for service in Catalogue::builtin().services() {
+        for service in Catalogue::builtin().unasked() {
             for variable in service.env.iter().chain(&service.perhaps) {
                 let value = self.inputs.value(variable).filter(|value| !value.is_empty());
                 let Some(value) = value.filter(|value| service.is_in(variable, value)) else { continue };
                 if self.variables.contains_key(variable) || self.inputs.pass.contains(variable) {
                     continue;
                 }
-                if !service.lends(&value) {
-                    self.notes.push(format!("{variable} administers {}, so it is not lent", service.name));
+                if let Some(administered) = Catalogue::builtin().administered(&value, &[]) {
+                    self.notes.push(format!("{variable} administers {}, so it is not lent", administered.name));
                     continue;
                 }
                 let secret = Secret::new(value.trim_ascii().to_vec());
@@ -249,11 +251,11 @@ impl Gathering<'_> {
             }
             let place = Place::of(path, inputs);
             if let Some(service) = service_of(entry) {
-                if !service.lends(&entry.value) {
+                if let Some(administered) = Catalogue::builtin().administered(&entry.value, &[]) {
                     self.notes.push(format!(
                         "{} administers {}, so it is not lent",
                         place.of_entry(entry),
-                        service.name
+                        administered.name
                     ));
                 } else if own.contains(&service.id) {
                     let (place, service) = (place.of_entry(entry), &service.name);
@@ -346,7 +348,7 @@ impl Gathering<'_> {
         }
         let credentials = self.minter.credentials(spec, &found.held);
         if let Some(key) = found.held.get(TokenKind::Key) {
-            refuse_admin(service, &login::name(spec, TokenKind::Key), key)?;
+            refuse_admin(&login::name(spec, TokenKind::Key), key)?;
         }
         if credentials.is_empty() {
             self.without_credential(service);
@@ -397,6 +399,10 @@ impl Gathering<'_> {
         if self.services.insert(service.id.clone()) {
             service.allow.iter().for_each(|rule| self.policy.allow(rule.clone()));
             service.deny.iter().for_each(|rule| self.policy.deny(rule.clone()));
+            if !service.refused.is_empty() {
+                let known = danger::of(&service.id).into_iter();
+                known.flat_map(|known| known.rules(&service.refused)).for_each(|rule| self.policy.deny(rule));
+            }
         }
     }
 
@@ -487,12 +493,21 @@ fn quoted(word: &str) -> String {
     if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
-fn refuse_admin(service: &Service, name: &CredentialName, secret: &Secret) -> Result<(), Failure> {
-    if service.lends(secret.expose()) {
-        return Ok(());
+fn refuse_admin(name: &CredentialName, secret: &Secret) -> Result<(), Failure> {
+    match Catalogue::builtin().administered(secret.expose(), &[]) {
+        Some(service) => Err(refused_admin(service, name)),
+        None => Ok(()),
     }
-    Err(Failure::new(format!("the credential `{name}` administers {}, and such keys are never lent", service.name))
-        .hint("make a key for this work alone"))
+}
+
+fn refused_admin(service: &Service, name: &CredentialName) -> Failure {
+    let what = format!(
+        "the credential `{name}` administers {}, and is lent only by rules that name what it is for",
+        service.name
+    );
+    Failure::new(what).hint(
+        "make a key for this work alone; or leave `service` out, and give each of its grants `methods` and `paths` (no `**`, more words than `*`)",
+    )
 }
 
 fn hosts(service: &Service) -> String {

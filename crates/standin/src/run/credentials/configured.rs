@@ -4,16 +4,30 @@ use super::super::database::{DatabaseUrl, DatabaseUrlError};
 use super::super::identity;
 use super::super::sources;
 use super::super::ssh;
-use super::{Gathering, Values, plain_shape, refuse_admin};
+use super::{Gathering, Values, plain_shape, refused_admin};
 use crate::exit::Failure;
 use standin_config::{Credential as Configured, Fetch, Source};
-use standin_model::CredentialName;
-use standin_policy::catalogue::{Catalogue, Service};
+use standin_model::{CredentialName, HostPattern};
+use standin_policy::catalogue::Catalogue;
 use standin_secret::{Secret, SourceError, StandIn};
 use standin_vault::shapes::ShapeFile;
 use standin_vault::supply::{Admits, Supplied};
 use standin_vault::{Credential, mint};
 use std::sync::Arc;
+
+/// Whether each of its rules says what may be asked: none lends all of a service, or of a host.
+fn names_operations(credential: &Configured) -> bool {
+    let elsewhere = !credential.git.is_empty() || !credential.postgres.is_empty();
+    let all = credential.grants.iter().all(|grant| grant.rule.names_operations());
+    credential.service.is_none() && !elsewhere && !credential.grants.is_empty() && all
+}
+
+/// Where it is lent to.
+fn hosts(credential: &Configured) -> Vec<HostPattern> {
+    let service = credential.service.as_ref().and_then(|id| Catalogue::builtin().service(id));
+    let grants = service.into_iter().flat_map(|service| &service.grants).chain(&credential.grants);
+    grants.flat_map(|grant| grant.rule.hosts.iter().cloned()).collect()
+}
 
 /// What stands for the value of a source that is not asked: nothing that is in any file.
 const SOME_VALUE: &[u8] = b"\0a value that was not fetched\0";
@@ -46,7 +60,7 @@ impl Gathering<'_> {
             self.identities.insert(name.clone(), identity);
         }
         let Some(source) = &credential.source else { return Ok(()) };
-        let lent = self.sourced(source, credential, service, &name)?;
+        let lent = self.sourced(source, credential, &name)?;
         let mut variables = credential.env.clone();
         if let Some(service) = service.filter(|_| variables.is_empty()) {
             variables.extend(service.env.first().cloned());
@@ -78,7 +92,7 @@ impl Gathering<'_> {
         for grant in &credential.postgres {
             self.policy.postgres(name.clone(), grant.clone());
         }
-        let lent = self.sourced(source, credential, None, &name)?;
+        let lent = self.sourced(source, credential, &name)?;
         let refuse = |error: DatabaseUrlError| Failure::because(format!("the credential `{name}`"), &error);
         let Some(url) = DatabaseUrl::parse(lent.secret.expose()).map_err(refuse)? else {
             self.lend(lent, credential.env.clone());
@@ -100,7 +114,6 @@ impl Gathering<'_> {
         &mut self,
         source: &Source,
         credential: &Configured,
-        service: Option<&'static Service>,
         name: &CredentialName,
     ) -> Result<Credential, Failure> {
         if self.values == Values::Left && !sources::is_at_hand(source) {
@@ -116,7 +129,11 @@ impl Gathering<'_> {
         let at_hand = sources::is_at_hand(source);
         let late = credential.fetch == Fetch::Use && !at_hand;
         let remembered = if late { shape.recall() } else { None };
-        let admits: Admits = Arc::new(move |value| service.is_none_or(|service| service.lends(value)));
+        let (named, hosts) = (names_operations(credential), hosts(credential));
+        let admits: Admits = {
+            let hosts = hosts.clone();
+            Arc::new(move |value| named || Catalogue::builtin().administered(value, &hosts).is_none())
+        };
         let supplied = Supplied { supply, member: member.clone(), admits, shape, term: None };
         let nothing_yet = Arc::new(Secret::copy_of(b""));
         let waiting =
@@ -126,8 +143,8 @@ impl Gathering<'_> {
         }
         let delivery = self.sources.now(self.inputs, source).map_err(unavailable)?;
         let (secret, _) = delivery.value(&member).map_err(unavailable)?;
-        if let Some(service) = service {
-            refuse_admin(service, name, &secret)?;
+        if let Some(service) = Catalogue::builtin().administered(secret.expose(), &hosts).filter(|_| !named) {
+            return Err(refused_admin(service, name));
         }
         let waiting = waiting(self.stand_in(credential, name, Some(&secret))?);
         if at_hand {

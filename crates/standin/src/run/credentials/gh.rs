@@ -91,14 +91,13 @@ impl Gathering<'_> {
     fn github_account(&mut self, service: &'static Service, account: &Account) -> Result<String, Failure> {
         let name = self.free_name(service, GH);
         let credential = if let Some(token) = &account.token {
-            refuse_admin(service, &name, token)?;
+            refuse_admin(&name, token)?;
             let stand_in = mint::like_secret(&self.key, &self.inputs.workspace, &name, token);
             Credential::held(name.clone(), stand_in, Arc::new(Secret::copy_of(token.expose())))
         } else {
             let source = Source::Command(format!("gh auth token --hostname {HOST}"));
             let mend = "gh keeps this login in the desktop's keyring; unlock that, or --login none lends no login";
-            self.sourced(&source, &from_keyring(&name, &source), Some(service), &name)
-                .map_err(|failure| failure.hint(mend))?
+            self.sourced(&source, &from_keyring(&name, &source), &name).map_err(|failure| failure.hint(mend))?
         };
         self.grant_service(service, &name);
         let stand_in = credential.stand_in.as_str().to_owned();

@@ -1,0 +1,168 @@
+//! What is dangerous to ask of the services, in groups that mean the same at each of them.
+//!
+//! One data file a service, in `catalogue/danger/`, read when somebody asks: most sessions deny no group. A route is denied in every
+//! spelling that some server takes for it, as every rule that denies is.
+
+use super::{CatalogueError, Compiler, RawRule};
+use serde::Deserialize;
+use standin_model::{DangerGroup, Host, Ports, RequestRule, WrittenValues};
+use std::collections::BTreeMap;
+
+macro_rules! files {
+    ($($id:literal),* $(,)?) => { &[$(($id, include_str!(concat!("../../catalogue/danger/", $id, ".toml")))),*] };
+}
+
+/// The data files.
+const FILES: &[(&str, &str)] = files![
+    "anthropic",
+    "circleci",
+    "cloudflare",
+    "crates-io",
+    "datadog",
+    "digitalocean",
+    "discord",
+    "gemini",
+    "github",
+    "gitlab",
+    "groq",
+    "huggingface",
+    "mistral",
+    "notion",
+    "npm",
+    "openai",
+    "openrouter",
+    "pagerduty",
+    "pypi",
+    "sendgrid",
+    "sentry",
+    "slack",
+    "stripe",
+    "supabase",
+    "twilio",
+    "vercel",
+    "xai",
+];
+
+/// What is known of one service's dangers.
+#[derive(Debug)]
+pub struct Dangers {
+    /// The service.
+    pub service: &'static str,
+    routes: Vec<Route>,
+    none: Vec<DangerGroup>,
+}
+
+/// Operations of a service, and the groups that they are in.
+#[derive(Debug)]
+struct Route {
+    groups: Vec<DangerGroup>,
+    rule: RequestRule,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDangers {
+    /// Where its routes are that name no hosts.
+    hosts: Vec<String>,
+    /// Groups of which it has been looked for operations, and none found.
+    #[serde(default)]
+    none: Vec<String>,
+    /// Other beginnings under which it has what is under one: `/repos/*/*` is `/repositories/*` at GitHub.
+    #[serde(default)]
+    also: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    route: Vec<RawRoute>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRoute {
+    groups: Vec<String>,
+    /// Where the vendor says what it does.
+    #[expect(dead_code, reason = "for whoever reads the file, and a test that each has one")]
+    source: String,
+    hosts: Option<Vec<String>>,
+    #[serde(default)]
+    methods: Vec<String>,
+    #[serde(default)]
+    paths: Vec<String>,
+    #[serde(default)]
+    query: WrittenValues,
+    #[serde(default)]
+    headers: WrittenValues,
+    #[serde(default)]
+    form: WrittenValues,
+    #[serde(default)]
+    json: WrittenValues,
+}
+
+/// The services whose dangers are known.
+pub fn all() -> impl Iterator<Item = Dangers> {
+    FILES.iter().map(|(id, text)| Dangers::parse(id, text).expect("a test loads every file that is compiled in"))
+}
+
+/// What is known of this service.
+pub fn of(service: &str) -> Option<Dangers> {
+    let (id, text) = FILES.iter().find(|(id, _)| *id == service)?;
+    Some(Dangers::parse(id, text).expect("a test loads every file that is compiled in"))
+}
+
+impl Dangers {
+    /// The rules for what is in one of these groups, called by the first of them: `slack:mint`.
+    pub fn rules(self, groups: &[DangerGroup]) -> impl Iterator<Item = RequestRule> {
+        self.routes.into_iter().filter_map(move |route| {
+            let group = groups.iter().find(|group| route.groups.contains(group))?;
+            Some(RequestRule { label: format!("{}:{group}", self.service), ..route.rule })
+        })
+    }
+
+    /// Whether it is known which operations are in this group, be it none.
+    pub fn knows(&self, group: DangerGroup) -> bool {
+        self.none.contains(&group) || self.routes.iter().any(|route| route.groups.contains(&group))
+    }
+
+    /// Whether anything is said about this host.
+    pub fn is_about(&self, host: &Host) -> bool {
+        self.routes.iter().flat_map(|route| &route.rule.hosts).any(|pattern| pattern.matches(host))
+    }
+
+    fn parse(service: &'static str, text: &str) -> Result<Self, CatalogueError> {
+        let raw: RawDangers = toml::from_str(text)
+            .map_err(|source| CatalogueError::Toml { id: service.to_owned(), source: Box::new(source) })?;
+        let compiler = Compiler { id: service };
+        let route = |route| compiler.route(route, &raw.hosts, &raw.also);
+        Ok(Self {
+            service,
+            none: compiler.groups(&raw.none)?,
+            routes: raw.route.into_iter().map(route).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl Compiler<'_> {
+    fn route(
+        &self,
+        raw: RawRoute,
+        hosts: &[String],
+        also: &BTreeMap<String, Vec<String>>,
+    ) -> Result<Route, CatalogueError> {
+        let RawRoute { groups, hosts: own, mut methods, mut paths, query, headers, form, json, .. } = raw;
+        let hosts = own.unwrap_or_else(|| hosts.to_vec());
+        // By asking for the head alone one learns what is there.
+        if methods.iter().any(|method| method == "GET") {
+            methods.push("HEAD".to_owned());
+        }
+        let begun = |path: &String| -> Vec<String> {
+            let rest = also.iter().filter_map(|(beginning, others)| Some((path.strip_prefix(beginning)?, others)));
+            rest.flat_map(|(rest, others)| others.iter().map(move |other| format!("{other}{rest}"))).collect()
+        };
+        paths.extend(paths.iter().flat_map(begun).collect::<Vec<_>>());
+        let rule = RawRule { hosts, methods, paths, query, headers, form, json, push: None, ports: Vec::new() };
+        // A host may answer on other ports, too, if the owner allows them.
+        let rule = RequestRule { ports: Ports::Any, ..self.rule(rule, "danger")? };
+        Ok(Route { groups: self.groups(&groups)?, rule })
+    }
+}
+
+#[cfg(test)]
+mod tests;
