@@ -29,9 +29,6 @@ pub const SNIFF_BYTES: usize = 16;
 /// Largest request or response head, in bytes. Clients with 60 KiB of cookies exist; nobody needs more.
 pub const MAX_HEAD_BYTES: usize = 128 * 1024;
 
-/// Most header fields in one message.
-pub const MAX_HEADERS: usize = 256;
-
 /// Time from accept until an SSH client has asked for something, and from its answer's end until it asks for more: nobody types there.
 pub const SSH_IDLE: Duration = Duration::from_secs(60);
 

@@ -19,7 +19,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use standin_model::limits::{
     H2_ERRORS, H2_PING_DEADLINE, H2_PING_INTERVAL, H2_STREAM_WINDOW, H2_UPSTREAM_CONNECTION_WINDOW, MAX_HEAD_BYTES,
-    MAX_HEADERS, RESPONSE_HEAD_DEADLINE,
+    RESPONSE_HEAD_DEADLINE,
 };
 use standin_model::{CredentialName, Scheme};
 use std::collections::HashMap;
@@ -335,7 +335,7 @@ async fn exchange(
 
 fn http1_client() -> http1::Builder {
     let mut client = http1::Builder::new();
-    client.preserve_header_case(true).max_headers(MAX_HEADERS).max_buf_size(MAX_HEAD_BYTES);
+    client.preserve_header_case(true).max_buf_size(MAX_HEAD_BYTES);
     client
 }
 

@@ -211,14 +211,14 @@ async fn run(tunnel: &Tunnel, request: Request<Incoming>, exchange: &mut Exchang
     }
 }
 
-/// The HTTP/1 face towards the client: strict, and with header names as the origin wrote them.
+/// The HTTP/1 face towards the client: strict, and with header names as the origin wrote them. How many fields a head may have is
+/// left to the library, which reads a hundred without taking memory for them from the heap, and more than that only so.
 pub(crate) fn http1_server() -> http1::Builder {
     let mut server = http1::Builder::new();
     server
         .preserve_header_case(true)
         .timer(TokioTimer::new())
         .header_read_timeout(limits::HEAD_DEADLINE)
-        .max_headers(limits::MAX_HEADERS)
         .max_buf_size(limits::MAX_HEAD_BYTES);
     server
 }

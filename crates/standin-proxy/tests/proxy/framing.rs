@@ -67,6 +67,34 @@ async fn the_request_is_written_anew() {
     .await;
 }
 
+/// A head has up to a hundred fields, as with Apache httpd; what has more is not read, whoever sent it.
+#[tokio::test]
+async fn a_head_has_a_hundred_fields() {
+    within(async {
+        let fields = |count: usize| (0..count).map(|n| format!("x-{n}: 1\r\n")).collect::<String>();
+        let world = World::new().await;
+        let host = world.authority(API);
+        let mut client = world.client(API).await;
+        client.send(format!("GET /1 HTTP/1.1\r\nHost: {host}\r\n{}\r\n", fields(99))).await;
+        let mut origin = world.origin.accept().await;
+        let head = origin.head().await;
+        assert!(head.contains("x-98: 1\r\n"), "{head}");
+        origin.send(format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{}\r\n", fields(99))).await;
+        let head = client.head().await;
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains("x-98: 1\r\n"), "{head}");
+        client.send(format!("GET /2 HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        origin.head().await;
+        origin.send(format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{}\r\n", fields(100))).await;
+        assert!(client.head().await.starts_with("HTTP/1.1 502 "));
+        client.cut();
+        let mut client = world.client(API).await;
+        client.send(format!("GET /3 HTTP/1.1\r\nHost: {host}\r\n{}\r\n", fields(100))).await;
+        assert!(client.head().await.starts_with("HTTP/1.1 431 "));
+        world.finish(&["h1 GET /1 200 completed", "h1 GET /2 502 upstream_failed in 133", "raw http.malformed"]).await;
+    })
+    .await;
+}
+
 /// A close-delimited answer (RFC 9112 §6.3 rule 8) ends when the origin says so in TLS.
 #[tokio::test]
 async fn an_answer_may_end_with_its_connection() {
