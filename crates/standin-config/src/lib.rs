@@ -13,8 +13,8 @@ pub use parse::parse;
 
 use serde::Deserialize;
 use standin_model::{
-    Bounds, Bypass, DangerGroup, GitGrant, GrantRule, OnLeak, ParentProxy, PostgresGrant, PresetUse, RequestRule,
-    SessionCaps, TerminalFeature,
+    Backend, Bounds, Bypass, DangerGroup, GitGrant, GrantRule, OnLeak, ParentProxy, PostgresGrant, PresetUse,
+    RequestRule, SessionCaps, TerminalFeature,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -44,6 +44,8 @@ pub struct Config {
     pub files: Files,
     /// What is done when a stand-in is sent where it does not belong, unless its credential says otherwise.
     pub on_leak: OnLeak,
+    /// What isolates the command.
+    pub backend: Backend,
     /// What is left of services.
     pub presets: Vec<PresetUse>,
     /// What is denied of every service, by what it does.

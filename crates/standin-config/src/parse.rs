@@ -6,9 +6,9 @@ mod raw;
 
 use crate::{ClientCertificate, Config, ConfigError, Credential, Files, Parent, PolicyTest, Source, Upstream};
 use standin_model::{
-    AddressBlocks, Bound, BoundError, Bounds, Bypass, Condition, ConditionError, DangerGroup, GrantRule, HostPattern,
-    Methods, OnLeak, ParentProxy, PathPattern, PlaceKind, Ports, PresetUse, RequestRule, Slot, TerminalFeature,
-    WrittenPush, WrittenValues,
+    AddressBlocks, Backend, Bound, BoundError, Bounds, Bypass, Condition, ConditionError, DangerGroup, GrantRule,
+    HostPattern, Methods, OnLeak, ParentProxy, PathPattern, PlaceKind, Ports, PresetUse, RequestRule, Slot,
+    TerminalFeature, WrittenPush, WrittenValues,
 };
 use std::collections::HashSet;
 use std::ops::Range;
@@ -51,7 +51,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         reach: raw.reach.iter().map(|reach| file.port(&reach.port)).collect::<Result<_, _>>()?,
         terminal: file.each(raw.terminal.allow, TerminalFeature::parse)?,
         files: Files { show, hide },
-        on_leak: raw.leaks.on_leak.as_ref().map(|reaction| file.reaction(reaction)).transpose()?.unwrap_or_default(),
+        on_leak: file.one(raw.leaks.on_leak.as_ref(), OnLeak::parse)?.unwrap_or_default(),
+        backend: file.one(raw.sandbox.backend.as_ref(), Backend::parse)?.unwrap_or_default(),
         presets: file.each(raw.policy.used, PresetUse::parse)?,
         denied_groups: file.each(raw.policy.denied, DangerGroup::parse)?,
         tests: raw.test.into_iter().map(|test| file.test(test)).collect::<Result<_, _>>()?,
@@ -102,7 +103,7 @@ impl File<'_> {
             env: raw.env,
             like: raw.like,
             fetch: raw.fetch,
-            on_leak: raw.on_leak.as_ref().map(|reaction| self.reaction(reaction)).transpose()?,
+            on_leak: self.one(raw.on_leak.as_ref(), OnLeak::parse)?,
         })
     }
 
@@ -292,10 +293,17 @@ impl File<'_> {
         })
     }
 
-    fn reaction(&self, name: &Spanned<String>) -> Result<OnLeak, ConfigError> {
-        OnLeak::parse(name.get_ref()).map_err(|error| {
+    /// One word out of a few, where there is one.
+    fn one<T, E: std::fmt::Display>(
+        &self,
+        name: Option<&Spanned<String>>,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(name) = name else { return Ok(None) };
+        let told = |error: E| {
             self.error(name.span(), format!("`{}` is not understood", name.get_ref()), Some(error.to_string()))
-        })
+        };
+        parse(name.get_ref()).map(Some).map_err(told)
     }
 
     fn test(&self, raw: raw::Test) -> Result<PolicyTest, ConfigError> {

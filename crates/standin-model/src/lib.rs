@@ -7,6 +7,7 @@
 //! Read next: [`host`] (the strict name type everything is decided on), then [`rule`] (what a policy says).
 
 pub mod authority;
+pub mod backend;
 pub mod bounds;
 pub mod caps;
 pub mod condition;
@@ -30,6 +31,7 @@ pub mod spelling;
 pub mod terminal;
 
 pub use authority::{Authority, AuthorityError, Scheme};
+pub use backend::{Backend, UnknownBackend};
 pub use bounds::{Bound, BoundError, Bounds};
 pub use caps::{Caps, SessionCaps};
 pub use condition::{

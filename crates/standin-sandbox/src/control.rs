@@ -8,8 +8,8 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// Descriptors that come in one message at most: those of the gateway, the door, and two for each local port.
-const MOST_HANDED: usize = 2 + 1 + 2 * MAX_LOCAL_PORTS;
+/// Descriptors that come in one message at most: a process, those of the gateway, the door, and two for each local port.
+const MOST_HANDED: usize = 1 + 2 + 1 + 2 * MAX_LOCAL_PORTS;
 /// Most ports that may be reached on the host's loopback. A development machine runs a handful of servers; the kernel takes 253
 /// descriptors in a message.
 pub const MAX_LOCAL_PORTS: usize = 32;

@@ -2,6 +2,7 @@
 //! together meanwhile.
 
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// Who the command is inside when the caller is root: agents refuse to run as root.
 const INSIDE_ID: u32 = 1000;
@@ -17,6 +18,8 @@ pub struct Ground {
     pub ports: LocalPorts,
     /// Whether the command gets a terminal of its own.
     pub terminal: Option<Terminal>,
+    /// The program that makes the namespaces of users and mounts, if we do not.
+    pub bubblewrap: Option<PathBuf>,
 }
 
 /// A terminal of the sandbox's own, in place of the caller's.
@@ -44,7 +47,7 @@ impl Ground {
     /// For whoever calls us.
     pub fn new(ports: LocalPorts, terminal: Option<Terminal>) -> Self {
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        Self { uid: (inside(uid, uid), uid), gid: (inside(uid, gid), gid), ports, terminal }
+        Self { uid: (inside(uid, uid), uid), gid: (inside(uid, gid), gid), ports, terminal, bubblewrap: None }
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! The launcher executes this program again with an empty environment and its end of a socket at descriptor 3, on which
 //! come the [`Ground`] and, when the launcher has made it, the plan. That process never held a secret: what it could
-//! leak, it does not have (THREATS 99, 105).
+//! leak, it does not have (THREATS 99, 105). Where bubblewrap makes the namespaces, it is executed a third time, in them.
 
+use crate::backend::bubblewrap;
 use crate::broker;
 use crate::control::{self, receive, receive_one, send};
 use crate::ground::{Ground, Terminal};
@@ -13,15 +14,17 @@ use crate::plan::{Blobs, Plan};
 use crate::step::{At, Step, StepError};
 use crate::sys::{self, Fork};
 use crate::{confine, door, gate, group, limits, mounts, network, standard, supervise, terminal};
+use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use std::ffi::{CString, OsString};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 
 /// The argument that makes the binary run [`init_main`] instead of its command line.
 pub const INIT_ARGUMENT: &str = "__sandbox-init";
 
-/// What the launcher hears: sockets come with `NETWORK`, a terminal with `TERMINAL`, a copy of standard input with `INPUT`, errors with `FAILED`.
+/// What the launcher hears: the process outside and the sockets come with `NETWORK`, a terminal with `TERMINAL`, a copy of standard input with `INPUT`, errors with `FAILED`.
 pub(crate) const NETWORK: u8 = 1;
 pub(crate) const TERMINAL: u8 = 2;
 pub(crate) const FAILED: u8 = 3;
@@ -34,14 +37,17 @@ pub(crate) const BEGIN: u8 = 5;
 pub(crate) const NOT_STARTED: i32 = 125;
 
 /// Enters the sandbox and runs the command. Called first thing in `main`, while there is one thread. The arguments are the
-/// numbers of what was handed down: the socket to the launcher, and the one for reports.
+/// numbers of what was handed down: the socket to the launcher, and the one for reports. In namespaces that are made already, the
+/// [`Ground`] follows.
 pub fn init_main(handed: impl IntoIterator<Item = OsString>) -> ! {
+    let mut handed = handed.into_iter();
+    let sockets = [handed.next(), handed.next()];
     // Who calls this by hand has nothing to hand down.
-    if take(handed).is_err() {
+    if take(sockets.into_iter().flatten()).is_err() {
         std::process::exit(NOT_STARTED)
     }
     let control = sys::adopt(CONTROL_FD);
-    let code = match outside(&control) {
+    let code = match outside(&control, handed.next()) {
         Ok(code) => code,
         Err(error) => {
             report(control.as_fd(), &error);
@@ -64,23 +70,17 @@ fn take(handed: impl IntoIterator<Item = OsString>) -> io::Result<()> {
 }
 
 /// The process outside: makes the namespaces and the network, then waits.
-fn outside(control: &OwnedFd) -> Result<i32, StepError> {
+fn outside(control: &OwnedFd, made: Option<OsString>) -> Result<i32, StepError> {
     // First of all: if the launcher dies, so do we, and with us everything inside.
     sys::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong).at(Step::Namespaces)?;
     let signals = sys::block_signals().at(Step::Namespaces)?;
     // Out of the caller's session: what its terminal sends to the foreground (^C, ^Z) reaches the launcher, which
     // passes it on, and would reach the command twice if we heard it, too.
     rustix::process::setsid().at(Step::Namespaces)?;
-    let ground: Ground =
-        serde_json::from_slice(&receive(control).at(Step::Plan)?.0).map_err(io::Error::from).at(Step::Plan)?;
-    // Root's groups would follow it inside. An ordinary user's cannot be left, and in a user namespace that denies
-    // setgroups (a sandbox in a sandbox) neither can root's.
-    let may_leave_groups = fs::read_to_string("/proc/self/setgroups").at(Step::Identity)?.trim() == "allow";
-    if ground.uid.1 == 0 && may_leave_groups {
-        sys::clear_groups().at(Step::Identity)?;
-    }
-    sys::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS).at(Step::Namespaces)?;
-    map_identity(ground.uid, ground.gid).at(Step::Identity)?;
+    let ground = match made {
+        Some(ground) => serde_json::from_slice(ground.as_bytes()).map_err(io::Error::from).at(Step::Plan)?,
+        None => enter_namespaces(control, &signals)?,
+    };
     // The broker sees the sandbox's files, for which it must be here already, and is in none of its other namespaces.
     let (broker, listener) = start_broker(control.as_fd())?;
     sys::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS).at(Step::Namespaces)?;
@@ -88,10 +88,13 @@ fn outside(control: &OwnedFd) -> Result<i32, StepError> {
     let sockets = network::set_up(&ground.ports.reach)?;
     gate::network().at(Step::Gate)?;
     let door = if ground.ports.publish { Some(door::open()?) } else { None };
-    let handed: Vec<_> = [&sockets.tcp, &sockets.dns].into_iter().chain(&door).chain(&sockets.local).collect();
+    // The launcher's child is another where we were executed by bubblewrap.
+    let ourselves = pidfd_open(getpid(), PidfdFlags::empty()).at(Step::Namespaces)?;
+    let handed: Vec<_> =
+        [&ourselves, &sockets.tcp, &sockets.dns].into_iter().chain(&door).chain(&sockets.local).collect();
     let handed: Vec<_> = handed.into_iter().map(AsFd::as_fd).collect();
     send(control.as_fd(), &[NETWORK], &handed).at(Step::SandboxNetwork)?;
-    drop((sockets, door));
+    drop((ourselves, sockets, door));
     // It is made meanwhile, and most often it is there.
     let (plan, blobs) = receive_one(control).and_then(Plan::unpack).at(Step::Plan)?;
     let files = serde_json::to_vec(&plan.files).map_err(io::Error::from).at(Step::Broker)?;
@@ -115,13 +118,31 @@ fn outside(control: &OwnedFd) -> Result<i32, StepError> {
     }
 }
 
+/// Enters the namespaces in which the caller's user has all rights over the sandbox, and nowhere else.
+fn enter_namespaces(control: &OwnedFd, signals: &libc::sigset_t) -> Result<Ground, StepError> {
+    let ground: Ground =
+        serde_json::from_slice(&receive(control).at(Step::Plan)?.0).map_err(io::Error::from).at(Step::Plan)?;
+    // Root's groups would follow it inside. An ordinary user's cannot be left, and in a user namespace that denies
+    // setgroups (a sandbox in a sandbox) neither can root's.
+    let may_leave_groups = fs::read_to_string("/proc/self/setgroups").at(Step::Identity)?.trim() == "allow";
+    if ground.uid.1 == 0 && may_leave_groups {
+        sys::clear_groups().at(Step::Identity)?;
+    }
+    if let Some(program) = &ground.bubblewrap {
+        return Err(bubblewrap::execute(program, &ground, signals));
+    }
+    sys::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS).at(Step::Namespaces)?;
+    map_identity(ground.uid, ground.gid).at(Step::Identity)?;
+    Ok(ground)
+}
+
 /// Starts the broker: its process, and where its listener is to be sent.
 fn start_broker(control: BorrowedFd<'_>) -> Result<(i32, OwnedFd), StepError> {
     let (listener, sender) = control::pair().at(Step::Broker)?;
     let reports = sys::adopt(REPORTS_FD);
     // Before the fork: when the child gets to run, the root may be the sandbox's already.
     let proc = broker::take_proc().at(Step::Broker)?;
-    let outside = rustix::process::getpid();
+    let outside = getpid();
     match sys::fork().at(Step::Broker)? {
         Fork::Child => {
             drop(sender);
@@ -286,6 +307,11 @@ fn open_terminal(control: BorrowedFd<'_>, wanted: Option<Terminal>) -> Result<Op
 /// One user, one group. Groups must be denied first, or an ordinary user may not map one.
 pub(crate) fn map_identity(uid: (u32, u32), gid: (u32, u32)) -> io::Result<()> {
     fs::write("/proc/self/setgroups", "deny")?;
+    write_maps(uid, gid)
+}
+
+/// The same where nobody has groups.
+pub(crate) fn write_maps(uid: (u32, u32), gid: (u32, u32)) -> io::Result<()> {
     fs::write("/proc/self/uid_map", format!("{} {} 1", uid.0, uid.1))?;
     fs::write("/proc/self/gid_map", format!("{} {} 1", gid.0, gid.1))
 }

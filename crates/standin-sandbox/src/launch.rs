@@ -16,11 +16,13 @@ use crate::step::{Step, StepError};
 use crate::sys;
 use crate::terminal;
 use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::{Signal, pidfd_send_signal};
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
 
 /// Where the first process puts its end of the socket.
 pub(crate) const CONTROL_FD: RawFd = 3;
@@ -44,6 +46,7 @@ pub struct Planned {
 /// A sandbox whose network exists; its command has not started yet.
 pub struct Prepared {
     starting: Starting,
+    process: Process,
     reports: OwnedFd,
     sockets: Sockets,
     relay: Relay,
@@ -64,6 +67,7 @@ pub struct Sockets {
 /// A sandbox whose command runs.
 pub struct Sandbox {
     child: Child,
+    process: Process,
     relay: Relay,
     /// The file that the command reads in place of our standard input.
     input: Option<Input>,
@@ -72,6 +76,10 @@ pub struct Sandbox {
     /// On which the broker of files says what it refused: a message each. It closes when the sandbox has ended.
     pub reports: Option<Reports>,
 }
+
+/// The sandbox's first process, with which all others end. Whatever takes over its number later is not meant.
+#[derive(Clone)]
+pub struct Process(Arc<OwnedFd>);
 
 /// Why there is no sandbox.
 #[derive(Debug, thiserror::Error)]
@@ -147,29 +155,34 @@ impl Planned {
         match starting.next_message()? {
             Some((NETWORK, descriptors)) => {
                 sent.map_err(LaunchError::Lost)?;
-                let sockets = Sockets::take(descriptors, has_door).map_err(LaunchError::Lost)?;
+                let (process, sockets) = take(descriptors, has_door).map_err(LaunchError::Lost)?;
                 if let Err(error) = gate::arrived(&sockets.tcp) {
                     // The process outside is the parent of all there is, and nothing was run yet.
                     starting.child.kill().map_err(LaunchError::Lost)?;
                     starting.reap();
                     return Err(failure(StepError::new(Step::Gate, error)));
                 }
-                Ok(Prepared { starting, reports, sockets, relay })
+                Ok(Prepared { starting, process, reports, sockets, relay })
             }
             _ => Err(starting.died()),
         }
     }
 }
 
-impl Sockets {
-    /// As [`crate::init`] hands them over.
-    fn take(descriptors: Vec<OwnedFd>, has_door: bool) -> io::Result<Self> {
-        let mut descriptors = descriptors.into_iter();
-        let mut next = || descriptors.next().ok_or(io::Error::from(io::ErrorKind::InvalidData));
-        let (tcp, dns) = (next()?, next()?);
-        let door = if has_door { Some(Door::new(next()?)?) } else { None };
-        let local = descriptors.map(Into::into).collect();
-        Ok(Self { tcp: tcp.into(), dns: DnsSocket::new(dns), local, door })
+/// As [`crate::init`] hands them over.
+fn take(descriptors: Vec<OwnedFd>, has_door: bool) -> io::Result<(Process, Sockets)> {
+    let mut descriptors = descriptors.into_iter();
+    let mut next = || descriptors.next().ok_or(io::Error::from(io::ErrorKind::InvalidData));
+    let (process, tcp, dns) = (Process(Arc::new(next()?)), next()?, next()?);
+    let door = if has_door { Some(Door::new(next()?)?) } else { None };
+    let local = descriptors.map(Into::into).collect();
+    Ok((process, Sockets { tcp: tcp.into(), dns: DnsSocket::new(dns), local, door }))
+}
+
+impl Process {
+    /// Sends it a signal, which is passed on to the command; whether it was still there.
+    pub fn signal(&self, signal: Signal) -> bool {
+        pidfd_send_signal(&*self.0, signal).is_ok()
     }
 }
 
@@ -181,7 +194,7 @@ impl Prepared {
 
     /// Lets the command begin, and waits until it runs.
     pub fn started(self, expects_terminal: bool) -> Result<(Sandbox, Sockets), LaunchError> {
-        let Self { mut starting, reports, sockets, relay } = self;
+        let Self { mut starting, process, reports, sockets, relay } = self;
         // As with the plan: who has failed has said why.
         control::send(&starting.control, &[BEGIN], &[]).ok();
         let (mut terminal, mut input) = (None, None);
@@ -195,24 +208,19 @@ impl Prepared {
             }
         }
         let Starting { child, control: _ } = starting;
-        Ok((Sandbox { child, relay, input, terminal, reports: Some(Reports::new(reports)) }, sockets))
+        Ok((Sandbox { child, process, relay, input, terminal, reports: Some(Reports::new(reports)) }, sockets))
     }
 }
 
 impl Sandbox {
-    /// The process to wait for and to signal.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+    /// The process to signal.
+    pub fn process(&self) -> Process {
+        self.process.clone()
     }
 
     /// Waits, after the end, until all that the command wrote to files of ours is in them.
     pub fn written(&mut self) -> io::Result<()> {
         self.relay.end()
-    }
-
-    /// Passes a signal on to the command.
-    pub fn signal(&self, signal: i32) -> io::Result<()> {
-        sys::kill(i32::try_from(self.child.id()).map_err(|_| io::ErrorKind::InvalidInput)?, signal)
     }
 
     /// Waits for the end: the command's exit code, or 128 and the signal that ended it.

@@ -7,6 +7,7 @@
 //! This is the one crate with `unsafe` that guards anything (`standin-attack` makes the calls that attacks are): every system call that rustix does not wrap is a small safe function in
 //! [`sys`]. It knows no secret and no proxy.
 
+pub mod backend;
 mod broker;
 mod confine;
 mod control;
@@ -45,7 +46,7 @@ pub use door::Door;
 pub use ground::{Ground, LocalPorts, Terminal};
 pub use group::{Group, Toll};
 pub use init::{INIT_ARGUMENT, init_main};
-pub use launch::{Begun, LaunchError, Planned, Prepared, Sandbox, Sockets, begin};
+pub use launch::{Begun, LaunchError, Planned, Prepared, Process, Sandbox, Sockets, begin};
 pub use limits::{Held, Limits, Machine};
 pub use masks::NOTE as HIDDEN_NOTE;
 pub use plan::{Files, Identity, InlineFile, Layer, MaskedFile, Overlay, Plan, Spec, Watch};

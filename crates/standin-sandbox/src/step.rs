@@ -6,6 +6,7 @@ use std::io;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Plan,
+    Bubblewrap,
     Namespaces,
     Identity,
     GatewayNetwork,
@@ -41,6 +42,7 @@ impl Step {
     pub(crate) fn what(self) -> &'static str {
         match self {
             Self::Plan => "read the plan of the sandbox",
+            Self::Bubblewrap => "run bubblewrap",
             Self::Namespaces => {
                 "make the namespaces that the sandbox is built of (user, mount, pid, net, ipc, uts, cgroup)"
             }
@@ -76,6 +78,7 @@ impl Step {
 
     const ALL: &[Self] = &[
         Self::Plan,
+        Self::Bubblewrap,
         Self::Namespaces,
         Self::Identity,
         Self::GatewayNetwork,

@@ -6,7 +6,7 @@ use rustix::process::{Pid, getppid};
 use std::io;
 
 /// Signals that are passed on. The rest either cannot be caught or is about ourselves.
-const FORWARDED: &[i32] = &[
+pub(crate) const FORWARDED: &[i32] = &[
     libc::SIGTERM,
     libc::SIGINT,
     libc::SIGHUP,
@@ -50,6 +50,6 @@ pub(crate) fn wait_for(child: i32, needed: Option<i32>, group: bool, signals: &l
 }
 
 /// As shells tell it: the code, or 128 and the signal.
-fn exit_code(status: i32) -> i32 {
+pub(crate) fn exit_code(status: i32) -> i32 {
     if libc::WIFSIGNALED(status) { 128 + libc::WTERMSIG(status) } else { libc::WEXITSTATUS(status) }
 }

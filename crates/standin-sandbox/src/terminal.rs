@@ -75,8 +75,12 @@ pub(crate) fn open_inside(terminal: Terminal) -> io::Result<(OwnedFd, OwnedFd)> 
 /// Puts the terminal in the place of the caller's, at the standard descriptors where that is, and makes it the controlling one
 /// if it is a whole one. Errors that the caller sent elsewhere (`2>file`) still go there.
 pub(crate) fn attach(terminal: BorrowedFd<'_>, controls: bool) -> io::Result<()> {
+    replace(terminal, controls, [termios::isatty(io::stdout()), termios::isatty(io::stderr())])
+}
+
+/// The same, where it is known which of standard output and errors it takes the place of.
+pub(crate) fn replace(terminal: BorrowedFd<'_>, controls: bool, [output, errors]: [bool; 2]) -> io::Result<()> {
     use std::os::fd::AsRawFd;
-    let (output, errors) = (termios::isatty(io::stdout()), termios::isatty(io::stderr()));
     if controls {
         sys::set_controlling_terminal(terminal)?;
     }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use standin_config::{Publish, parse_publish, parse_reach};
-use standin_model::{Bound, OnLeak, PresetUse, TerminalFeature};
+use standin_model::{Backend, Bound, OnLeak, PresetUse, TerminalFeature};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -315,6 +315,9 @@ pub(crate) struct RunArguments {
     /// Let the command make user namespaces, as Chromium, bubblewrap and agents' own sandboxes do; needs --cow
     #[arg(long, requires = "cow", conflicts_with = "rw")]
     pub(crate) allow_nested: bool,
+    /// What isolates the command: native, bwrap (bubblewrap makes the namespaces) or gvisor (a kernel of its own; needs --cow)
+    #[arg(long, value_name = "BACKEND", value_parser = Backend::parse)]
+    pub(crate) backend: Option<Backend>,
     /// Bring a port of the command's to this host's loopback, and nowhere else
     #[arg(long, value_name = "PORT[:HOSTPORT]", value_parser = parse_publish)]
     pub(crate) publish: Vec<Publish>,

@@ -29,6 +29,9 @@ fn main() {
     if first.as_deref() == Some(standin_sandbox::INIT_ARGUMENT.as_ref()) {
         standin_sandbox::init_main(arguments);
     }
+    if let Some(code) = standin_sandbox::backend::gvisor::part(first.as_deref(), std::env::args_os().skip(2)) {
+        std::process::exit(code);
+    }
     if let Some(role) = demo::hidden_role(first.as_deref()).or_else(|| doctor::hidden_role(first.as_deref())) {
         exit::with(role());
     }

@@ -70,6 +70,8 @@ pub(super) const KEYS: &[&str] = &[
     "show",
     "hide",
     "leaks",
+    "sandbox",
+    "backend",
     "on_leak",
     "policy",
     "use",
@@ -105,6 +107,8 @@ pub(super) struct Document {
     #[serde(default)]
     pub(super) leaks: Leaks,
     #[serde(default)]
+    pub(super) sandbox: Sandbox,
+    #[serde(default)]
     pub(super) policy: Policy,
     #[serde(default)]
     pub(super) test: Vec<Test>,
@@ -138,6 +142,12 @@ pub(super) struct Test {
 #[serde(deny_unknown_fields)]
 pub(super) struct Leaks {
     pub(super) on_leak: Option<Spanned<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sandbox {
+    pub(super) backend: Option<Spanned<String>>,
 }
 
 #[derive(Default, Deserialize)]

@@ -26,16 +26,24 @@ const ALL: &str = "kernel: ok\nnamespaces: ok\nnetwork: ok\nlandlock: ok\nsystem
 #[test]
 fn a_host_that_runs_sandboxes_has_every_layer() {
     let caller = Caller::new();
-    let (code, rows) = examined(caller.program(binary("standin")));
+    let scratch = caller.path("scratch");
+    std::fs::create_dir(&scratch).unwrap();
+    let mut standin = caller.program(binary("standin"));
+    standin.env("TMPDIR", &scratch);
+    let (code, rows) = examined(standin);
     assert_eq!((code, needed(&rows).as_str()), (Some(0), ALL), "{rows:?}");
     let rest: Vec<_> = rows.iter().filter(|row| row["needed"] == false).map(|row| row["layer"].as_str()).collect();
-    assert_eq!(rest, ["copies", "limits", "fuse", "kvm"].map(Some));
+    assert_eq!(rest, ["copies", "bwrap", "gvisor", "limits", "fuse", "kvm"].map(Some));
+    let state = |layer: &str| rows.iter().find(|row| row["layer"] == layer).map(|row| row["state"].to_string());
+    let gvisor = if rustix::process::geteuid().is_root() { "\"missing\"" } else { "\"ok\"" };
+    assert_eq!([state("bwrap"), state("gvisor")], ["\"ok\"", gvisor].map(|state| Some(state.to_owned())), "{rows:?}");
     for row in &rows {
         let keys: Vec<_> = row.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(keys, ["costs", "detail", "layer", "mend", "needed", "state"]);
     }
-    let state = caller.path("state/standin");
-    assert_eq!(std::fs::read_dir(state).unwrap().count(), 0, "what was tried is gone");
+    for used in [caller.path("state/standin"), scratch] {
+        assert_eq!(std::fs::read_dir(used).unwrap().count(), 0, "what was tried is gone");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod agents;
 mod aws;
+mod backends;
 mod captured;
 mod clients;
 mod copies;

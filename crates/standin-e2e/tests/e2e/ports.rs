@@ -92,6 +92,23 @@ fn a_port_of_the_host_is_reached_by_those_who_may() {
     echo.end();
 }
 
+/// Both ways, in one session with these flags.
+pub fn lead_in_and_out(flags: &[&str]) {
+    let caller = Caller::new();
+    let (echo, port) = (Echo::start(), free_port());
+    let (reach, publish) = (echo.port.to_string(), port.to_string());
+    let flags = [flags, &["--reach", &reach, "--publish", &publish]].concat();
+    let script = "/usr/bin/python3 -c \"$1\" $2 localhost; exec /usr/bin/python3 -c \"$3\" 127.0.0.1 $4";
+    let command = ["sh", "-c", script, "sh", DIAL, &reach, SERVE, &publish];
+    let mut standin = Running::start(caller.run(&flags, &command).stdout(Stdio::piped()));
+    let said = Text::from(standin.stdout()).until("ready");
+    assert_eq!(said, "localhost b'hello\\nlocalhost'\n", "{flags:?}");
+    assert_eq!(ask(Ipv4Addr::LOCALHOST.into(), port).unwrap(), "inside: question", "{flags:?}");
+    standin.signal(rustix::process::Signal::TERM);
+    assert_eq!(standin.wait().code(), Some(143), "{flags:?}");
+    echo.end();
+}
+
 #[test]
 fn no_other_port_and_no_other_way_is_reached() {
     let caller = Caller::new();

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::process::Stdio;
 
 /// Prints a word for each signal that comes; ends at the word `end` or when it is killed.
-const TELL_SIGNALS: &str = "import os, signal, sys
+pub const TELL_SIGNALS: &str = "import os, signal, sys
 def tell(number, _):
     # One write: a second signal may come in the middle.
     size = ' {} {}'.format(*os.get_terminal_size()) if os.isatty(1) else ''

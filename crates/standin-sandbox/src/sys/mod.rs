@@ -237,6 +237,12 @@ pub(crate) fn set_controlling_terminal(terminal: BorrowedFd<'_>) -> io::Result<(
     check(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) }).map(drop)
 }
 
+/// Begins a session. Some kernels do not say its number, on which others insist (gVisor's of 2022).
+pub(crate) fn begin_session() -> io::Result<()> {
+    // SAFETY: it takes nothing.
+    check(unsafe { libc::setsid() }).map(drop)
+}
+
 /// Leaves supplementary groups behind; only a privileged process can, and only it needs to.
 pub(crate) fn clear_groups() -> io::Result<()> {
     // SAFETY: a list of length zero is not read.

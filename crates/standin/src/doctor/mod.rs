@@ -9,6 +9,7 @@ use crate::cli::DoctorArguments;
 use crate::exit::{self, Failure};
 use crate::run::{host_trust, state_directory};
 use rustix::fs::{Access, access};
+use standin_model::Backend;
 use standin_sandbox::host::{self, Found, Lack};
 use std::ffi::OsStr;
 use std::io::{self, Write};
@@ -80,6 +81,11 @@ fn examine() -> Result<Vec<Row>, Failure> {
         kept_by_copies()
     );
     rows.push(Row { layer: "copies", found: copies, lacking: Lacking::Without(copies_cost) });
+    // Also where a sandbox of Standin's own does not start: that is what bubblewrap is for.
+    for backend in [Backend::Bubblewrap, Backend::Gvisor] {
+        let costs = Lacking::Without(format!("`run --backend {}`", backend.as_str()));
+        rows.push(Row { layer: backend.as_str(), found: Some(start::with(backend)), lacking: costs });
+    }
     rows.push(Row { layer: "limits", found: Some(host::limits()), lacking: Lacking::Unused(Some(UNBOUNDED)) });
     for (layer, path) in [("fuse", "/dev/fuse"), ("kvm", "/dev/kvm")] {
         rows.push(Row { layer, found: Some(device(Path::new(path))), lacking: Lacking::Unused(None) });

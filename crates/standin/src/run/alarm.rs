@@ -1,12 +1,12 @@
 //! A stand-in was sent where it does not belong: its owner is told at once, and the command may end.
 
-use super::serve;
 use super::terminal::Notifier;
 use crate::exit;
 use rustix::process::Signal;
 use standin_config::Config;
 use standin_model::{CredentialName, Leak, OnLeak};
 use standin_proxy::AlarmParts;
+use standin_sandbox::Process;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -54,11 +54,11 @@ impl Owner {
 
 impl Alarm {
     /// Tells of leaks, and ends the sandbox if that is what is to be done, until nobody sends any more.
-    pub(super) async fn watch(mut self, sandbox: u32, owner: Owner) {
+    pub(super) async fn watch(mut self, sandbox: Process, owner: Owner) {
         while let Some(leak) = self.0.recv().await {
             owner.tell(sentence(&leak));
             if leak.reaction == OnLeak::Stop {
-                serve::send(sandbox, Signal::KILL);
+                sandbox.signal(Signal::KILL);
             }
         }
     }

@@ -1,13 +1,16 @@
 //! What a session's record starts with: what keeps it in, and what does not.
 
+use super::backend;
 use super::inputs::Inputs;
+use crate::exit::Failure;
 use standin_attack::catalogue;
 use standin_attack::vector::Condition;
 use standin_audit::{Assurance, OpenWay};
+use standin_model::Backend;
 use standin_sandbox::host;
 
 /// Tells it of a session that is about to start. All layers are there, or nothing is run.
-pub(super) fn of(inputs: &Inputs, behind_proxy: bool) -> Assurance {
+pub(super) fn of(inputs: &Inputs, behind_proxy: bool) -> Result<Assurance, Failure> {
     let holds = |condition| match condition {
         Condition::InPlace => !inputs.copy,
         Condition::Wildcard => allows_wildcard(inputs),
@@ -20,11 +23,19 @@ pub(super) fn of(inputs: &Inputs, behind_proxy: bool) -> Assurance {
     });
     // One that is missing is a refusal later on, and the session's end says so.
     let landlock = host::landlock().unwrap_or_else(|_| "missing".to_owned());
-    let scopes = if inputs.nested { " (signals and abstract sockets only)" } else { "" };
+    let is_gvisor = inputs.config.backend == Backend::Gvisor;
+    let scopes = if inputs.nested || is_gvisor { " (signals and abstract sockets only)" } else { "" };
     let files = if inputs.copy { "copy of the workspace" } else { "broker of the workspace's files" };
     let layers =
         ["namespaces", "captured network", &format!("landlock {landlock}{scopes}"), "system calls filtered", files];
-    Assurance { kernel: host::kernel(), layers: layers.map(str::to_owned).into(), open: open.collect() }
+    let mut layers: Vec<_> = layers.map(str::to_owned).into();
+    if let Some(tool) = backend::tool(inputs)? {
+        layers.push(match inputs.config.backend {
+            Backend::Gvisor => format!("the command under gVisor's kernel ({})", tool.version),
+            _ => format!("namespaces made by bubblewrap {}", tool.version),
+        });
+    }
+    Ok(Assurance { kernel: host::kernel(), layers, open: open.collect() })
 }
 
 fn allows_wildcard(inputs: &Inputs) -> bool {

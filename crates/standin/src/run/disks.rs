@@ -3,12 +3,12 @@
 //! takes space in no time at all (`fallocate`) is not there inside (`standin-sandbox/src/confine.rs`).
 
 use super::inputs::Inputs;
-use super::serve;
 use crate::exit::Failure;
 use rustix::fs::{CWD, Mode, OFlags, StatVfs, StatVfsMountFlags, fstat, fstatvfs, openat, statvfs};
 use rustix::io::Errno;
 use rustix::process::Signal;
 use standin_model::Bound;
+use standin_sandbox::Process;
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
@@ -86,7 +86,7 @@ impl Disks {
     }
 
     /// Ends the session when one of them is nearly full. Returns only then.
-    pub(super) async fn watch(&self, sandbox: u32) {
+    pub(super) async fn watch(&self, sandbox: &Process) {
         if self.watched.is_empty() {
             return;
         }
@@ -95,7 +95,7 @@ impl Disks {
             tokio::time::sleep(left.pause()).await; // nobody tells when a disk fills up
             left = self.look();
         }
-        serve::send(sandbox, Signal::KILL);
+        sandbox.signal(Signal::KILL);
     }
 
     /// Why the session was ended.

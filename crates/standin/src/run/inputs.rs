@@ -1,5 +1,6 @@
 //! Everything a run depends on, read once: flags, environment, configuration file, directories.
 
+use super::backend::Tool;
 use crate::cli::RunArguments;
 use crate::exit::{self, Failure};
 use standin_config::{Config, Publish, Source};
@@ -48,6 +49,8 @@ pub(crate) struct Inputs {
     pub(crate) copy: bool,
     /// Whether the command may make user namespaces.
     pub(crate) nested: bool,
+    /// The back-end's program, once that was looked for.
+    pub(super) tool: OnceCell<Option<Tool>>,
 }
 
 impl Inputs {
@@ -122,6 +125,7 @@ impl Inputs {
             aws_profile: arguments.rules.aws_profile.clone(),
             copy: arguments.cow,
             nested: arguments.allow_nested,
+            tool: OnceCell::new(),
         })
     }
 
@@ -149,6 +153,7 @@ impl Inputs {
 
 /// What was typed goes before what is configured.
 fn bound(config: &mut Config, arguments: &RunArguments) {
+    config.backend = arguments.backend.unwrap_or(config.backend);
     for (bound, typed) in [
         (&mut config.limits.memory, arguments.memory),
         (&mut config.limits.pids, arguments.pids),

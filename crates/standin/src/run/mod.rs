@@ -2,6 +2,7 @@
 
 mod alarm;
 mod assurance;
+pub(crate) mod backend;
 mod copy;
 mod credentials;
 mod database;
@@ -81,7 +82,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
         id: id.clone(),
         command: inputs.command_line(),
         workspace: inputs.workspace.clone(),
-        assurance: assurance::of(&inputs, upstreams.has_parent()),
+        assurance: assurance::of(&inputs, upstreams.has_parent())?,
     };
     let log = AuditLog::start(inputs.state.clone(), start).map_err(|e| Failure::because("cannot keep records", &e))?;
     // From here on something is running; whatever happens, the log is finished.

@@ -7,7 +7,7 @@ use super::publish::Published;
 use super::terminal::Bridge;
 use crate::exit::{self, Failure};
 use standin_proxy::{Doors, Session, Workers};
-use standin_sandbox::{DnsSocket, Sandbox, Sockets};
+use standin_sandbox::{DnsSocket, Process, Sandbox, Sockets};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::io::Interest;
@@ -74,12 +74,14 @@ pub(super) fn until_end(
     let answering = runtime.spawn(answer_queries(Arc::clone(session), dns, readiness));
     let mut bridge = sandbox.terminal.take().map(open_bridge).transpose().map_err(cannot_serve)?;
     let resize = bridge.as_ref().map(Bridge::resizer).transpose().map_err(cannot_serve)?;
-    let pid = sandbox.pid();
-    let forwarding = runtime.spawn(signals.forward(pid, resize));
+    let process = sandbox.process();
+    let forwarding = runtime.spawn(signals.forward(process.clone(), resize));
     let owner = Owner::at(bridge.as_mut().and_then(Bridge::notifier));
     let disks = Arc::clone(disks);
-    let watching =
-        [runtime.spawn(alarm.watch(pid, owner.clone())), runtime.spawn(async move { disks.watch(pid).await })];
+    let watching = [
+        runtime.spawn(alarm.watch(process.clone(), owner.clone())),
+        runtime.spawn(async move { disks.watch(&process).await }),
+    ];
     let code = sandbox.wait().map_err(|error| Failure::because("lost the sandbox", &error))?;
     if let Some(bridge) = bridge {
         bridge.close();
@@ -125,12 +127,6 @@ async fn answer_queries(session: Arc<Session>, dns: DnsSocket, readiness: UdpSoc
     }
 }
 
-/// Sends a signal to the sandbox's first process, with which all processes inside end; whether it was still there.
-pub(super) fn send(sandbox: u32, signal: rustix::process::Signal) -> bool {
-    let process = i32::try_from(sandbox).ok().and_then(rustix::process::Pid::from_raw);
-    process.is_some_and(|process| rustix::process::kill_process(process, signal).is_ok())
-}
-
 /// What is asked of us is asked of the command; a changed window is changed inside.
 struct Signals {
     terminate: Signal,
@@ -153,7 +149,7 @@ impl Signals {
     }
 
     /// Passes them on until the sandbox has ended.
-    async fn forward(mut self, pid: u32, resize: Option<impl Fn()>) {
+    async fn forward(mut self, process: Process, resize: Option<impl Fn()>) {
         let resize = || resize.iter().for_each(|resize| resize());
         // The window may have changed while the sandbox was made.
         resize();
@@ -169,7 +165,7 @@ impl Signals {
                 }
             };
             let Some(signal) = rustix::process::Signal::from_named_raw(kind.as_raw_value()) else { continue };
-            if !send(pid, signal) {
+            if !process.signal(signal) {
                 return; // it has ended
             }
         }

@@ -1,13 +1,16 @@
 //! What the sandbox sees of the host: the workspace, the tools on the PATH, what was asked for.
 
+use super::backend;
 use super::credentials::Lent;
 use super::environment::environment;
 use super::inputs::Inputs;
 use super::ssh;
 use crate::exit::Failure;
+use crate::ourselves;
 use standin_ca::SessionCa;
 use standin_ca::trust::{self, HostTrust, OWN_CERTIFICATE};
-use standin_model::SessionId;
+use standin_model::{Backend, SessionId};
+use standin_sandbox::backend::gvisor;
 use standin_sandbox::plan::SYSTEM;
 use standin_sandbox::{Ground, Held, InlineFile, Layer, LocalPorts, Overlay, Spec};
 use std::path::{Path, PathBuf};
@@ -52,7 +55,9 @@ const CACHES: &[&str] = &[
 /// What the sandbox can be begun with.
 pub(super) fn ground(inputs: &Inputs) -> Result<Ground, Failure> {
     let ports = LocalPorts { reach: inputs.config.reach.clone(), publish: !inputs.publish.is_empty() };
-    Ok(Ground::new(ports, super::terminal::wanted()?))
+    let ground = Ground::new(ports, super::terminal::wanted()?);
+    let tool = backend::tool(inputs)?.filter(|_| inputs.config.backend == Backend::Bubblewrap);
+    Ok(Ground { bubblewrap: tool.map(|tool| tool.path.clone()), ..ground })
 }
 
 /// Puts the sandbox's specification together.
@@ -67,12 +72,22 @@ pub(super) fn spec(
     let trust = trust::files(ca, host_trust()?, SystemTime::now());
     let mut command = inputs.command.clone();
     command[0] = inputs.program.clone().into();
+    let mut read_only = tools(inputs).to_vec();
+    read_only.extend(inputs.read_only.iter().cloned());
+    let is_gvisor = inputs.config.backend == Backend::Gvisor;
+    if is_gvisor && let Some(tool) = backend::tool(inputs)? {
+        let (ourselves, runsc) = (ourselves::program()?, tool.path.clone());
+        command = gvisor::command(&ourselves, &runsc, command);
+        let is_seen = |program: &PathBuf| {
+            is_system(program) || inputs.asked_for().chain(&read_only).any(|shown| program.starts_with(shown))
+        };
+        let unseen: Vec<_> = [ourselves, runsc].into_iter().filter(|program| !is_seen(program)).collect();
+        read_only.extend(unseen);
+    }
     let mut files = vec![InlineFile { path: OWN_CERTIFICATE.into(), contents: trust.own_certificate }];
     files.extend(lent.login_files.iter().cloned());
     let mut overlays = vec![Overlay { directory: trust::DIRECTORY.into(), files: trust.overlay }];
     overlays.extend(ssh::known_to_the_sandbox(lent.ssh.as_ref()));
-    let mut read_only = tools(inputs).to_vec();
-    read_only.extend(inputs.read_only.iter().cloned());
     Ok(Spec {
         command,
         environment: environment(inputs, lent, trust.variables, session),
@@ -93,7 +108,7 @@ pub(super) fn spec(
         harmless: lent.files.harmless.clone(),
         pinned: lent.files.pinned.clone(),
         limits,
-        nested: inputs.nested,
+        nested: inputs.nested || is_gvisor,
     })
 }
 
@@ -171,12 +186,15 @@ pub(super) fn is_steered(path: &Path, inputs: &Inputs) -> bool {
     path.ancestors().filter_map(|at| at.canonicalize().ok()).any(|at| writable(&at))
 }
 
+fn is_system(path: &Path) -> bool {
+    SYSTEM.iter().any(|system| path.starts_with(system))
+}
+
 /// Neither part of the system, which is shown anyway, nor something that holds the home or the whole disk, nor where Standin keeps
 /// its own.
 fn is_showable(path: &Path, inputs: &Inputs) -> bool {
-    let in_system = SYSTEM.iter().any(|system| path.starts_with(system));
     let holds_home = inputs.home.starts_with(path) || inputs.real_home.starts_with(path);
     let state = inputs.state.canonicalize().unwrap_or_else(|_| inputs.state.clone()); // one that is not there holds nothing
     let holds_our_own = state.starts_with(path) || path.starts_with(&state);
-    path.is_dir() && !in_system && !holds_home && !holds_our_own && !path.starts_with(&inputs.workspace)
+    path.is_dir() && !is_system(path) && !holds_home && !holds_our_own && !path.starts_with(&inputs.workspace)
 }
