@@ -35,7 +35,7 @@ pub struct SessionRow {
 pub struct RecordRow {
     /// Its number in the session.
     pub id: i64,
-    /// `exchange`, `connection` or `published`.
+    /// `exchange`, `connection`, `published` or `reload`.
     pub kind: String,
     /// When it began: microseconds since 1970-01-01 UTC.
     pub started_us: i64,

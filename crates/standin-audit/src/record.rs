@@ -19,7 +19,7 @@ pub struct Record {
     pub started_us: i64,
     /// How long it took, in microseconds.
     pub duration_us: u64,
-    /// How it came: `transparent`, `connect`, `absolute`, `socks5`, `reverse`, `reach`; from the host: `publish`.
+    /// How it came: `transparent`, `connect`, `absolute`, `socks5`, `reverse`, `reach`; from the host: `publish`, `reload`; our own: `gate`.
     pub ingress: &'static str,
     /// What was spoken: `h1`, `h2`, `websocket`, `raw`.
     pub protocol: &'static str,
@@ -65,6 +65,8 @@ pub enum Kind {
     Connection,
     /// A port of the command's that was published on the host's loopback, with all that came there.
     Published,
+    /// A policy that was to take the place of the session's.
+    Reload,
 }
 
 /// What was decided.
@@ -99,6 +101,7 @@ impl Kind {
             Self::Exchange => "exchange",
             Self::Connection => "connection",
             Self::Published => "published",
+            Self::Reload => "reload",
         }
     }
 }

@@ -87,6 +87,9 @@ pub enum AuditError {
     Panicked,
 }
 
+/// How our own connections come, which are there to be refused.
+const GATE: &str = "gate";
+
 enum Message {
     Record(Box<Record>),
     File(RefusedFile),
@@ -208,8 +211,9 @@ fn write_batch(
 
 impl SessionSummary {
     fn add(&mut self, record: &Record) {
-        if record.kind == Kind::Published {
-            return; // it came from the host, and left nothing
+        // They came from the host, or from us, and left nothing.
+        if matches!(record.kind, Kind::Published | Kind::Reload) || record.ingress == GATE {
+            return;
         }
         self.records += 1;
         self.denied += u64::from(record.verdict == Verdict::Deny);

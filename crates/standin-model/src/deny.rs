@@ -98,6 +98,12 @@ reasons! {
     PostgresRequest = "postgres.request_not_allowed", 403;
     /// A server without TLS, and no grant that says so.
     PostgresPlaintext = "postgres.plaintext", 502;
+    /// What was open at a host about which the policy says something else now.
+    PolicyReplaced = "policy.replaced", 403;
+    /// A policy that cannot take a running session's place: it is not understood, or needs a new session.
+    PolicyRefused = "policy.refused", 403;
+    /// A policy under which what nothing may admit was not refused.
+    PolicyGate = "policy.gate", 403;
     /// The audit log does not take records, so nothing may happen.
     AuditUnavailable = "audit.unavailable", 503;
 }

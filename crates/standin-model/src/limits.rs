@@ -188,5 +188,8 @@ pub const SOURCE_PAUSE: Duration = Duration::from_secs(10);
 /// Time for a `cmd:` source to answer. A password manager may ask its owner for a touch.
 pub const SOURCE_DEADLINE: Duration = Duration::from_secs(60);
 
+/// Time in which a connection of our own, to see that a new policy refuses it, has to be answered. It never leaves the process.
+pub const GATE_DEADLINE: Duration = Duration::from_secs(5);
+
 /// Time that open exchanges are given to end after the sandboxed command has exited.
 pub const DRAIN_DEADLINE: Duration = Duration::from_secs(2);

@@ -5,6 +5,7 @@
 mod account;
 mod git;
 mod postgres;
+mod same;
 
 pub use account::{Considered, Difference, Does};
 pub use git::{GitFacts, GitId, GitLoan, GitVerdict};

@@ -6,18 +6,20 @@
 use crate::alarm::Alarm;
 use crate::connection::{Destination, Tunnel};
 use crate::fault::{Owner, Refusal};
+use crate::in_force::InForce;
 use crate::request::UpstreamResponse;
 use crate::session::{Ingress, Session};
+use crate::usage::Spending;
 use http::{Method, Request, Version};
 use standin_audit::{AuditClosed, Kind, Outcome, Record, Ticket, Verdict};
 use standin_model::limits::{MAX_EXCHANGES, MAX_RECORDED_TARGET};
-use standin_model::{Authority, CredentialName, Denial, DenyReason, Scheme};
+use standin_model::{Authority, CredentialName, Denial, DenyReason, Host, Scheme};
 use standin_net::Lease;
 use standin_wire::ssh::GitCommand;
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Waker};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::OwnedSemaphorePermit;
@@ -49,6 +51,8 @@ struct Open {
     place: Option<OwnedSemaphorePermit>,
     host: Arc<str>,
     alarm: Arc<Alarm>,
+    /// The policy that decided it, once it said yes.
+    by: OnceLock<Arc<InForce>>,
 }
 
 /// Whether more of the request may go out.
@@ -98,8 +102,10 @@ impl RequestSide {
         });
     }
 
-    /// Whether this credential may be put in, and what was taken along before may still be used: not what was revoked meanwhile.
+    /// Whether this credential may be put in, and what was taken along before may still be used: not what was revoked meanwhile, and not
+    /// where the policy has changed.
     pub(crate) fn may_go_on_with<'a>(&self, more: impl IntoIterator<Item = &'a CredentialName>) -> Result<(), Denial> {
+        self.0.still_holds()?;
         if !self.0.alarm.has_revoked() {
             return Ok(());
         }
@@ -217,6 +223,7 @@ impl Exchange {
                 Ingress::Socks5 => "socks5",
                 Ingress::Reverse => "reverse",
                 Ingress::Reach => "reach",
+                Ingress::Gate => "gate",
             },
             protocol: "raw",
             scheme: Scheme::Https.as_str(),
@@ -247,13 +254,42 @@ impl Exchange {
             place,
             host: Arc::clone(&destination.host),
             alarm: Arc::clone(&session.alarm),
+            by: OnceLock::new(),
         };
         Ok(Self { open: Arc::new(open), lease: None, ends_with_answer: false })
     }
 
-    /// Policy said yes by this rule.
-    pub(crate) fn permitted(&mut self, rule: &Arc<str>) {
+    /// Opens the record of a policy that is to take another's place.
+    pub(crate) async fn replacement(session: &Session, file: &str) -> Result<Self, AuditClosed> {
+        let destination = Destination::new(Authority::new(Host::from(Ipv4Addr::UNSPECIFIED), 0), Ingress::Gate);
+        let mut exchange = Self::open(session, &destination, Kind::Reload, None, None).await?;
+        exchange.record(|record| {
+            (record.ingress, record.protocol, record.scheme) = ("reload", "policy", "file");
+            (record.host, record.target) = (Arc::from(""), Some(cut(file)));
+        });
+        Ok(exchange)
+    }
+
+    /// The policy stays as it was, or allows nothing.
+    pub(crate) fn not_replaced(&mut self, reason: DenyReason, why: String) {
+        self.open.deny(&Denial::new(reason, why));
+    }
+
+    /// This policy said yes, by this rule.
+    pub(crate) fn permitted(&mut self, rule: &Arc<str>, by: &Arc<InForce>) {
         self.record(|record| record.rule = Some(Arc::clone(rule)));
+        self.open.by.set(Arc::clone(by)).ok(); // it is decided once
+    }
+
+    /// Whether it may go on: not if policy says something else of its host now.
+    pub(crate) fn may_go_on(&self) -> Result<(), Denial> {
+        self.open.still_holds()
+    }
+
+    /// What its bytes are counted with, against the caps of the policy that decided it.
+    pub(crate) fn spending(&self, host: &Host) -> Spending {
+        let by = self.open.by.get().expect("nothing goes out before policy said yes");
+        by.usage.spending(host)
     }
 
     /// These credentials were put in.
@@ -385,6 +421,10 @@ impl Open {
             record.detail = Some(denial.message.clone());
             record.outcome = Outcome::Denied;
         });
+    }
+
+    fn still_holds(&self) -> Result<(), Denial> {
+        self.by.get().map_or(Ok(()), |by| by.still_holds(&self.host))
     }
 
     fn change(&self, change: impl FnOnce(&mut Record)) {

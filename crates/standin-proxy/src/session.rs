@@ -4,8 +4,8 @@ use crate::alarm::{Alarm, AlarmParts};
 use crate::connection::Cancels;
 use crate::dns::FakeAddresses;
 use crate::flights::Flights;
+use crate::in_force::InForce;
 use crate::keeper::TokenKeeper;
-use crate::usage::Usage;
 use standin_audit::AuditSink;
 use standin_ca::SessionCa;
 use standin_model::{CredentialName, Denial, ExchangeId, Principal, SessionCaps, SessionId, limits};
@@ -23,8 +23,6 @@ use tokio::sync::Semaphore;
 pub struct Session {
     /// Who is asking.
     pub principal: Principal,
-    /// What may be asked.
-    pub policy: Policy,
     /// Keeps the logins that are lent.
     pub keeper: Option<Arc<dyn TokenKeeper>>,
     /// Mints the leaves that the sandbox trusts.
@@ -39,8 +37,6 @@ pub struct Session {
     pub names: FakeAddresses,
     /// The gateway's own addresses in the sandbox: a connection to one of them speaks to the proxy itself.
     pub gateway: Vec<IpAddr>,
-    /// What has been used of the session's caps.
-    pub(crate) usage: Arc<Usage>,
     /// Bounds the decoders that run at once.
     pub(crate) decoders: Arc<Semaphore>,
     /// Bounds the bodies that are gathered at once, in units of [`crate::request::UNIT`] bytes.
@@ -55,6 +51,8 @@ pub struct Session {
     pub(crate) flights: Flights,
     /// Connections to databases whose statements may be cancelled.
     pub(crate) cancels: Cancels,
+    /// The policy in force. Connections ask for it; what they carry goes on from the one that admitted them.
+    in_force: RwLock<Arc<InForce>>,
     /// What is lent now.
     lent: RwLock<Arc<Lent>>,
     /// Held while something else is made of it.
@@ -75,7 +73,7 @@ pub struct Lent {
 
 /// The parts of a [`Session`] that the binary provides.
 pub struct SessionParts {
-    /// See [`Session::policy`].
+    /// What may be asked, until another takes its place.
     pub policy: Policy,
     /// What is lent at first.
     pub vault: SessionVault,
@@ -112,6 +110,8 @@ pub enum Ingress {
     Reverse,
     /// The client dialled a port of its own loopback that stands for the host's.
     Reach,
+    /// It is our own, to see that it is refused.
+    Gate,
 }
 
 impl Session {
@@ -119,7 +119,7 @@ impl Session {
     pub fn new(id: SessionId, parts: SessionParts) -> Arc<Self> {
         Arc::new(Self {
             principal: Principal { session: id },
-            policy: parts.policy,
+            in_force: RwLock::new(InForce::new(parts.policy, parts.caps)),
             keeper: parts.keeper,
             ca: parts.ca,
             upstreams: parts.upstreams,
@@ -127,7 +127,6 @@ impl Session {
             audit: parts.audit,
             names: FakeAddresses::default(),
             gateway: parts.gateway,
-            usage: Usage::new(parts.caps),
             decoders: Arc::new(Semaphore::new(limits::MAX_DECODERS)),
             gathering: Arc::new(Semaphore::new(limits::MAX_GATHERED_BYTES / crate::request::UNIT)),
             room: Arc::new(Semaphore::new(limits::MAX_EXCHANGES)),
@@ -139,6 +138,19 @@ impl Session {
             lending: Mutex::default(),
             exchanges: AtomicU64::new(1),
         })
+    }
+
+    /// The policy in force.
+    pub(crate) fn in_force(&self) -> Arc<InForce> {
+        Arc::clone(&self.in_force.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts another policy in force.
+    pub(crate) fn put_in_force(&self, policy: Policy, caps: SessionCaps) {
+        let mut last = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(next) = last.replace(policy, caps) {
+            *last = next;
+        }
     }
 
     /// What is lent now.

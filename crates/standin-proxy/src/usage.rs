@@ -6,9 +6,15 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The use of one session.
+/// The use of one session, against the caps of one policy.
 pub(crate) struct Usage {
     caps: SessionCaps,
+    counts: Arc<Counts>,
+}
+
+/// What was used, under whatever caps.
+#[derive(Default)]
+struct Counts {
     session: Arc<Count>,
     hosts: Mutex<HashMap<Host, Arc<Count>>>,
 }
@@ -27,8 +33,13 @@ pub(crate) struct Place(Vec<Arc<Count>>);
 pub(crate) struct Spending(Vec<(Arc<Count>, u64, String)>);
 
 impl Usage {
-    pub(crate) fn new(caps: SessionCaps) -> Arc<Self> {
-        Arc::new(Self { caps, session: Arc::default(), hosts: Mutex::default() })
+    pub(crate) fn new(caps: SessionCaps) -> Self {
+        Self { caps, counts: Arc::default() }
+    }
+
+    /// The same use, against other caps.
+    pub(crate) fn with(&self, caps: SessionCaps) -> Self {
+        Self { caps, counts: Arc::clone(&self.counts) }
     }
 
     /// Takes a place for a connection to this host.
@@ -64,10 +75,10 @@ impl Usage {
     fn bounded(&self, host: &Host, of: impl Fn(&Caps) -> Option<u64>) -> Vec<(Arc<Count>, u64, String)> {
         let mut bounded = Vec::new();
         if let Some(cap) = of(&self.caps.session) {
-            bounded.push((Arc::clone(&self.session), cap, "this session".to_owned()));
+            bounded.push((Arc::clone(&self.counts.session), cap, "this session".to_owned()));
         }
         if let Some(cap) = of(&self.caps.each_host) {
-            let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut hosts = self.counts.hosts.lock().unwrap_or_else(PoisonError::into_inner);
             let count = Arc::clone(hosts.entry(host.clone()).or_default());
             bounded.push((count, cap, host.to_string()));
         }

@@ -52,7 +52,7 @@ const DETOURS: &[Detour] = &[
     Detour {
         what: "a permit for a request that policy was not asked about",
         file: "request/mod.rs",
-        honest: "let mut permit = authorize::request(tunnel, &bound, &seen)?;",
+        honest: "let mut permit = authorize::request(tunnel, by, &bound, &seen)?;",
         instead: "let mut permit = authorize::Permit { rule: Arc::from(\"\"), grants: vec![], ..unreachable!() };",
         error: (
             "E0451",
@@ -62,9 +62,16 @@ const DETOURS: &[Detour] = &[
     Detour {
         what: "authorizing a request that is not bound to its tunnel",
         file: "request/mod.rs",
-        honest: "authorize::request(tunnel, &bound, &seen)?",
-        instead: "authorize::request(tunnel, &request, &seen)?",
+        honest: "authorize::request(tunnel, by, &bound, &seen)?",
+        instead: "authorize::request(tunnel, by, &request, &seen)?",
         error: ("E0308", "expected `&BoundRequest`, found `&Request<Incoming>`"),
+    },
+    Detour {
+        what: "authorizing by another policy than the one that said what has to be read: an older one is not at hand",
+        file: "request/mod.rs",
+        honest: "authorize::request(tunnel, by, &bound, &seen)?",
+        instead: "authorize::request(tunnel, tunnel.permit.by.clone(), &bound, &seen)?",
+        error: ("E0616", "field `permit` of struct `tunnel::Tunnel` is private"),
     },
     Detour {
         what: "sending without injection, which also judges foreign credentials",

@@ -38,6 +38,7 @@ use standin_model::{Authority, Scheme};
 use standin_net::PinnedPeer;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::io::DuplexStream;
 use tokio::net::TcpStream;
 
 /// Serves one captured connection to its end.
@@ -49,6 +50,11 @@ pub(crate) async fn serve(session: Arc<Session>, socket: TcpStream, dialled: Soc
     let host = session.names.host_behind(dialled.ip());
     let destination = Destination::new(Authority::new(host, dialled.port()), Ingress::Transparent);
     carry(session, destination, socket).await;
+}
+
+/// Serves a connection of our own, to nobody, to see that it is refused.
+pub(crate) async fn gate(session: Arc<Session>, destination: Destination, io: DuplexStream) {
+    carry(session, destination, io).await;
 }
 
 /// A connection to the gateway itself: from a client that was told to use a proxy. SOCKS5 and HTTP differ in the first byte.
@@ -101,6 +107,7 @@ async fn admit_one(session: &Arc<Session>, destination: &Destination, scheme: Sc
 }
 
 async fn resolve(session: &Session, permit: &TunnelPermit) -> Result<PinnedPeer, Refusal> {
+    permit.in_force(None)?; // the client may have taken its time, and policy another's place
     session.upstreams.resolve(permit).await.map_err(|error| match error.denial() {
         Some(denial) => Refusal::Denied(denial),
         None => Refusal::upstream("the name of this host could not be resolved", &error),

@@ -42,15 +42,16 @@ async fn carry(
     exchange.may_stay_open()?;
     let tunnel = admit_one(session, destination, Scheme::Http).await?;
     let host = &destination.authority.host;
-    session.usage.request(host)?;
-    exchange.permitted(tunnel.rule());
+    let rules = tunnel.in_force()?;
+    rules.usage.request(host)?;
+    exchange.permitted(tunnel.rule(), &rules);
     let failed = |error| Refusal::upstream("nothing on the host took the connection", &error);
     let (mut server, address) = session.upstreams.open(&tunnel.peer).await.map_err(failed)?;
     exchange.reached(address);
     let side = exchange.request_side();
     let (mut from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = tokio::io::split(&mut server);
-    let up = upwards(&mut from_client, &mut to_server, &side, session.usage.spending(host));
+    let up = upwards(&mut from_client, &mut to_server, &side, rules.usage.spending(host));
     let down = downwards(&mut from_server, &mut to_client, &side);
     match tokio::try_join!(up, down) {
         Ok(_) => exchange.completed(),
@@ -80,7 +81,8 @@ async fn upwards(
         if length == 0 {
             return to.shutdown().await.map_err(Broken::Server);
         }
-        spending.spend(length).map_err(|denial| Broken::Refused(denial.into()))?;
+        let passes = side.may_go_on_with([]).and_then(|()| spending.spend(length));
+        passes.map_err(|denial| Broken::Refused(denial.into()))?;
         side.sent(length);
         to.write_all(&buffer[..length]).await.map_err(Broken::Server)?;
     }
@@ -97,6 +99,7 @@ async fn downwards(
         if length == 0 {
             return to.shutdown().await.map_err(Broken::Client);
         }
+        side.may_go_on_with([]).map_err(|denial| Broken::Refused(denial.into()))?;
         to.write_all(&buffer[..length]).await.map_err(Broken::Client)?;
         side.received(length);
     }

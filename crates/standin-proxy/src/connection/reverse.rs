@@ -14,6 +14,7 @@ use http::uri::{PathAndQuery, Uri};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use standin_model::{Authority, Denial, DenyReason, Host, Scheme};
+use standin_policy::Policy;
 use std::sync::Arc;
 
 /// Whether a request to the gateway is of this kind: in origin form (RFC 9112 §3.2.1).
@@ -43,7 +44,8 @@ fn unwrap<B>(session: &Session, mut request: Request<B>) -> Result<(Authority, R
     is_for_us(session, &request)?;
     let target = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
     let (name, rest) = split(target);
-    let authority = session.policy.destination_of(name).ok_or_else(|| unknown(session))?.clone();
+    let rules = session.in_force();
+    let authority = rules.policy.destination_of(name).ok_or_else(|| unknown(&rules.policy))?.clone();
     let malformed = || Denial::new(DenyReason::Malformed, "the path behind the name cannot be judged");
     *request.uri_mut() = Uri::from(PathAndQuery::try_from(rest).map_err(|_| malformed())?);
     let host = HeaderValue::from_str(&authority.to_string()).map_err(|_| malformed())?;
@@ -71,8 +73,8 @@ fn split(target: &str) -> (&str, String) {
     (name, if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") })
 }
 
-fn unknown(session: &Session) -> Denial {
-    let names: Vec<_> = session.policy.destinations().collect();
+fn unknown(policy: &Policy) -> Denial {
+    let names: Vec<_> = policy.destinations().collect();
     let known = if names.is_empty() { "there is none in this session".to_owned() } else { names.join(", ") };
     Denial::new(
         DenyReason::HostNotAllowed,

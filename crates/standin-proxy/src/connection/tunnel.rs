@@ -1,9 +1,10 @@
 //! What the connection phase yields: an admitted, pinned way to one destination.
 
 use super::TunnelPermit;
+use crate::in_force::InForce;
 use crate::session::{Ingress, Session};
 use http::uri;
-use standin_model::{Authority, Scheme};
+use standin_model::{Authority, Denial, Scheme};
 use standin_net::PinnedPeer;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ pub(crate) struct Destination {
 }
 
 impl Destination {
-    pub(super) fn new(authority: Authority, ingress: Ingress) -> Self {
+    pub(crate) fn new(authority: Authority, ingress: Ingress) -> Self {
         let host = authority.host.to_string().into();
         Self { authority, ingress, host }
     }
@@ -52,8 +53,14 @@ impl Tunnel {
     ) -> Self {
         let spelling = spelling(&destination, scheme);
         let Authority { host, port } = &destination.authority;
-        let exchanges_tokens = session.policy.exchanges_tokens_at(host, *port);
+        // By rules of the catalogue, which are the same in every policy of a session.
+        let exchanges_tokens = session.in_force().policy.exchanges_tokens_at(host, *port);
         Self { session, destination, scheme, spelling, peer, exchanges_tokens, permit }
+    }
+
+    /// The policy by which a request is to be decided: the one in force, if it admits the connection, too.
+    pub(crate) fn in_force(&self) -> Result<Arc<InForce>, Denial> {
+        self.permit.in_force(Some(&self.peer))
     }
 
     /// The rule that admitted the connection, for the record of one that is an exchange as a whole.

@@ -3,14 +3,16 @@
 use super::bind::BoundRequest;
 use super::facts;
 use crate::connection::Tunnel;
+use crate::in_force::InForce;
 use crate::session::Lent;
 use standin_model::Denial;
-use standin_policy::{GrantId, RequestVerdict};
+use standin_policy::{Grant, GrantId, RequestVerdict};
 use standin_wire::facts::{Known, Seen};
 use std::sync::Arc;
 
 /// Proof that policy admits a request, and which grants it admits with it.
 pub(super) struct Permit {
+    by: Arc<InForce>,
     rule: Arc<str>,
     grants: Vec<GrantId>,
     openly: bool,
@@ -21,14 +23,14 @@ pub(super) struct Permit {
     lent: Arc<Lent>,
 }
 
-/// Asks policy about a bound request.
-pub(super) fn request(tunnel: &Tunnel, bound: &BoundRequest, seen: &Seen) -> Result<Permit, Denial> {
+/// Asks policy about a bound request: the one for which its facts were read.
+pub(super) fn request(tunnel: &Tunnel, by: Arc<InForce>, bound: &BoundRequest, seen: &Seen) -> Result<Permit, Denial> {
     let known = Known::new(&bound.head.headers, bound.target.query.as_deref(), seen);
-    match tunnel.session.policy.request(&facts::of(tunnel, bound, &known)) {
+    match by.policy.request(&facts::of(tunnel, bound, &known)) {
         RequestVerdict::Allow { rule, grants, openly, granted_host, at_host, login, conversation } => {
-            tunnel.session.usage.request(&tunnel.destination.authority.host)?;
+            by.usage.request(&tunnel.destination.authority.host)?;
             let lent = tunnel.session.lent();
-            Ok(Permit { rule, grants, openly, granted_host, at_host, login, conversation, lent })
+            Ok(Permit { by, rule, grants, openly, granted_host, at_host, login, conversation, lent })
         }
         RequestVerdict::Deny(denial) => Err(match seen.unreadable() {
             Some(why) => {
@@ -43,6 +45,16 @@ impl Permit {
     /// The rule that said yes, for the record.
     pub(super) fn rule(&self) -> &Arc<str> {
         &self.rule
+    }
+
+    /// The policy that said it.
+    pub(super) fn by(&self) -> &Arc<InForce> {
+        &self.by
+    }
+
+    /// What it grants there under this number.
+    pub(super) fn grant(&self, id: GrantId) -> &Grant {
+        self.by.policy.grant(id)
     }
 
     /// The grants whose credentials this request may carry.

@@ -8,6 +8,7 @@ use super::unread::Unread;
 use super::upload::RequestBody;
 use crate::connection::Tunnel;
 use crate::fault::Refusal;
+use crate::in_force::InForce;
 use http::header::HeaderMap;
 use http_body::Body;
 use standin_model::limits::{MAX_FACTS, MAX_PUSH};
@@ -15,6 +16,7 @@ use standin_model::{Commands, Evidence, NoEvidence, Wanted};
 use standin_policy::RequestFacts;
 use standin_wire::facts::{self, Seen};
 use standin_wire::git::{Push, PushReader};
+use std::sync::Arc;
 
 /// What policy is asked about.
 pub(super) fn of<'a>(tunnel: &'a Tunnel, bound: &'a BoundRequest, evidence: &'a dyn Evidence) -> RequestFacts<'a> {
@@ -29,14 +31,21 @@ pub(super) fn of<'a>(tunnel: &'a Tunnel, bound: &'a BoundRequest, evidence: &'a 
     }
 }
 
-/// Reads what policy asks for.
-pub(super) async fn read(tunnel: &Tunnel, bound: &mut BoundRequest) -> Result<Seen, Refusal> {
-    let wanted = tunnel.session.policy.wants(&of(tunnel, bound, &NoEvidence));
-    if !wanted.any() {
-        return Ok(Seen::Unread);
+/// Reads what the policy in force asks for. It is read anew for the next one, if that takes its place meanwhile: what decides is the one that
+/// asked, and the one in force.
+pub(super) async fn read(tunnel: &Tunnel, bound: &mut BoundRequest) -> Result<(Arc<InForce>, Seen), Refusal> {
+    loop {
+        let by = tunnel.in_force()?;
+        let wanted = by.policy.wants(&of(tunnel, bound, &NoEvidence));
+        if !wanted.any() {
+            return Ok((by, Seen::Unread));
+        }
+        // In a box: it is rare, and every request has room for what waits in it.
+        let seen = Box::pin(read_wanted(tunnel, bound, wanted)).await?;
+        if !by.is_over() {
+            return Ok((by, seen));
+        }
     }
-    // In a box: it is rare, and every request has room for what waits in it.
-    Box::pin(read_wanted(tunnel, bound, wanted)).await
 }
 
 async fn read_wanted(tunnel: &Tunnel, bound: &mut BoundRequest, wanted: Wanted) -> Result<Seen, Refusal> {

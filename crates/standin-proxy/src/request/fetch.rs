@@ -18,7 +18,7 @@ pub(super) struct Ready(());
 
 /// Fetches what is due.
 pub(super) async fn fetch(tunnel: &Tunnel, permit: &mut Permit, bound: &BoundRequest) -> Result<Ready, Refusal> {
-    let due = due(tunnel, permit, SystemTime::now());
+    let due = due(permit, SystemTime::now());
     if !due.is_empty() {
         Box::pin(fetch_due(tunnel, permit, bound, due)).await?;
     }
@@ -33,7 +33,7 @@ async fn fetch_due(
 ) -> Result<(), Refusal> {
     let wanted = inject::rehearse(tunnel, permit, bound)?;
     for credential in &due {
-        let frames = bound.upgrade.is_some() && in_frames(tunnel, permit, &credential.name);
+        let frames = bound.upgrade.is_some() && in_frames(permit, &credential.name);
         if !frames && !wanted.contains(&credential.name) {
             continue;
         }
@@ -50,9 +50,9 @@ async fn fetch_due(
 }
 
 /// The credentials granted to a request that have to be fetched before they are used.
-fn due(tunnel: &Tunnel, permit: &Permit, now: SystemTime) -> Vec<Credential> {
+fn due(permit: &Permit, now: SystemTime) -> Vec<Credential> {
     let vault = &permit.lent().vault;
-    let granted = permit.grants().iter().map(|id| &tunnel.session.policy.grant(*id).credential);
+    let granted = permit.grants().iter().map(|id| &permit.grant(*id).credential);
     let granted = granted.filter_map(|name| vault.by_name(name)).map(|index| vault.get(index));
     let mut due: Vec<Credential> = Vec::new();
     for credential in granted.filter(|credential| credential.is_due(now)) {
@@ -64,7 +64,7 @@ fn due(tunnel: &Tunnel, permit: &Permit, now: SystemTime) -> Vec<Credential> {
 }
 
 /// Whether a credential may be put into the frames that follow: which of them will hold its stand-in, nobody knows.
-fn in_frames(tunnel: &Tunnel, permit: &Permit, name: &CredentialName) -> bool {
-    let mut grants = permit.grants().iter().map(|id| tunnel.session.policy.grant(*id));
+fn in_frames(permit: &Permit, name: &CredentialName) -> bool {
+    let mut grants = permit.grants().iter().map(|id| permit.grant(*id));
     grants.any(|grant| grant.credential == *name && grant.slots.contains(&Slot::WebSocket))
 }

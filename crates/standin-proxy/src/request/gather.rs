@@ -47,28 +47,25 @@ impl Whole {
 pub(super) async fn gather(tunnel: &Tunnel, permit: &Permit, bound: BoundRequest) -> Result<BoundRequest, Refusal> {
     let body = match bound.body {
         // What becomes a WebSocket has no body.
-        RequestBody::Streaming(body) if bound.upgrade.is_none() => {
-            match kind(tunnel, permit, &bound.head.headers, &body)? {
-                None if body.is_end_stream() || !signed::gathers(tunnel, permit, &bound.head.headers) => {
-                    RequestBody::Streaming(body)
-                }
-                kind => RequestBody::Whole(Box::new(Box::pin(whole(&tunnel.session, kind, body)).await?)),
+        RequestBody::Streaming(body) if bound.upgrade.is_none() => match kind(permit, &bound.head.headers, &body)? {
+            None if body.is_end_stream() || !signed::gathers(tunnel, permit, &bound.head.headers) => {
+                RequestBody::Streaming(body)
             }
-        }
+            kind => RequestBody::Whole(Box::new(Box::pin(whole(&tunnel.session, kind, body)).await?)),
+        },
         body => body,
     };
     Ok(BoundRequest { body, ..bound })
 }
 
 /// The slots in bodies that this request may use.
-pub(super) fn slots<'a>(tunnel: &'a Tunnel, permit: &'a Permit) -> impl Iterator<Item = &'a Slot> {
-    let policy = &tunnel.session.policy;
-    permit.grants().iter().flat_map(|id| &policy.grant(*id).slots).filter(|slot| slot.is_in_body())
+pub(super) fn slots(permit: &Permit) -> impl Iterator<Item = &Slot> {
+    permit.grants().iter().flat_map(|id| &permit.grant(*id).slots).filter(|slot| slot.is_in_body())
 }
 
 /// What kind of body this is, if it has a slot and is not empty.
-fn kind(tunnel: &Tunnel, permit: &Permit, headers: &HeaderMap, body: &Unread) -> Result<Option<Kind>, Denial> {
-    if body.is_end_stream() || slots(tunnel, permit).next().is_none() {
+fn kind(permit: &Permit, headers: &HeaderMap, body: &Unread) -> Result<Option<Kind>, Denial> {
+    if body.is_end_stream() || slots(permit).next().is_none() {
         return Ok(None);
     }
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
@@ -86,7 +83,7 @@ fn kind(tunnel: &Tunnel, permit: &Permit, headers: &HeaderMap, body: &Unread) ->
     match Kind::of(content_type.as_bytes()) {
         Some(Err(BodyError::Multipart)) => unreadable("of no boundary that can be read"),
         Some(Err(_)) => unreadable("in a charset that is not read here"),
-        Some(Ok(kind)) if slots(tunnel, permit).any(|slot| kind.has(slot)) => {
+        Some(Ok(kind)) if slots(permit).any(|slot| kind.has(slot)) => {
             if is_coded(headers) {
                 return unreadable("in a content coding");
             }

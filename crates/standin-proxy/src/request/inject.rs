@@ -100,7 +100,7 @@ struct Sheet<'a> {
 /// The credentials that would be put in. What is refused here would be, too.
 pub(super) fn rehearse(tunnel: &Tunnel, permit: &Permit, bound: &BoundRequest) -> Result<Vec<CredentialName>, Denial> {
     let (mut headers, mut target) = (bound.head.headers.clone(), bound.target.clone());
-    signed::set_aside(tunnel, permit, &mut headers, &mut target);
+    signed::set_aside(permit, &mut headers, &mut target);
     let mut whole = match &bound.body {
         RequestBody::Whole(whole) => Some(whole.sketch()),
         RequestBody::Streaming(_) | RequestBody::Signed(_) => None,
@@ -138,7 +138,7 @@ pub(super) fn inject(tunnel: &Tunnel, permit: &Permit, _: Ready, mut bound: Boun
 fn exchange_all(tunnel: &Tunnel, permit: &Permit, put: Put, sheet: Sheet<'_>) -> Result<Vec<CredentialName>, Denial> {
     let Sheet { headers, target, whole } = sheet;
     let mut used: Vec<CredentialName> = Vec::new();
-    let named = Named::at(tunnel, permit);
+    let named = Named::at(permit);
     let lent = permit.lent();
     let is_ours = |value: &[u8]| lent.tripwire.find(value).is_some();
     let found = auth::credentials_in(headers, target.query.as_deref(), is_ours, named.slots());
@@ -226,8 +226,8 @@ impl FrameRule {
 /// The credential whose client certificate is lent to this request: by a grant of it, and in TLS. There is no stand-in
 /// for a certificate; the grant's hosts, methods and paths are what holds it.
 fn identity(tunnel: &Tunnel, permit: &Permit) -> Option<CredentialName> {
-    let Session { policy, upstreams, alarm, .. } = &*tunnel.session;
-    let mut lent = permit.grants().iter().map(|id| &policy.grant(*id).credential);
+    let Session { upstreams, alarm, .. } = &*tunnel.session;
+    let mut lent = permit.grants().iter().map(|id| &permit.grant(*id).credential);
     let is_shown = |name: &CredentialName| upstreams.identifies(name) && alarm.admits(name).is_ok();
     lent.find(|name| tunnel.scheme == Scheme::Https && is_shown(name)).cloned()
 }
@@ -251,8 +251,7 @@ fn granted_of(
     slot: &Slot,
 ) -> Result<CredentialName, Denial> {
     let name = vault.name(index);
-    let policy = &tunnel.session.policy;
-    let mine = || permit.grants().iter().map(|id| policy.grant(*id)).filter(|grant| grant.credential == *name);
+    let mine = || permit.grants().iter().map(|id| permit.grant(*id)).filter(|grant| grant.credential == *name);
     let host = &tunnel.destination.authority.host;
     if mine().next().is_none() {
         let message = format!("the stand-in for `{name}` is not good for this request to {host}");

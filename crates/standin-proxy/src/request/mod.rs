@@ -188,10 +188,10 @@ async fn serve_here(
 /// The request phase proper.
 async fn run(tunnel: &Tunnel, request: Request<Incoming>, exchange: &mut Exchange) -> Result<reply::Reply, Refusal> {
     let mut bound = bind::bind(tunnel, request)?;
-    let seen = facts::read(tunnel, &mut bound).await?;
-    let mut permit = authorize::request(tunnel, &bound, &seen)?;
+    let (by, seen) = facts::read(tunnel, &mut bound).await?;
+    let mut permit = authorize::request(tunnel, by, &bound, &seen)?;
     drop(seen);
-    exchange.permitted(permit.rule());
+    exchange.permitted(permit.rule(), permit.by());
     let bound = gather::gather(tunnel, &permit, bound).await?;
     let turn = match tokens::take_turn(tunnel, &mut permit, &bound).await? {
         Taken::Told(reply) => {
@@ -201,6 +201,7 @@ async fn run(tunnel: &Tunnel, request: Request<Incoming>, exchange: &mut Exchang
         Taken::Turn(turn) => turn,
     };
     let ready = fetch::fetch(tunnel, &mut permit, &bound).await?;
+    exchange.may_go_on()?; // what was waited for may have taken a while
     let mut outbound = inject::inject(tunnel, &permit, ready, bound)?;
     exchange.injected(outbound.take_credentials());
     let mut response = tokens::in_time(turn.is_waited_for(), pin!(upstream::send(tunnel, outbound, exchange))).await?;

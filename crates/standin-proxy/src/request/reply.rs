@@ -47,6 +47,9 @@ pub(crate) enum BrokenOff {
     /// It hung up.
     #[error("the origin broke off")]
     Connection(#[from] hyper::Error),
+    /// The policy has changed.
+    #[error("{0}")]
+    Replaced(Denial),
     /// What it sent may not go on.
     #[error("the answer may not go on")]
     Content(#[from] ContentError),
@@ -56,6 +59,7 @@ impl BrokenOff {
     fn record(&self, exchange: &mut Exchange) {
         match self {
             Self::Connection(_) | Self::Content(ContentError::Coding(_)) => exchange.broken_off(fault::chain(self)),
+            Self::Replaced(denial) => exchange.refused(&denial.clone().into()),
             Self::Content(found) => {
                 exchange.refused(&Refusal::Denied(Denial::new(DenyReason::CannotScrub, found.to_string())));
             }
@@ -111,6 +115,9 @@ impl ReplyBody {
             self.source = Source::Ended;
             return Poll::Ready(Ok(()));
         };
+        if let Some(exchange) = &self.exchange {
+            exchange.may_go_on().map_err(BrokenOff::Replaced)?;
+        }
         if content.next(|clean| self.ready.push_back(Frame::data(clean)))? {
             if self.ready.is_empty() {
                 cx.waker().wake_by_ref(); // much can be decoded to nothing: let others have their turn

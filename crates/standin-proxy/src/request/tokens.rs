@@ -179,8 +179,7 @@ fn asked(whole: &Whole) -> Result<Asked, Denial> {
 fn is_ours(tunnel: &Tunnel, permit: &Permit, token: &str) -> Result<(), Denial> {
     let vault = &permit.lent().vault;
     let name = vault.by_stand_in(token).map(|index| vault.name(index));
-    let granted =
-        |name: &CredentialName| permit.grants().iter().any(|id| tunnel.session.policy.grant(*id).credential == *name);
+    let granted = |name: &CredentialName| permit.grants().iter().any(|id| permit.grant(*id).credential == *name);
     match name {
         Some(name) if granted(name) => tunnel.session.alarm.admits(name),
         Some(name) => {

@@ -37,7 +37,7 @@ pub(super) fn send<'a>(
     };
     let head = outbound.request.method() == http::Method::HEAD;
     let Outbound { request, rest, identity, upgrade, .. } = outbound;
-    let spending = tunnel.session.usage.spending(&tunnel.destination.authority.host);
+    let spending = exchange.spending(&tunnel.destination.authority.host);
     let side = exchange.request_side();
     let mut request = request.map(|body| Upload::new(body, rest, spending, side.clone()));
     async move {

@@ -21,6 +21,7 @@ mod ingress;
 mod model;
 mod parent;
 mod partial;
+mod replaced;
 mod resolve;
 mod rig;
 mod scrub;

@@ -98,8 +98,10 @@ async fn pass_on(tunnel: &Tunnel, meant: Option<Arc<Cancellable>>, exchange: &mu
         Denial::new(DenyReason::PostgresRequest, "no connection of this session to this host has the key to cancel it")
     })?;
     tunnel.session.alarm.admits(meant.permit.credential())?;
-    tunnel.session.usage.request(&tunnel.destination.authority.host)?;
-    exchange.permitted(meant.permit.rule());
+    let by = meant.permit.by();
+    by.still_holds(&tunnel.destination.host)?;
+    by.usage.request(&tunnel.destination.authority.host)?;
+    exchange.permitted(meant.permit.rule(), by);
     let say = async {
         let (mut io, address) = upstream::reach(tunnel, &meant.peer, &meant.permit).await?;
         exchange.reached(address);

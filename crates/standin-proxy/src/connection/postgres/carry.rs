@@ -49,12 +49,12 @@ pub(super) async fn both_ways<S: Stream>(
     exchange: &mut Exchange,
 ) {
     let side = exchange.request_side();
-    let spending = tunnel.session.usage.spending(&tunnel.destination.authority.host);
+    let spending = exchange.spending(&tunnel.destination.authority.host);
     let (from_client, to_client) = tokio::io::split(client);
     let Entered { permit, peer, io, said } = entered;
     let (from_server, to_server) = tokio::io::split(io);
     let (stop, stopped) = oneshot::channel();
-    let up = Upwards { tunnel, credential: permit.credential(), side: &side, spending };
+    let up = Upwards { credential: permit.credential(), side: &side, spending };
     let up = up.carry(from_client, to_server);
     let down = Downwards { tunnel, permit: &permit, peer, target, side: &side, listed: None };
     let down = down.carry(Frames::after(said), from_server, to_client, stopped);
@@ -79,7 +79,6 @@ pub(super) async fn both_ways<S: Stream>(
 }
 
 struct Upwards<'a> {
-    tunnel: &'a Tunnel,
     credential: &'a CredentialName,
     side: &'a RequestSide,
     spending: Spending,
@@ -108,7 +107,7 @@ impl Upwards<'_> {
         let mut last = false;
         let not_understood = |FrameError| Ended::ByClient(FrameError.to_string());
         while let Some(frame) = frames.take().map_err(not_understood)? {
-            self.tunnel.session.alarm.admits(self.credential).map_err(Ended::Denied)?;
+            self.side.may_go_on_with([self.credential]).map_err(Ended::Denied)?;
             self.spending.spend(frame.bytes.len()).map_err(Ended::Denied)?;
             self.side.sent(frame.bytes.len());
             to.write_all(&frame.bytes).await.map_err(|error| by_server(&error))?;
@@ -138,8 +137,8 @@ impl Downwards<'_> {
         mut stopped: oneshot::Receiver<Vec<u8>>,
     ) -> Ended {
         loop {
-            // What was asked for before a stand-in was revoked may be long.
-            if let Err(denial) = self.tunnel.session.alarm.admits(self.permit.credential()) {
+            // What was asked for before a stand-in was revoked, or the policy replaced, may be long.
+            if let Err(denial) = self.side.may_go_on_with([self.permit.credential()]) {
                 if frames.between_messages() {
                     end(&mut to, &last_words(&denial)).await;
                 }

@@ -146,7 +146,8 @@ async fn enter<S: Stream>(
     exchange.may_stay_open()?;
     let meant = permit::meant(tunnel, startup)?;
     let (permit, words) = permit::proven(tunnel, meant, startup, client).await?;
-    exchange.permitted(permit.rule());
+    exchange.permitted(permit.rule(), permit.by());
+    exchange.may_go_on()?; // the proof may have taken its time
     server::accept(client, &words).await.map_err(|error| Refusal::downstream("the client broke off", &error))?;
     upstream::enter(tunnel, permit, startup, exchange).await
 }

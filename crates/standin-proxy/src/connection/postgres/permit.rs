@@ -4,6 +4,7 @@ use super::PROTOCOLS;
 use crate::connection::Tunnel;
 use crate::connection::intercept::ClientIo;
 use crate::fault::Refusal;
+use crate::in_force::InForce;
 use crate::io::Stream;
 use crate::session::Lent;
 use aws_lc_rs::digest::{Digest, SHA256, digest};
@@ -20,10 +21,14 @@ use tokio::io::AsyncWriteExt;
 const MAX_TRIED: usize = 64;
 
 /// The grants that mean a client's user and database.
-pub(super) struct Meant(Vec<(PostgresId, Arc<str>)>);
+pub(super) struct Meant {
+    by: Arc<InForce>,
+    grants: Vec<(PostgresId, Arc<str>)>,
+}
 
 /// Proof that policy and the caps admit a client, and that it has the stand-in: what `upstream` takes.
 pub(super) struct PostgresPermit {
+    by: Arc<InForce>,
     rule: Arc<str>,
     credential: CredentialName,
     plaintext: bool,
@@ -33,8 +38,9 @@ pub(super) struct PostgresPermit {
 pub(super) fn meant(tunnel: &Tunnel, startup: &Startup) -> Result<Meant, Denial> {
     let Authority { host, port } = &tunnel.destination.authority;
     let facts = PostgresFacts { host, port: *port, user: startup.user(), database: startup.database() };
-    match tunnel.session.policy.postgres(&facts) {
-        PostgresVerdict::Allow(grants) => Ok(Meant(grants)),
+    let by = tunnel.in_force()?;
+    match by.policy.postgres(&facts) {
+        PostgresVerdict::Allow(grants) => Ok(Meant { by, grants }),
         PostgresVerdict::Deny(denial) => Err(denial),
     }
 }
@@ -61,19 +67,19 @@ pub(super) async fn proven<S: Stream>(
     };
     let (permit, words) = judge(tunnel, meant, &claim)?;
     tunnel.session.alarm.admits(&permit.credential)?;
-    tunnel.session.usage.request(&tunnel.destination.authority.host)?;
+    permit.by.usage.request(&tunnel.destination.authority.host)?;
     Ok((permit, words))
 }
 
-fn judge(tunnel: &Tunnel, Meant(grants): Meant, claim: &Claim) -> Result<(PostgresPermit, String), Denial> {
+fn judge(tunnel: &Tunnel, Meant { by, grants }: Meant, claim: &Claim) -> Result<(PostgresPermit, String), Denial> {
     let lent = tunnel.session.lent();
     let mut names = Vec::new();
     for (id, rule) in grants {
-        let loan = tunnel.session.policy.postgres_loan(id);
+        let loan = by.policy.postgres_loan(id);
         let Some(index) = lent.vault.by_name(&loan.credential) else { continue };
         if let Some(words) = claim.proven_by(lent.vault.stand_in(index).as_str().as_bytes()) {
             let (credential, plaintext) = (loan.credential.clone(), loan.postgres.plaintext);
-            return Ok((PostgresPermit { rule, credential, plaintext }, words));
+            return Ok((PostgresPermit { by: Arc::clone(&by), rule, credential, plaintext }, words));
         }
         names.push(format!("`{}`", loan.credential));
     }
@@ -108,6 +114,11 @@ impl PostgresPermit {
     /// The rule that said yes, for the record.
     pub(super) fn rule(&self) -> &Arc<str> {
         &self.rule
+    }
+
+    /// The policy that said it.
+    pub(super) fn by(&self) -> &Arc<InForce> {
+        &self.by
     }
 
     /// Whose value is the password.

@@ -29,7 +29,7 @@ enum Ended {
 /// Passes on what both sides say, until one of them has ended.
 pub(super) async fn both_ways(tunnel: &Tunnel, asked: Asked, running: Running, refs: Refs, exchange: &mut Exchange) {
     let side = exchange.request_side();
-    let spending = tunnel.session.usage.spending(&tunnel.destination.authority.host);
+    let spending = exchange.spending(&tunnel.destination.authority.host);
     let (from_client, to_client) = asked.into_conversation();
     let Running { from, to, .. } = running;
     let ended = tokio::select! {
@@ -62,7 +62,8 @@ async fn upwards(mut from: FromClient, mut refs: Refs, to: &ToServer, side: &Req
     loop {
         let passed = match from.next().await {
             Said::Data(data) => {
-                let passes = refs.pass(data).and_then(|data| spending.spend(data.len()).map(|()| data));
+                let passes = side.may_go_on_with([]).and_then(|()| refs.pass(data));
+                let passes = passes.and_then(|data| spending.spend(data.len()).map(|()| data));
                 match passes {
                     Err(denial) => return Ended::Denied(denial),
                     Ok(data) if data.is_empty() => continue,
@@ -112,5 +113,8 @@ async fn downwards(mut from: FromServer, to: &ToClient, side: &RequestSide) -> E
             return Ended::ByClient;
         }
         side.received(length);
+        if let Err(denial) = side.may_go_on_with([]) {
+            return Ended::Denied(denial);
+        }
     }
 }

@@ -90,8 +90,9 @@ async fn serve_one(tunnel: &Tunnel, ssh: &Ssh, asked: Asked) {
         let command = bind(&asked.ask)?;
         exchange.names(&command);
         let permit = permit::git(tunnel, &asked.user, &command)?;
-        exchange.permitted(permit.rule());
+        exchange.permitted(permit.rule(), permit.by());
         let running = upstream::run(tunnel, ssh, &permit, asked.protocol).await?;
+        exchange.may_go_on()?;
         exchange.injected(vec![permit.credential().clone()]);
         exchange.reached(running.address);
         Ok::<_, Refusal>((running, permit.refs()))

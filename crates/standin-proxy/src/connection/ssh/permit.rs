@@ -2,6 +2,7 @@
 
 use super::refs::Refs;
 use crate::connection::Tunnel;
+use crate::in_force::InForce;
 use standin_model::{Authority, CredentialName, Denial, GitService, Push};
 use standin_policy::{GitFacts, GitVerdict};
 use standin_wire::ssh::{self, GitCommand};
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 /// Proof that policy and the caps admit a command: what `upstream` takes.
 pub(super) struct GitPermit {
+    by: Arc<InForce>,
     rule: Arc<str>,
     credential: CredentialName,
     user: String,
@@ -21,12 +23,21 @@ pub(super) struct GitPermit {
 pub(super) fn git(tunnel: &Tunnel, user: &str, command: &GitCommand) -> Result<GitPermit, Denial> {
     let Authority { host, port } = &tunnel.destination.authority;
     let GitCommand { service, repository } = command;
-    let policy = &tunnel.session.policy;
+    let by = tunnel.in_force()?;
+    let policy = &by.policy;
     match policy.git(&GitFacts { host, port: *port, user, service: *service, repository }) {
         GitVerdict::Allow { rule, grant, path, push } => {
-            tunnel.session.usage.request(host)?;
+            by.usage.request(host)?;
             let credential = policy.git_loan(grant).credential.clone();
-            Ok(GitPermit { rule, credential, user: user.to_owned(), service: *service, path, push })
+            Ok(GitPermit {
+                by: Arc::clone(&by),
+                rule,
+                credential,
+                user: user.to_owned(),
+                service: *service,
+                path,
+                push,
+            })
         }
         GitVerdict::Deny(denial) => Err(denial),
     }
@@ -36,6 +47,11 @@ impl GitPermit {
     /// The rule that said yes, for the record.
     pub(super) fn rule(&self) -> &Arc<str> {
         &self.rule
+    }
+
+    /// The policy that said it.
+    pub(super) fn by(&self) -> &Arc<InForce> {
+        &self.by
     }
 
     /// Whose key authenticates.

@@ -23,7 +23,7 @@ pub(super) fn exchange(
     let vault = &permit.lent().vault;
     let (mut edits, mut used) = (Vec::new(), Vec::new());
     let mut slots: Vec<&Slot> = Vec::new();
-    for slot in gather::slots(tunnel, permit) {
+    for slot in gather::slots(permit) {
         if !slots.contains(&slot) {
             slots.push(slot); // two grants may name one
         }

@@ -13,9 +13,8 @@ pub(super) struct Named<'a>(Vec<&'a Slot>);
 
 impl<'a> Named<'a> {
     /// At the host that this permit is for.
-    pub(super) fn at(tunnel: &'a Tunnel, permit: &Permit) -> Self {
-        let policy = &tunnel.session.policy;
-        Self(permit.at_host().iter().flat_map(|id| &policy.grant(*id).slots).collect())
+    pub(super) fn at(permit: &'a Permit) -> Self {
+        Self(permit.at_host().iter().flat_map(|id| &permit.grant(*id).slots).collect())
     }
 
     /// All of them.
@@ -82,9 +81,9 @@ pub(super) fn fill(
     headers: &mut HeaderMap,
     target: &mut Target,
 ) -> Result<Vec<CredentialName>, Denial> {
-    let (policy, vault) = (&tunnel.session.policy, &permit.lent().vault);
+    let vault = &permit.lent().vault;
     let mut filled: Vec<(&Slot, CredentialName)> = Vec::new();
-    for grant in permit.grants().iter().map(|id| policy.grant(*id)).filter(|grant| grant.always) {
+    for grant in permit.grants().iter().map(|id| permit.grant(*id)).filter(|grant| grant.always) {
         let (Some(slot), name) = (grant.slots.first(), &grant.credential) else { continue };
         let taken = filled.iter().find(|(other, _)| *other == slot);
         if found.iter().any(|(other, _)| auth::means(slot, other)) || taken.is_some_and(|(_, first)| first == name) {

@@ -5,6 +5,7 @@
 //! and neither does what follows it. In a content coding that can be taken off it is looked at without it, too.
 
 use crate::connection::Tunnel;
+use crate::in_force::InForce;
 use crate::request::authorize::Permit;
 use crate::request::bind;
 use crate::request::upload::RequestBody;
@@ -32,7 +33,8 @@ pub(in crate::request) struct Rest {
 
 /// What it is held to.
 struct Rule {
-    session: Arc<Session>,
+    /// The policy that admitted it.
+    by: Arc<InForce>,
     lent: Arc<Lent>,
     host: Arc<str>,
     granted_host: bool,
@@ -74,7 +76,7 @@ impl Rest {
             _ => None,
         };
         let rule = Rule {
-            session: Arc::clone(&tunnel.session),
+            by: Arc::clone(permit.by()),
             lent: Arc::clone(permit.lent()),
             host: Arc::clone(&tunnel.destination.host),
             granted_host: permit.granted_host(),
@@ -126,7 +128,7 @@ impl Rest {
     /// (RFC 9110 §6.5.1: framing, routing, modifiers) is left out.
     pub(in crate::request) fn judge_trailers(&self, mut trailers: HeaderMap) -> Result<HeaderMap, Denial> {
         bind::strip_trailers(&mut trailers);
-        let Rule { session, lent, granted_host, at_host, .. } = &self.rule;
+        let Rule { by, lent, granted_host, at_host, .. } = &self.rule;
         let mut fields = trailers.iter();
         let stray = fields.find_map(|(name, value)| lent.tripwire.find_in_field(name.as_str(), value.as_bytes()));
         if let Some(number) = stray {
@@ -135,7 +137,7 @@ impl Rest {
         }
         let is_credential = |name: &HeaderName| {
             let slot = Slot::Header(name.as_str().to_owned());
-            let mut named = at_host.iter().flat_map(|id| &session.policy.grant(*id).slots);
+            let mut named = at_host.iter().flat_map(|id| &by.policy.grant(*id).slots);
             auth::is_credential_slot(&slot) || named.any(|named| auth::means(named, &slot))
         };
         match trailers.keys().find(|name| is_credential(name)) {
@@ -159,7 +161,7 @@ impl Rule {
         let Some(name) = self.lent.name(number) else {
             return Denial::new(DenyReason::WrongSlot, "a stand-in stands in the body of this request");
         };
-        let granted = self.at_host.iter().any(|id| self.session.policy.grant(*id).credential == *name);
+        let granted = self.at_host.iter().any(|id| self.by.policy.grant(*id).credential == *name);
         let (reason, why) = if granted {
             (DenyReason::WrongSlot, "no grant names its place there as a slot")
         } else {

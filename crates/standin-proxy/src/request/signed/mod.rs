@@ -43,13 +43,13 @@ pub(super) struct Verified {
 }
 
 /// Whether this request may be signed with a credential of the session.
-fn is_granted(tunnel: &Tunnel, permit: &Permit) -> bool {
-    permit.at_host().iter().any(|id| tunnel.session.policy.grant(*id).slots.contains(&Slot::SigV4))
+fn is_granted(permit: &Permit) -> bool {
+    permit.at_host().iter().any(|id| permit.grant(*id).slots.contains(&Slot::SigV4))
 }
 
 /// Whether a credential of another kind is lent to this request.
-fn has_another(tunnel: &Tunnel, permit: &Permit) -> bool {
-    permit.grants().iter().any(|id| tunnel.session.policy.grant(*id).slots != [Slot::SigV4])
+fn has_another(permit: &Permit) -> bool {
+    permit.grants().iter().any(|id| permit.grant(*id).slots != [Slot::SigV4])
 }
 
 /// What a host is to the services whose requests are signed.
@@ -62,21 +62,20 @@ pub(crate) fn endpoint(host: &Host) -> Option<(&'static Signing, Endpoint)> {
 pub(super) fn gathers(tunnel: &Tunnel, permit: &Permit, headers: &HeaderMap) -> bool {
     let host = &tunnel.destination.authority.host;
     let in_pieces = headers.get(CONTENT).is_some_and(|content| content.as_bytes().starts_with(b"STREAMING-"));
-    !in_pieces && is_granted(tunnel, permit) && endpoint(host).is_some_and(|(_, endpoint)| !endpoint.objects)
+    !in_pieces && is_granted(permit) && endpoint(host).is_some_and(|(_, endpoint)| !endpoint.objects)
 }
 
 /// Whether objects come back, which echo no credential: the secret is not sent, the key's name and token are told in errors alone.
 pub(super) fn keeps_objects(tunnel: &Tunnel, permit: &Permit) -> bool {
-    let policy = &tunnel.session.policy;
-    let signed_alone = permit.at_host().iter().all(|id| policy.grant(*id).slots == [Slot::SigV4]);
-    is_granted(tunnel, permit)
+    let signed_alone = permit.at_host().iter().all(|id| permit.grant(*id).slots == [Slot::SigV4]);
+    is_granted(permit)
         && signed_alone
         && endpoint(&tunnel.destination.authority.host).is_some_and(|(_, endpoint)| endpoint.objects)
 }
 
 /// Verifies the signature of a request where a grant is for signatures, and takes it out.
 pub(super) fn verify(tunnel: &Tunnel, permit: &Permit, bound: &mut BoundRequest) -> Result<Option<Verified>, Denial> {
-    if !is_granted(tunnel, permit) {
+    if !is_granted(permit) {
         return Ok(None);
     }
     let host = host_of(&bound.head, tunnel);
@@ -88,7 +87,7 @@ pub(super) fn verify(tunnel: &Tunnel, permit: &Permit, bound: &mut BoundRequest)
         headers: &bound.head.headers,
     };
     let Some(claim) = Claim::read(&message).map_err(|error| refused(&error))? else {
-        return if permit.openly() || has_another(tunnel, permit) { Ok(None) } else { Err(unsigned(tunnel)) };
+        return if permit.openly() || has_another(permit) { Ok(None) } else { Err(unsigned(tunnel)) };
     };
     let (credential, stand_in, real) = keys(tunnel, permit, &claim)?;
     let (signing, endpoint) = is_for_here(tunnel, &claim)?;
@@ -116,8 +115,8 @@ pub(super) fn verify(tunnel: &Tunnel, permit: &Permit, bound: &mut BoundRequest)
 }
 
 /// Leaves a signature out of what is rehearsed: it is verified when the request goes out, and its keys are there for good.
-pub(super) fn set_aside(tunnel: &Tunnel, permit: &Permit, headers: &mut HeaderMap, target: &mut Target) {
-    if !is_granted(tunnel, permit) {
+pub(super) fn set_aside(permit: &Permit, headers: &mut HeaderMap, target: &mut Target) {
+    if !is_granted(permit) {
         return;
     }
     if headers.get(header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS4-")) {

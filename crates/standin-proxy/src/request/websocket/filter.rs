@@ -123,13 +123,18 @@ fn too_big() -> Stop {
 
 /// From the origin.
 pub(super) struct Incoming {
+    exchange: RequestSide,
     scrubber: Scrubber,
     stream: Stream,
 }
 
 impl Incoming {
-    pub(super) fn new(scrubber: Scrubber) -> Self {
-        Self { stream: scrubber.stream(), scrubber }
+    pub(super) fn new(scrubber: Scrubber, exchange: RequestSide) -> Self {
+        Self { exchange, stream: scrubber.stream(), scrubber }
+    }
+
+    fn goes_on(&self) -> Result<(), Stop> {
+        self.exchange.may_go_on_with([]).map_err(|denial| Stop::denied(POLICY, denial))
     }
 }
 
@@ -139,6 +144,7 @@ impl Filter for Incoming {
     }
 
     fn data(&mut self, piece: Bytes, out: &mut BytesMut) -> Result<(), Stop> {
+        self.goes_on()?;
         self.stream.push(piece, |clean| out.extend_from_slice(&clean));
         Ok(())
     }
@@ -149,6 +155,7 @@ impl Filter for Incoming {
     }
 
     fn control(&mut self, payload: Bytes) -> Result<Bytes, Stop> {
+        self.goes_on()?;
         Ok(self.scrubber.scrub_header(&payload).map_or(payload, Bytes::from))
     }
 }

@@ -105,7 +105,7 @@ impl Opened {
         self.fits_the_key(response.headers())?;
         let origin = hyper::upgrade::on(&mut response);
         let mut response = response.map(|_| ());
-        let (usage, host) = (&tunnel.session.usage, &tunnel.destination.authority.host);
+        let (usage, host) = (&permit.by().usage, &tunnel.destination.authority.host);
         let place = if self.asked.in_stream { Some(usage.connection(host)?) } else { None };
         self.answer(&mut response, chosen.is_some())?;
         let Asked { client, in_stream, offer, .. } = self.asked;

@@ -75,7 +75,7 @@ impl Joined {
         let out = Compression { from: self.towards_client.is_some(), to: self.towards_origin };
         let back = Compression { from: self.towards_origin.is_some(), to: self.towards_client };
         let out = Relay::new(Side::Client, Some(handshake::random), out, outgoing);
-        let back = Relay::new(Side::Origin, None, back, Incoming::new(self.scrubber));
+        let back = Relay::new(Side::Origin, None, back, Incoming::new(self.scrubber, exchange.request_side()));
         let mut out = Way::new(out, client_reads, origin_writes, |bytes| sent.sent(bytes));
         let mut back = Way::new(back, origin_reads, client_writes, |bytes| got.received(bytes));
         let ended = both(&mut out, &mut back).await;
@@ -146,12 +146,12 @@ impl Ended {
                 Cause::Broken(what) => format!("Standin: {what}"),
                 Cause::Denied(denial) => format!("Standin: {denial}"),
             };
-            let (origin_code, client_code) = match side {
-                Side::Client => (GOING_AWAY, stop.code),
-                Side::Origin => (stop.code, BAD_GATEWAY),
+            let (origin_code, client_code) = match (side, &stop.cause) {
+                (Side::Client, _) | (_, Cause::Denied(_)) => (GOING_AWAY, stop.code),
+                (Side::Origin, Cause::Broken(_)) => (stop.code, BAD_GATEWAY),
             };
-            // What the agent does is none of the origin's business.
-            let origin_why = if side == Side::Origin { why.as_str() } else { "" };
+            // What the agent does, and may, is none of the origin's business.
+            let origin_why = if origin_code == GOING_AWAY { "" } else { why.as_str() };
             write_close(&mut to_origin, origin_code, origin_why, Some(handshake::random));
             write_close(&mut to_client, client_code, &why, None);
         }

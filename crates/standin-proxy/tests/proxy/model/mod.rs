@@ -1,18 +1,20 @@
 //! The whole data plane against a model: made-up sessions of several clients and connections, with everybody hanging up
 //! wherever it comes to his mind, and what must hold of every exchange all the same.
 //!
-//! [`plan`] makes up sessions, [`play`] lets them happen, and what is judged here are DESIGN's invariants: an exchange has
-//! its one record and that tells what happened; what is denied reaches no origin; the secret goes to the host that has the
+//! [`plan`] makes up sessions, [`play`] lets them happen, with other policies in force meanwhile, and what is judged here are DESIGN's
+//! invariants: an exchange has its one record and that tells what happened; one policy decides it, of those that were in force
+//! when it was decided, and it ends early only if a later one says something else of its host; what is denied reaches no origin; the secret goes to the host that has the
 //! grant, in the place of its stand-in, and nowhere else; nothing of it comes back; and all else arrives as it was sent.
 
 mod plan;
 mod play;
 
-use crate::rig::{API, SECRET, STAND_IN, assert_scrubbed, holds_secret, within};
-use plan::{End, Exchange, Plan, Shows};
+use crate::rig::{SECRET, STAND_IN, assert_scrubbed, holds_secret, within};
+use plan::{End, Exchange, Plan, Rules, Shows};
 use play::{Answer, AtOrigin, Played};
 use proptest::prelude::*;
 use standin_audit::RecordRow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, ..ProptestConfig::default() })]
@@ -30,29 +32,69 @@ proptest! {
 fn judge(plan: &Plan, played: &[Played], rows: &[RecordRow]) {
     let exchanges: Vec<_> = plan.exchanges().collect();
     assert_eq!(played.len(), exchanges.len());
+    let changes = plan.policies.iter().filter(|(at, _)| *at < exchanges.len()).count();
+    assert_eq!(rows.iter().filter(|row| row.kind == "reload").count(), changes);
+    let rows: Vec<_> = rows.iter().filter(|row| row.kind != "reload" && row.ingress != "gate").collect();
     assert_eq!(rows.len(), exchanges.len(), "a record each: {rows:#?}");
     for (exchange, host) in exchanges {
         let target = exchange.target();
         let of_it: Vec<_> = rows.iter().filter(|row| row.target.as_deref() == Some(&target)).collect();
-        let [row] = of_it.as_slice() else { panic!("{target}: one record, not {of_it:#?}") };
+        let [row] = of_it[..] else { panic!("{target}: one record, not {of_it:#?}") };
         let played = played.iter().find(|played| played.number == exchange.number).expect("it was played");
-        match refusal(exchange, host) {
-            Some(code) => refused(code, played, row),
-            None if exchange.sends_text().contains(STAND_IN) => tripped(exchange, host, played, row),
-            None => served(exchange, host, played, row),
+        if row.reason.as_deref() == Some("policy.replaced") {
+            ended_by_another(exchange, host, played);
+            continue;
+        }
+        let [others @ .., last] = played.deciding.as_slice() else { panic!("some policy is in force") };
+        // One of them explains all of it.
+        let explains =
+            |rules: &Rules| catch_unwind(AssertUnwindSafe(|| decided(exchange, (host, *rules), played, row)));
+        if !others.iter().any(|rules| explains(rules).is_ok()) {
+            decided(exchange, (host, *last), played, row);
         }
     }
 }
 
+/// Where an exchange went, and by which policy.
+type At = (&'static str, Rules);
+
+fn decided(exchange: &Exchange, at: At, played: &Played, row: &RecordRow) {
+    match refusal(exchange, at) {
+        Some(code) => refused(code, played, row),
+        None if exchange.sends_text().contains(STAND_IN) => tripped(exchange, at, played, row),
+        None => served(exchange, at, played, row),
+    }
+}
+
+/// It was let pass by one policy, and another took its place that says something else.
+fn ended_by_another(exchange: &Exchange, host: &'static str, played: &Played) {
+    // What it holds out is looked at later, and may not have been.
+    let passed = |rules: &&Rules| !exchange.closed && **rules != Rules::Nothing;
+    let ended = |by: &Rules| played.since.iter().any(|other| by.differs_from(*other, host));
+    let by: Vec<_> = played.deciding.iter().filter(passed).filter(|by| ended(by)).collect();
+    assert!(!by.is_empty(), "{host}: {played:#?}");
+    if let Some(seen) = &played.at_origin {
+        let explains = |by: &Rules| {
+            let came = || came_to_the_origin(exchange, (host, *by), seen);
+            refusal(exchange, (host, *by)).is_none() && catch_unwind(AssertUnwindSafe(came)).is_ok()
+        };
+        assert!(by.into_iter().any(explains), "{played:#?}");
+    }
+    match &played.answer {
+        Answer::Ours { reason } => assert_eq!(reason, "policy.replaced"),
+        Answer::Whole { body } | Answer::Broken { body } => assert!(!holds_secret(body.as_bytes())),
+        Answer::None => {}
+    }
+}
+
 /// What the policy says of it, in the order in which it is asked.
-fn refusal(exchange: &Exchange, host: &str) -> Option<&'static str> {
+fn refusal(exchange: &Exchange, (host, rules): At) -> Option<&'static str> {
+    let granted = rules.grants(host);
     match exchange.shows {
-        _ if exchange.closed => Some("http.request_not_allowed"),
-        Shows::ForeignKey if host == API => Some("credential.foreign"),
-        Shows::StandIn if host != API => Some("credential.wrong_destination"),
-        Shows::StandInElsewhere => {
-            Some(if host == API { "credential.wrong_slot" } else { "credential.wrong_destination" })
-        }
+        _ if exchange.closed || rules == Rules::Nothing => Some("http.request_not_allowed"),
+        Shows::ForeignKey if granted => Some("credential.foreign"),
+        Shows::StandIn if !granted => Some("credential.wrong_destination"),
+        Shows::StandInElsewhere => Some(if granted { "credential.wrong_slot" } else { "credential.wrong_destination" }),
         _ => None,
     }
 }
@@ -69,10 +111,10 @@ fn refused(code: &str, played: &Played, row: &RecordRow) {
 }
 
 /// A stand-in in its body: what came before it may have gone out.
-fn tripped(exchange: &Exchange, host: &str, played: &Played, row: &RecordRow) {
-    let code = if host == API { "credential.wrong_slot" } else { "credential.wrong_destination" };
+fn tripped(exchange: &Exchange, at: At, played: &Played, row: &RecordRow) {
+    let code = if at.1.grants(at.0) { "credential.wrong_slot" } else { "credential.wrong_destination" };
     if let Some(seen) = &played.at_origin {
-        came_to_the_origin(exchange, host, seen);
+        came_to_the_origin(exchange, at, seen);
         assert!(!seen.whole && !seen.body.contains(STAND_IN), "{:?}", seen.body);
     }
     match &played.answer {
@@ -86,11 +128,11 @@ fn tripped(exchange: &Exchange, host: &str, played: &Played, row: &RecordRow) {
     assert!(taken_back || told == (Some(code), "denied"), "{row:#?}");
 }
 
-fn served(exchange: &Exchange, host: &str, played: &Played, row: &RecordRow) {
+fn served(exchange: &Exchange, at: At, played: &Played, row: &RecordRow) {
     assert_eq!(row.reason, None, "{row:#?}");
     let seen = played.at_origin.as_ref();
     if let Some(seen) = seen {
-        came_to_the_origin(exchange, host, seen);
+        came_to_the_origin(exchange, at, seen);
     }
     let sent = exchange.download_text();
     let got = match &played.answer {
@@ -131,11 +173,11 @@ fn served(exchange: &Exchange, host: &str, played: &Played, row: &RecordRow) {
     }
 }
 
-fn came_to_the_origin(exchange: &Exchange, host: &str, seen: &AtOrigin) {
+fn came_to_the_origin(exchange: &Exchange, (host, rules): At, seen: &AtOrigin) {
     let expected = match exchange.shows {
         Shows::Nothing => None,
-        Shows::StandIn if host == API => Some(format!("Bearer {SECRET}")),
-        Shows::ForeignKey if host != API => Some("Bearer sk-Somebody-Elses-Key".to_owned()),
+        Shows::StandIn if rules.grants(host) => Some(format!("Bearer {SECRET}")),
+        Shows::ForeignKey if !rules.grants(host) => Some("Bearer sk-Somebody-Elses-Key".to_owned()),
         _ => panic!("{:?} at {host} is refused", exchange.shows),
     };
     assert_eq!(seen.authorization, expected);

@@ -15,6 +15,32 @@ pub(super) struct Plan {
     pub(super) origin: V,
     /// The clients' connections, all at the same time.
     pub(super) lanes: Vec<Lane>,
+    /// The policies that take the first one's place meanwhile, each by who begins to ask first: an exchange, by its number.
+    pub(super) policies: Vec<(usize, Rules)>,
+}
+
+/// What a policy says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rules {
+    /// As at first.
+    Usual,
+    /// The credential is granted nowhere; what was its host is as open as the other.
+    Ungranted,
+    /// No request is allowed.
+    Nothing,
+}
+
+impl Rules {
+    /// Whether the credential is granted at this host.
+    pub(super) fn grants(self, host: &str) -> bool {
+        host == API && self != Self::Ungranted
+    }
+
+    /// Whether it says something else of this host.
+    pub(super) fn differs_from(self, other: Self, host: &str) -> bool {
+        let open = |rules| rules != Self::Nothing;
+        if host == API { self != other } else { open(self) != open(other) }
+    }
 }
 
 /// A connection. In HTTP/1.1 its exchanges follow each other, in HTTP/2 they all begin at once.
@@ -100,7 +126,9 @@ impl Exchange {
 pub(super) fn session() -> impl Strategy<Value = Plan> {
     let version = || prop_oneof![Just(V::H1), Just(V::H2)];
     let lane = (version(), prop_oneof![3 => Just(API), 1 => Just(OPEN)], prop::collection::vec(exchange(), 1..5));
-    (version(), prop::collection::vec(lane, 1..4)).prop_map(|(origin, lanes)| {
+    let rules = prop_oneof![Just(Rules::Usual), Just(Rules::Ungranted), Just(Rules::Nothing)];
+    let policies = prop::collection::vec((0..12usize, rules), 0..4);
+    (version(), prop::collection::vec(lane, 1..4), policies).prop_map(|(origin, lanes, policies)| {
         let mut number = 0;
         let mut numbered = |mut exchange: Exchange| {
             exchange.number = number;
@@ -111,7 +139,7 @@ pub(super) fn session() -> impl Strategy<Value = Plan> {
             let exchanges = exchanges.into_iter().map(&mut numbered).collect();
             Lane { version, host, exchanges }
         });
-        Plan { origin, lanes: lanes.collect() }
+        Plan { origin, lanes: lanes.collect(), policies }
     })
 }
 

@@ -1,13 +1,14 @@
 //! Lets a made-up session happen, and tells what each side saw.
 
-use super::plan::{End, Exchange, Lane, Plan, Shows};
-use crate::rig::{Asker, STAND_IN, Seen, V, World, body};
+use super::plan::{End, Exchange, Lane, Plan, Rules, Shows};
+use crate::rig::{API, Asker, OPEN, STAND_IN, Seen, V, World, body};
 use futures_util::future::join_all;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use standin_audit::RecordRow;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -16,6 +17,10 @@ use tokio::sync::{Notify, mpsc, oneshot};
 pub(super) struct Played {
     pub(super) number: usize,
     pub(super) answer: Answer,
+    /// The policies that were in force from when it was asked until it was answered: one of them has decided it.
+    pub(super) deciding: Vec<Rules>,
+    /// Those from when it was asked until the end of all: each may have ended it.
+    pub(super) since: Vec<Rules>,
     /// What the origin saw, if it saw anything.
     pub(super) at_origin: Option<AtOrigin>,
 }
@@ -55,20 +60,73 @@ pub(super) async fn play(plan: &Plan) -> (Vec<Played>, Vec<RecordRow>) {
     let (over, end) = oneshot::channel();
     let requests = world.origin.accept_all(plan.origin);
     let serving = tokio::spawn(serve(requests, end, plan.clone(), (Arc::clone(&sightings), Arc::clone(&arrivals))));
-    let lanes = plan.lanes.iter().map(|lane| run_lane(&world, lane, &arrivals));
+    let policies = Policies::new(&world, plan);
+    let lanes = plan.lanes.iter().map(|lane| run_lane(&policies, lane, &arrivals));
     let answers: Vec<_> = join_all(lanes).await.into_iter().flatten().collect();
+    let log = policies.log.into_inner().unwrap();
     let rows = world.end().await;
     over.send(()).unwrap();
     for sighting in serving.await.unwrap() {
         sighting.await.unwrap();
     }
     let mut sightings = std::mem::take(&mut *sightings.lock().unwrap());
-    let played =
-        answers.into_iter().map(|(number, answer)| Played { number, answer, at_origin: sightings.remove(&number) });
+    let played = answers.into_iter().map(|(number, from, to, answer)| {
+        let (deciding, since) = (log[from..=to.unwrap_or(log.len() - 1)].to_vec(), log[from..].to_vec());
+        Played { number, answer, deciding, since, at_origin: sightings.remove(&number) }
+    });
     (played.collect(), rows)
 }
 
-async fn run_lane(world: &World, lane: &Lane, arrivals: &Arrivals) -> Vec<(usize, Answer)> {
+/// The policies that take each other's place.
+struct Policies<'a> {
+    world: &'a World,
+    plan: &'a Plan,
+    /// One at a time, so that they are in force in the order of the log.
+    turn: tokio::sync::Mutex<()>,
+    /// What was put in force, or is about to be.
+    log: Mutex<Vec<Rules>>,
+    in_force: AtomicUsize,
+}
+
+impl<'a> Policies<'a> {
+    fn new(world: &'a World, plan: &'a Plan) -> Self {
+        let (turn, log) = (tokio::sync::Mutex::new(()), Mutex::new(vec![Rules::Usual]));
+        Self { world, plan, turn, log, in_force: AtomicUsize::new(0) }
+    }
+
+    /// Puts in force what is to be before this exchange; which policy of the log is.
+    async fn before(&self, number: usize) -> usize {
+        for (_, rules) in self.plan.policies.iter().filter(|(at, _)| *at == number) {
+            let _one_at_a_time = self.turn.lock().await;
+            let place = {
+                let mut log = self.log.lock().unwrap();
+                log.push(*rules);
+                log.len() - 1
+            };
+            let all = self.world.rule("all", &[API, OPEN], &["/**"]);
+            match rules {
+                Rules::Usual => self.world.replace_by_usual_and(|_| {}).await,
+                Rules::Ungranted => self.world.replace_by_ungranted().await,
+                Rules::Nothing => self.world.replace_by_usual_and(|policy| policy.deny(all)).await,
+            }
+            .unwrap();
+            self.in_force.store(place, Ordering::SeqCst);
+        }
+        self.in_force.load(Ordering::SeqCst)
+    }
+
+    /// The last that was about to be put in force, if that matters: what has no answer yet is not decided yet.
+    fn until(&self, answer: &Answer) -> Option<usize> {
+        let decided = !matches!(answer, Answer::None);
+        decided.then(|| self.log.lock().unwrap().len() - 1)
+    }
+}
+
+/// An exchange: its number, the policies that may have decided it, by their places in the log, and its answer.
+type Went = (usize, usize, Option<usize>, Answer);
+
+async fn run_lane(policies: &Policies<'_>, lane: &Lane, arrivals: &Arrivals) -> Vec<Went> {
+    let world = policies.world;
     match lane.version {
         V::H1 => {
             let mut answers = Vec::new();
@@ -78,11 +136,12 @@ async fn run_lane(world: &World, lane: &Lane, arrivals: &Arrivals) -> Vec<(usize
                     Some(asker) => asker,
                     None => world.asker(lane.host, V::H1).await,
                 };
+                let from = policies.before(exchange.number).await;
                 let answer = ask(&mut open, exchange, arrivals);
                 // Whoever got all of an answer to all of a request goes on with the connection.
                 let (answer, goes_on) = finish(answer, exchange, arrivals).await;
                 asker = goes_on.then_some(open);
-                answers.push((exchange.number, answer));
+                answers.push((exchange.number, from, policies.until(&answer), answer));
             }
             answers
         }
@@ -90,11 +149,13 @@ async fn run_lane(world: &World, lane: &Lane, arrivals: &Arrivals) -> Vec<(usize
             let mut asker = world.asker(lane.host, V::H2).await;
             let mut asked = Vec::new();
             for exchange in &lane.exchanges {
-                asked.push((exchange, ask(&mut asker, exchange, arrivals)));
+                let from = policies.before(exchange.number).await;
+                asked.push((exchange, from, ask(&mut asker, exchange, arrivals)));
             }
-            let finished = asked
-                .into_iter()
-                .map(|(exchange, asked)| async move { (exchange.number, finish(asked, exchange, arrivals).await.0) });
+            let finished = asked.into_iter().map(|(exchange, from, asked)| async move {
+                let answer = finish(asked, exchange, arrivals).await.0;
+                (exchange.number, from, policies.until(&answer), answer)
+            });
             join_all(finished).await
         }
     }

@@ -2,6 +2,7 @@
 
 mod http;
 mod origin;
+mod replace;
 mod wire;
 
 pub use self::http::{Asker, Body, Bytes, V, body, collect, empty, ended, full, get, text};
@@ -17,7 +18,7 @@ use standin_model::{
     RequestRule, SessionCaps, SessionId, Slot,
 };
 use standin_net::{Identity, LookUp, Parent, Pings, Resolver, Trust, Upstreams};
-use standin_policy::{Policy, PolicyBuilder};
+use standin_policy::PolicyBuilder;
 use standin_proxy::{AlarmParts, Session, SessionParts, TokenKeeper};
 use standin_secret::{Secret, StandIn};
 use standin_vault::supply::Supplied;
@@ -154,7 +155,7 @@ impl World {
         let root = vec![origin.root()];
         let trust = if setup.believes_host { Trust::HostAnd(root) } else { Trust::Roots(root) };
         let mut upstreams = Upstreams::with_resolver(trust, Box::new(resolver));
-        let (policy, vault) = (policy(origin.port(), &setup), vault(&setup));
+        let (policy, vault) = (policy(origin.port(), &setup).build(), vault(&setup));
         if let Some(patience) = setup.patience {
             upstreams = upstreams.with_patience(patience);
         }
@@ -346,7 +347,7 @@ fn brief(row: &RecordRow) -> String {
     words.join(" ")
 }
 
-fn policy(port: u16, setup: &Setup) -> Policy {
+fn policy(port: u16, setup: &Setup) -> PolicyBuilder {
     let rule = |label: &str, hosts: &[&str], paths: &[&str]| RequestRule {
         label: label.to_owned(),
         hosts: hosts.iter().map(|host| HostPattern::parse(host).unwrap()).collect(),
@@ -378,7 +379,7 @@ fn policy(port: u16, setup: &Setup) -> Policy {
         builder.tokens("login", exchange);
     }
     builder.deny(rule("closed", &[API, OPEN], &["/closed"]));
-    builder.build()
+    builder
 }
 
 fn vault(setup: &Setup) -> SessionVault {

@@ -7,5 +7,6 @@ mod handshake;
 mod holding;
 mod opening;
 mod peer;
+mod replaced;
 mod secrets;
 mod streams;
