@@ -38,6 +38,15 @@ impl ConfigError {
     }
 }
 
+impl ConfigError {
+    /// The same in one line.
+    pub fn in_one_line(&self) -> String {
+        let Self { path, line, column, message, hint, .. } = self;
+        let hint = hint.as_ref().map(|hint| format!("; hint: {hint}")).unwrap_or_default();
+        format!("{}:{line}:{column}: {message}{hint}", path.display())
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, line, column, text, width, message, hint } = self;

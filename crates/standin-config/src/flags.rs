@@ -59,6 +59,7 @@ pub fn parse_secret(text: &str) -> Result<Credential, FlagError> {
         hosts.split(',').map(|host| Ok(GrantRule { rule: rule(label.clone(), host)?, slots: vec![], always: false }));
     Ok(Credential {
         name: name.to_owned(),
+        line: None,
         service: None,
         source: Some(source),
         client_certificate: None,

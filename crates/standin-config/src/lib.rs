@@ -5,10 +5,12 @@
 
 mod error;
 mod flags;
+mod live;
 mod parse;
 
 pub use error::ConfigError;
 pub use flags::{FlagError, Publish, parse_allow, parse_publish, parse_reach, parse_secret};
+pub use live::{NeedsSession, needs_session};
 pub use parse::parse;
 
 use serde::Deserialize;
@@ -87,7 +89,7 @@ pub struct Files {
 }
 
 /// How origins are reached and believed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Upstream {
     /// The proxy behind which the host sits.
     pub proxy: Parent,
@@ -114,6 +116,8 @@ pub enum Parent {
 pub struct Credential {
     /// What it is called.
     pub name: String,
+    /// The line of the file in which it begins, if it is of a file.
+    pub line: Option<usize>,
     /// The service of the catalogue that it belongs to.
     pub service: Option<String>,
     /// Where the real value lives, if there is one beside the client certificate.

@@ -74,11 +74,11 @@ impl File<'_> {
         };
         if raw.service.is_none() && raw.grant.is_empty() {
             let hint = "add [[credential.grant]] with `hosts = [\"api.example.com\"]`".to_owned();
-            return Err(self.error(span, format!("the credential `{name}` is granted to no host"), Some(hint)));
+            return Err(self.error(span.clone(), format!("the credential `{name}` is granted to no host"), Some(hint)));
         }
         if raw.source.is_none() && raw.client_certificate.is_none() {
             let hint = "add `source = \"env:NAME\"`, or a `client_certificate`".to_owned();
-            return Err(self.error(span, format!("the credential `{name}` comes from nowhere"), Some(hint)));
+            return Err(self.error(span.clone(), format!("the credential `{name}` comes from nowhere"), Some(hint)));
         }
         self.suits_git(&name, &raw)?;
         self.suits_postgres(&name, &raw)?;
@@ -99,6 +99,7 @@ impl File<'_> {
             source: raw.source.as_ref().map(|source| self.any_source(source)).transpose()?,
             client_certificate: raw.client_certificate.map(|raw| self.certificate(raw)).transpose()?,
             name,
+            line: Some(self.line(&span)),
             service: raw.service,
             env: raw.env,
             like: raw.like,
@@ -308,7 +309,7 @@ impl File<'_> {
 
     fn test(&self, raw: raw::Test) -> Result<PolicyTest, ConfigError> {
         let span = raw.request.span();
-        let line = self.text[..span.start].matches('\n').count() + 1;
+        let line = self.line(&span);
         let Some((method, url)) = raw.request.get_ref().split_once(' ') else {
             let hint = "write `GET https://api.example.com/v1/things`".to_owned();
             return Err(self.error(span, "a request is a method and a URL".into(), Some(hint)));
@@ -333,6 +334,11 @@ impl File<'_> {
             rule: raw.rule,
             credential: raw.credential,
         })
+    }
+
+    /// The line in which it begins.
+    fn line(&self, span: &Range<usize>) -> usize {
+        self.text[..span.start].matches('\n').count() + 1
     }
 
     fn port(&self, port: &Spanned<u16>) -> Result<u16, ConfigError> {

@@ -314,7 +314,7 @@ impl Service {
     }
 
     /// Whether its credential is good at one of these.
-    fn is_at(&self, hosts: &[HostPattern]) -> bool {
+    pub fn is_at(&self, hosts: &[HostPattern]) -> bool {
         let mut own = self.grants.iter().flat_map(|grant| &grant.rule.hosts).filter_map(HostPattern::as_exact);
         own.any(|host| hosts.iter().any(|pattern| pattern.matches(host)))
     }

@@ -30,6 +30,7 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:\n  standin demo")]
     Demo,
     Doctor(DoctorArguments),
+    Reload(ReloadArguments),
     Log(LogArguments),
     Diff(DiffArguments),
     Apply(ApplyArguments),
@@ -175,7 +176,7 @@ pub(crate) struct SessionArguments {
 }
 
 /// Where a session's rules come from, besides the catalogue.
-#[derive(Args, Default)]
+#[derive(Args, Clone, Default)]
 pub(crate) struct RuleArguments {
     /// Read this configuration instead of ~/.config/standin/config.toml
     #[arg(long, value_name = "FILE")]
@@ -281,7 +282,7 @@ pub(crate) struct SecretRotateArguments {
 ///
 /// Files that hold secrets (.env, .npmrc, .netrc, .aws/credentials, kubeconfig, …) are shown with stand-ins in place of the
 /// secrets, read-only; private keys and what cannot be read are hidden.
-#[derive(Args, Default)]
+#[derive(Args, Clone, Default)]
 #[command(after_help = "Examples:
   standin run -- claude
   standin run --cow -- claude        (then: standin diff, standin apply)
@@ -345,6 +346,9 @@ pub(crate) struct RunArguments {
     /// When a stand-in is sent where it does not belong: refuse (and tell you), revoke it for this session, or stop the session
     #[arg(long, value_name = "REACTION", value_parser = OnLeak::parse)]
     pub(crate) on_leak: Option<OnLeak>,
+    /// Put what the configuration says in force whenever its file has changed, as `standin reload` does
+    #[arg(long)]
+    pub(crate) watch: bool,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
@@ -370,6 +374,23 @@ pub(crate) struct DoctorArguments {
     /// Print one JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Put what the configuration says now in force in running sessions
+///
+/// Each session reads the file that it was started with again. What is allowed and denied, presets, conversations, caps, and where its credentials may
+/// go can change while it runs; what else has changed needs a new session, and then nothing of the file is taken. So it is if the file has
+/// an error: the policy stays as it was, and you are told why. What is open at a host about which the policy says something else now ends.
+///
+/// The exit code is 1 if a session did not take it. `standin run --watch` does the same whenever the file changes.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  standin reload
+  standin reload 20261128-181512-3fa2b1")]
+pub(crate) struct ReloadArguments {
+    /// Only this session [default: all that are running]
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: Option<String>,
 }
 
 /// Show what a session did

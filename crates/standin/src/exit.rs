@@ -3,7 +3,7 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | all went well |
-//! | 1 | `demo`: something is not as it should be; `doctor`: `run` would refuse, or a way out is open; `log`: nothing is recorded; `diff`, `apply`, `discard`: no changes are kept; `apply`: something was left; `check-repo`: something was found; `secret rotate`: it is for you to do; `policy test`: an answer is not the one that is wanted; `policy lint`: a rule is odd |
+//! | 1 | `demo`: something is not as it should be; `doctor`: `run` would refuse, or a way out is open; `log`: nothing is recorded; `diff`, `apply`, `discard`: no changes are kept; `apply`: something was left; `check-repo`: something was found; `secret rotate`: it is for you to do; `policy test`: an answer is not the one that is wanted; `policy lint`: a rule is odd; `reload`: a session did not take it, or none is running |
 //! | 2 | the command line is not understood |
 //! | 3 | `policy check`, `policy explain`: denied |
 //! | 125 | Standin failed: configuration, sandbox, audit log |

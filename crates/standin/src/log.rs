@@ -72,6 +72,7 @@ pub(crate) fn print_record(out: &mut impl Write, record: &RecordRow, json: bool)
     let status = record.status.map_or_else(|| "---".to_owned(), |status| status.to_string());
     let request = match (&record.method, &record.target) {
         (Some(method), Some(target)) => format!("{method} {}://{}:{}{target}", record.scheme, record.host, record.port),
+        (_, Some(file)) if record.kind == "reload" => format!("policy of {file}"),
         _ if record.kind == "published" => format!("published at {}:{}", record.host, record.port),
         _ => format!("connection to {}:{}", record.host, record.port),
     };

@@ -47,6 +47,7 @@ fn dispatch(cli: Cli) -> Result<i32, exit::Failure> {
         Command::Run(arguments) => run::run(&arguments),
         Command::Demo => demo::demo(),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
+        Command::Reload(arguments) => run::reload(arguments.session.as_deref()),
         Command::Log(arguments) => log::log(&arguments),
         Command::Diff(arguments) => workspace::diff(&arguments),
         Command::Apply(arguments) => workspace::apply(&arguments),

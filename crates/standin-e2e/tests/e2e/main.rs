@@ -32,6 +32,7 @@ mod postgres;
 mod python;
 mod recipes;
 mod refusal;
+mod reload;
 mod rotate;
 mod safe;
 mod screen;

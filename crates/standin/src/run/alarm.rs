@@ -33,7 +33,7 @@ impl Owner {
         Self { terminal: terminal.map(Arc::new), later: Arc::default() }
     }
 
-    fn tell(&self, line: String) {
+    pub(super) fn tell(&self, line: String) {
         match &self.terminal {
             Some(terminal) => {
                 terminal.notify(&line);

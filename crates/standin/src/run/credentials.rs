@@ -5,6 +5,9 @@ mod configured;
 mod dangers;
 mod gh;
 mod presets;
+mod rules;
+
+pub(super) use rules::{Step, compile, newly_at};
 
 use super::inputs::Inputs;
 use super::keeper::Keeper;
@@ -16,8 +19,8 @@ use super::ssh;
 use crate::exit::Failure;
 use standin_model::{CredentialName, Host, TokenKind};
 use standin_net::Identity;
-use standin_policy::catalogue::{Catalogue, Service, danger};
-use standin_policy::{Policy, PolicyBuilder};
+use standin_policy::Policy;
+use standin_policy::catalogue::{Catalogue, Service};
 use standin_sandbox::InlineFile;
 use standin_secret::{Secret, StandIn};
 use standin_secretfiles::shape::{last_part, looks_like_secret};
@@ -35,6 +38,8 @@ use zeroize::Zeroizing;
 /// What a session lends.
 pub(crate) struct Lent {
     pub(crate) policy: Policy,
+    /// What of it was found here, and not configured.
+    pub(super) found: Vec<Step>,
     pub(crate) vault: SessionVault,
     /// The variables under which the command sees stand-ins.
     pub(crate) variables: BTreeMap<String, StandIn>,
@@ -68,7 +73,7 @@ struct Gathering<'a> {
     key: Arc<StandInKey>,
     minter: Minter,
     logins: Vec<Found>,
-    policy: PolicyBuilder,
+    found: Vec<Step>,
     credentials: Vec<Credential>,
     sources: Sources,
     variables: BTreeMap<String, StandIn>,
@@ -102,7 +107,7 @@ fn gathered(inputs: &Inputs, search: Search, values: Values) -> Result<Lent, Fai
         minter: Minter::new(Arc::clone(&key), inputs.workspace.clone()),
         key,
         logins: Vec::new(),
-        policy: PolicyBuilder::default(),
+        found: Vec::new(),
         credentials: Vec::new(),
         sources: Sources::default(),
         variables: BTreeMap::new(),
@@ -125,38 +130,17 @@ fn gathered(inputs: &Inputs, search: Search, values: Values) -> Result<Lent, Fai
         gathering.login(service)?;
     }
     gathering.gh()?;
-    // Whatever is allowed: what a token endpoint answers goes to nobody inside.
-    for login in Catalogue::builtin().services().iter().filter_map(|service| service.login.as_ref()) {
-        gathering.policy.tokens(&login.id, login.endpoint.rule.clone());
-    }
     // After all else: what stands in a file and is lent already has its stand-in.
     let files = gathering.in_files(search)?;
     gathering.own_service();
     gathering.note_dropped();
-    for rule in &inputs.config.allow {
-        gathering.policy.allow(rule.clone());
-    }
-    for rule in &inputs.config.deny {
-        gathering.policy.deny(rule.clone());
-    }
-    dangers::deny(&mut gathering.policy, &inputs.config.denied_groups);
-    presets::narrow(&mut gathering.policy, &inputs.config.presets)?;
-    let known = Catalogue::builtin().services().iter().flat_map(|service| &service.conversations);
-    for rule in known.chain(&inputs.config.conversations) {
-        gathering.policy.conversation(rule.clone());
-    }
-    for port in &inputs.config.reach {
-        gathering.policy.reach(*port);
-    }
-    for registry in Catalogue::builtin().registries() {
-        gathering.service_rules(registry);
-    }
+    let policy = compile(&inputs.config, &gathering.found)?;
     let ssh = ssh::session(inputs, std::mem::take(&mut gathering.ssh))?;
-    let Gathering { minter, mut logins, policy, credentials, variables, identities, mut notes, .. } = gathering;
+    let Gathering { minter, mut logins, found, credentials, variables, identities, mut notes, .. } = gathering;
     let mut login_files = gathering.key_files;
     login_files.extend(logins.iter_mut().flat_map(|found| std::mem::take(&mut found.files)));
     let keeper = Arc::new(Keeper::new(minter, logins));
-    let (policy, vault) = (policy.build(), SessionVault::new(credentials).signing_with(gathering.signing));
+    let vault = SessionVault::new(credentials).signing_with(gathering.signing);
     let databases = inputs.config.credentials.iter().filter(|credential| !credential.postgres.is_empty());
     let vault = vault.elsewhere(databases.map(|credential| CredentialName::new(credential.name.as_str())).collect());
     let aws_profile = gathering.aws_profile;
@@ -165,7 +149,7 @@ fn gathered(inputs: &Inputs, search: Search, values: Values) -> Result<Lent, Fai
             "some secrets may be swapped out: the system bounds what may be locked in memory (`ulimit -l`)".to_owned(),
         );
     }
-    Ok(Lent { policy, vault, variables, identities, ssh, files, login_files, aws_profile, keeper, notes })
+    Ok(Lent { policy, found, vault, variables, identities, ssh, files, login_files, aws_profile, keeper, notes })
 }
 
 impl Gathering<'_> {
@@ -275,7 +259,7 @@ impl Gathering<'_> {
     }
 
     /// Lends a credential that the catalogue knows.
-    fn known_in_file(&mut self, service: &Service, place: &Place, entry: &Entry) -> String {
+    fn known_in_file(&mut self, service: &'static Service, place: &Place, entry: &Entry) -> String {
         let name = self.free_name(service, &place.of_entry(entry));
         let secret = Secret::new(entry.value.to_vec());
         let stand_in = mint::like_secret(&self.key, &self.inputs.workspace, &name, &secret);
@@ -333,7 +317,7 @@ impl Gathering<'_> {
     }
 
     /// A login that the service's agent keeps, or that is made inside.
-    fn login(&mut self, service: &Service) -> Result<(), Failure> {
+    fn login(&mut self, service: &'static Service) -> Result<(), Failure> {
         let Some(spec) = Catalogue::builtin().service(&service.id).and_then(|service| service.login.as_ref()) else {
             return Ok(());
         };
@@ -343,7 +327,7 @@ impl Gathering<'_> {
         let meant = |kind| found.held.is_empty() || found.held.get(kind).is_some();
         for token in spec.form.tokens.iter().filter(|token| meant(token.kind)) {
             for grant in &token.grants {
-                self.policy.grant(login::name(spec, token.kind), grant.clone());
+                self.found.push(Step::Grant(login::name(spec, token.kind), grant.clone()));
             }
         }
         let credentials = self.minter.credentials(spec, &found.held);
@@ -353,8 +337,8 @@ impl Gathering<'_> {
         if credentials.is_empty() {
             self.without_credential(service);
         } else {
-            self.lent_services.insert(service.id.clone());
-            self.service_rules(service);
+            self.is_used(service, true);
+            self.found.push(Step::Rules(service));
         }
         self.credentials.extend(credentials);
         self.logins.push(found);
@@ -370,14 +354,12 @@ impl Gathering<'_> {
     }
 
     /// A service that is meant to be used, unless a credential for it is lent already.
-    fn without_credential(&mut self, service: &Service) {
+    fn without_credential(&mut self, service: &'static Service) {
         if self.services.contains(&service.id) {
             return;
         }
-        for grant in &service.grants {
-            self.policy.reserve(grant.rule.clone());
-        }
-        self.service_rules(service);
+        self.is_used(service, false);
+        self.found.push(Step::Reserve(service));
         let log_in = if service.login.is_some() { "log in, " } else { "" };
         self.notes.push(format!(
             "there is no credential for {}: {log_in}set one of {}, or name its source in the configuration",
@@ -386,23 +368,16 @@ impl Gathering<'_> {
         ));
     }
 
-    fn grant_service(&mut self, service: &Service, name: &CredentialName) {
-        for grant in &service.grants {
-            self.policy.grant(name.clone(), grant.clone());
-            self.policy.name(&service.id, &grant.rule);
-        }
-        self.lent_services.insert(service.id.clone());
-        self.service_rules(service);
+    fn grant_service(&mut self, service: &'static Service, name: &CredentialName) {
+        self.is_used(service, true);
+        self.found.push(Step::Service(service, name.clone()));
     }
 
-    fn service_rules(&mut self, service: &Service) {
-        if self.services.insert(service.id.clone()) {
-            service.allow.iter().for_each(|rule| self.policy.allow(rule.clone()));
-            service.deny.iter().for_each(|rule| self.policy.deny(rule.clone()));
-            if !service.refused.is_empty() {
-                let known = danger::of(&service.id).into_iter();
-                known.flat_map(|known| known.rules(&service.refused)).for_each(|rule| self.policy.deny(rule));
-            }
+    /// A service is used, and a credential for it lent or not.
+    fn is_used(&mut self, service: &Service, lent: bool) {
+        self.services.insert(service.id.clone());
+        if lent {
+            self.lent_services.insert(service.id.clone());
         }
     }
 

@@ -1,9 +1,10 @@
 //! Everything a run depends on, read once: flags, environment, configuration file, directories.
 
 use super::backend::Tool;
+use super::config_file::{ConfigFile, with_typed};
 use crate::cli::RunArguments;
 use crate::exit::{self, Failure};
-use standin_config::{Config, Publish, Source};
+use standin_config::{Config, Publish};
 use standin_leases::Leases;
 use standin_sandbox::MAX_LOCAL_PORTS;
 use standin_vault::safe::Safe;
@@ -26,6 +27,8 @@ pub(crate) struct Inputs {
     pub(crate) state: PathBuf,
     pub(crate) environment: BTreeMap<OsString, OsString>,
     pub(crate) config: Config,
+    /// Where it was read from.
+    pub(super) file: ConfigFile,
     pub(crate) pass: Vec<String>,
     pub(crate) read_only: Vec<PathBuf>,
     pub(crate) writable: Vec<PathBuf>,
@@ -84,21 +87,8 @@ impl Inputs {
         for shown in &read_only {
             keeps_out_of_our_own(shown, &[&state], "see")?;
         }
-        let mut config = read_config(arguments.rules.config.as_deref(), &environment, &home)?;
-        for text in &arguments.rules.allow {
-            config.allow.push(standin_config::parse_allow(text).map_err(|e| Failure::because("--allow", &e))?);
-        }
-        for text in &arguments.rules.secret {
-            config.credentials.push(standin_config::parse_secret(text).map_err(|e| Failure::because("--secret", &e))?);
-        }
-        config.presets.extend(arguments.rules.presets.iter().cloned());
-        at_home(&mut config, &home);
-        config.terminal.extend(&arguments.terminal);
-        config.on_leak = arguments.on_leak.unwrap_or(config.on_leak);
-        config.reach.extend(&arguments.reach);
-        config.reach.sort_unstable();
-        config.reach.dedup();
-        bound(&mut config, arguments);
+        let file = ConfigFile::read(arguments.rules.config.as_deref(), usual_config(&environment, &home))?;
+        let config = with_typed(file.parse(&home).map_err(Failure::new)?, arguments, &home)?;
         ports_are_apart(&config.reach, &arguments.publish)?;
         let shown = shown_paths(&arguments.show, &config.files.show, &workspace)?;
         let mut hidden = arguments.hide.iter().map(|path| existing(path)).collect::<Result<Vec<_>, _>>()?;
@@ -112,6 +102,7 @@ impl Inputs {
             real_home,
             environment,
             config,
+            file,
             pass: arguments.env.clone(),
             read_only,
             writable,
@@ -151,31 +142,6 @@ impl Inputs {
     }
 }
 
-/// What was typed goes before what is configured.
-fn bound(config: &mut Config, arguments: &RunArguments) {
-    config.backend = arguments.backend.unwrap_or(config.backend);
-    for (bound, typed) in [
-        (&mut config.limits.memory, arguments.memory),
-        (&mut config.limits.pids, arguments.pids),
-        (&mut config.limits.cpu, arguments.cpus),
-        (&mut config.limits.tmp, arguments.tmp),
-        (&mut config.limits.spare, arguments.spare),
-    ] {
-        *bound = typed.unwrap_or(*bound);
-    }
-}
-
-/// Sources are named as people name files of theirs.
-fn at_home(config: &mut Config, home: &Path) {
-    for credential in &mut config.credentials {
-        if let Some(Source::File(path, _) | Source::Sops(path, _)) = &mut credential.source
-            && let Ok(below) = path.strip_prefix("~")
-        {
-            *path = home.join(below);
-        }
-    }
-}
-
 /// Standin's directory for what it keeps (audit log, key).
 pub(crate) fn state_directory() -> Result<PathBuf, Failure> {
     let environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
@@ -187,9 +153,7 @@ pub(crate) fn state_directory() -> Result<PathBuf, Failure> {
 pub(crate) fn configuration(named: Option<&Path>) -> Result<Config, Failure> {
     let environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
     let home = home(&environment)?;
-    let mut config = read_config(named, &environment, &home)?;
-    at_home(&mut config, &home);
-    Ok(config)
+    ConfigFile::read(named, usual_config(&environment, &home))?.parse(&home).map_err(Failure::new)
 }
 
 fn home(environment: &BTreeMap<OsString, OsString>) -> Result<PathBuf, Failure> {
@@ -203,18 +167,9 @@ fn directory(environment: &BTreeMap<OsString, OsString>, variable: &str, home: &
     named.unwrap_or_else(|| home.join(default)).join("standin")
 }
 
-fn read_config(
-    named: Option<&Path>,
-    environment: &BTreeMap<OsString, OsString>,
-    home: &Path,
-) -> Result<Config, Failure> {
-    let default = directory(environment, "XDG_CONFIG_HOME", home, ".config").join("config.toml");
-    let path = named.unwrap_or(&default);
-    match std::fs::read_to_string(path) {
-        Ok(text) => standin_config::parse(&text, path).map_err(Failure::new),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => Ok(Config::default()),
-        Err(error) => Err(Failure::because(format!("cannot read {}", path.display()), &error)),
-    }
+/// The usual place of the configuration.
+fn usual_config(environment: &BTreeMap<OsString, OsString>, home: &Path) -> PathBuf {
+    directory(environment, "XDG_CONFIG_HOME", home, ".config").join("config.toml")
 }
 
 /// The path without links; it must exist.

@@ -3,6 +3,7 @@
 mod alarm;
 mod assurance;
 pub(crate) mod backend;
+mod config_file;
 mod copy;
 mod credentials;
 mod database;
@@ -15,6 +16,7 @@ mod keeper;
 mod limits;
 mod logins;
 mod publish;
+mod reload;
 mod secret_files;
 mod serve;
 mod signing;
@@ -41,6 +43,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 pub(crate) use inputs::{configuration, state_directory};
+pub(crate) use reload::ask as reload;
 pub(crate) use view::host_trust;
 
 /// The policy that a session would have, and what it was configured with.
@@ -69,6 +72,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     let ca =
         SessionCa::generate(SystemTime::now()).map_err(|e| Failure::because("cannot make the session's CA", &e))?;
     let keeper = Arc::clone(&lent.keeper);
+    let reloading = reload::Reloading::of(&inputs, arguments, &id, std::mem::take(&mut lent.found));
     let copy = copy::Copy::begin(&inputs, &id)?;
     let limited = limits::Limited::begin(&inputs.config.limits)?;
     let disks = Arc::new(disks::Disks::of(&inputs, inputs.config.limits.spare)?);
@@ -86,7 +90,17 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     };
     let log = AuditLog::start(inputs.state.clone(), start).map_err(|e| Failure::because("cannot keep records", &e))?;
     // From here on something is running; whatever happens, the log is finished.
-    let ended = launch_and_serve(&inputs, id, lent, upstreams, ca, &log, planned, ground.terminal, (published, &disks));
+    let ended = launch_and_serve(
+        &inputs,
+        id,
+        lent,
+        upstreams,
+        ca,
+        &log,
+        planned,
+        ground.terminal,
+        (published, &disks, reloading),
+    );
     let toll = limited.end(ended.as_ref().ok().copied());
     let summary =
         log.finish(ended.as_ref().ok().copied()).map_err(|e| Failure::because("the records are incomplete", &e))?;
@@ -118,7 +132,7 @@ fn launch_and_serve(
     log: &AuditLog,
     planned: Planned,
     terminal: Option<Terminal>,
-    (published, disks): (publish::Published, &Arc<disks::Disks>),
+    (published, disks, reloading): (publish::Published, &Arc<disks::Disks>, reload::Reloading),
 ) -> Result<i32, Failure> {
     let serving = serve::Serving::prepare()?;
     let prepared = planned.launch().map_err(|error| cannot_launch(&error))?;
@@ -144,7 +158,7 @@ fn launch_and_serve(
         let screen = terminal::Screen::new(inputs.config.terminal.clone(), &session.lent().scrubber);
         terminal::Bridge::open(master, terminal.is_some_and(|terminal| terminal.controls), screen)
     };
-    serve::until_end(serving, &session, sandbox, sockets, (published, alarm, disks), bridge)
+    serve::until_end(serving, &session, sandbox, sockets, (published, alarm, disks, reloading), bridge)
 }
 
 /// This process holds real values, and so do the programs that it fetches them with: neither is dumped. One byte, since to a program

@@ -4,6 +4,7 @@ use super::alarm::{Alarm, Owner};
 use super::disks::Disks;
 use super::files;
 use super::publish::Published;
+use super::reload::Reloading;
 use super::terminal::Bridge;
 use crate::exit::{self, Failure};
 use standin_proxy::{Doors, Session, Workers};
@@ -47,7 +48,7 @@ pub(super) fn until_end(
     session: &Arc<Session>,
     mut sandbox: Sandbox,
     Sockets { tcp, dns, local, door }: Sockets,
-    (published, alarm, disks): (Published, Alarm, &Arc<Disks>),
+    (published, alarm, disks, reloading): (Published, Alarm, &Arc<Disks>, Reloading),
     open_bridge: impl FnOnce(OwnedFd) -> std::io::Result<Bridge>,
 ) -> Result<i32, Failure> {
     let cannot_serve = |error: std::io::Error| Failure::because("cannot serve the sandbox", &error);
@@ -81,6 +82,7 @@ pub(super) fn until_end(
     let watching = [
         runtime.spawn(alarm.watch(process.clone(), owner.clone())),
         runtime.spawn(async move { disks.watch(&process).await }),
+        runtime.spawn(reloading.serve(Arc::clone(session), owner.clone())),
     ];
     let code = sandbox.wait().map_err(|error| Failure::because("lost the sandbox", &error))?;
     if let Some(bridge) = bridge {

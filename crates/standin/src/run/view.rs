@@ -182,8 +182,18 @@ fn tool_root(entry: &Path, home: &Path) -> Option<PathBuf> {
 
 /// Whether what the sandbox may write is on the way: where a path leads from there an earlier session may have chosen.
 pub(super) fn is_steered(path: &Path, inputs: &Inputs) -> bool {
-    let writable = |at: &Path| inputs.writable.iter().chain([&inputs.workspace]).any(|written| at.starts_with(written));
-    path.ancestors().filter_map(|at| at.canonicalize().ok()).any(|at| writable(&at))
+    leads_through(path, &writable(inputs))
+}
+
+/// What the command may write.
+pub(super) fn writable(inputs: &Inputs) -> Vec<PathBuf> {
+    inputs.writable.iter().chain([&inputs.workspace]).cloned().collect()
+}
+
+/// Whether one of these is on the way.
+pub(super) fn leads_through(path: &Path, writable: &[PathBuf]) -> bool {
+    let holds = |at: &Path| writable.iter().any(|written| at.starts_with(written));
+    path.ancestors().filter_map(|at| at.canonicalize().ok()).any(|at| holds(&at))
 }
 
 fn is_system(path: &Path) -> bool {

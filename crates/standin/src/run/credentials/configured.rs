@@ -4,7 +4,7 @@ use super::super::database::{DatabaseUrl, DatabaseUrlError};
 use super::super::identity;
 use super::super::sources;
 use super::super::ssh;
-use super::{Gathering, Values, plain_shape, refused_admin};
+use super::{Gathering, Values, plain_shape, refused_admin, rules};
 use crate::exit::Failure;
 use standin_config::{Credential as Configured, Fetch, Source};
 use standin_model::{CredentialName, HostPattern};
@@ -23,7 +23,7 @@ fn names_operations(credential: &Configured) -> bool {
 }
 
 /// Where it is lent to.
-fn hosts(credential: &Configured) -> Vec<HostPattern> {
+pub(super) fn hosts(credential: &Configured) -> Vec<HostPattern> {
     let service = credential.service.as_ref().and_then(|id| Catalogue::builtin().service(id));
     let grants = service.into_iter().flat_map(|service| &service.grants).chain(&credential.grants);
     grants.flat_map(|grant| grant.rule.hosts.iter().cloned()).collect()
@@ -33,7 +33,7 @@ fn hosts(credential: &Configured) -> Vec<HostPattern> {
 const SOME_VALUE: &[u8] = b"\0a value that was not fetched\0";
 
 impl Gathering<'_> {
-    /// Grants a credential as it is configured, and lends what its source has.
+    /// Lends what the source of a credential has. Where it may go is told by [`rules`].
     pub(super) fn configured(&mut self, credential: &Configured) -> Result<(), Failure> {
         let name = CredentialName::new(credential.name.as_str());
         if !credential.git.is_empty() {
@@ -42,18 +42,9 @@ impl Gathering<'_> {
         if !credential.postgres.is_empty() {
             return self.database(name, credential);
         }
-        let service = match &credential.service {
-            None => None,
-            Some(id) => Some(Catalogue::builtin().service(id).ok_or_else(|| {
-                let known: Vec<_> = Catalogue::builtin().services().iter().map(|s| s.id.as_str()).collect();
-                Failure::new(format!("there is no service `{id}`")).hint(format!("known: {}", known.join(", ")))
-            })?),
-        };
-        for grant in &credential.grants {
-            self.policy.grant(name.clone(), grant.clone());
-        }
+        let service = rules::service(credential)?;
         if let Some(service) = service {
-            self.grant_service(service, &name);
+            self.is_used(service, true);
         }
         if let Some(certificate) = credential.client_certificate.as_ref().filter(|_| self.values == Values::Fetched) {
             let identity = identity::read(self.inputs, &name, certificate)?;
@@ -69,29 +60,22 @@ impl Gathering<'_> {
         Ok(())
     }
 
-    /// Grants a key for git over SSH. Nothing stands for it inside, and it is not fetched before it is used.
+    /// Lends a key for git over SSH. Nothing stands for it inside, and it is not fetched before it is used.
     fn ssh_key(&mut self, name: CredentialName, credential: &Configured) -> Result<(), Failure> {
         if self.values == Values::Left {
-            credential.git.iter().for_each(|grant| self.policy.git(name.clone(), grant.clone()));
             return Ok(());
         }
         let Some(source) = &credential.source else { return Ok(()) };
         let identity = ssh::identity(self.inputs, &mut self.sources, source)
             .map_err(|error| Failure::because(format!("the credential `{name}` is not available"), &error))?;
-        for grant in &credential.git {
-            self.policy.git(name.clone(), grant.clone());
-        }
         self.ssh.insert(name, identity);
         Ok(())
     }
 
-    /// Grants a database's password. Where a connection string is known, the password is what stands in it, and the command sees the
+    /// Lends a database's password. Where a connection string is known, the password is what stands in it, and the command sees the
     /// string with the stand-in.
     fn database(&mut self, name: CredentialName, credential: &Configured) -> Result<(), Failure> {
         let Some(source) = &credential.source else { return Ok(()) };
-        for grant in &credential.postgres {
-            self.policy.postgres(name.clone(), grant.clone());
-        }
         let lent = self.sourced(source, credential, &name)?;
         let refuse = |error: DatabaseUrlError| Failure::because(format!("the credential `{name}`"), &error);
         let Some(url) = DatabaseUrl::parse(lent.secret.expose()).map_err(refuse)? else {

@@ -176,6 +176,7 @@ fn from_keyring(name: &CredentialName, source: &Source) -> Configured {
         like: None,
         fetch: Fetch::Use,
         on_leak: None,
+        line: None,
         grants: Vec::new(),
         git: Vec::new(),
         postgres: Vec::new(),
