@@ -8,7 +8,7 @@ use crate::{ClientCertificate, Config, ConfigError, Credential, Files, Parent, P
 use standin_model::{
     AddressBlocks, Backend, Bound, BoundError, Bounds, Bypass, Condition, ConditionError, DangerGroup, GrantRule,
     HostPattern, Methods, OnLeak, ParentProxy, PathPattern, PlaceKind, Ports, PresetUse, RequestRule, Slot,
-    TerminalFeature, WrittenPush, WrittenValues,
+    TerminalFeature, WrittenGraphQl, WrittenPush, WrittenValues,
 };
 use std::collections::HashSet;
 use std::ops::Range;
@@ -139,6 +139,7 @@ impl File<'_> {
             form: grant.form,
             json: grant.json,
             push: grant.push,
+            graphql: grant.graphql,
         };
         Ok(GrantRule { rule: self.rule(label, rule)?, slots, always })
     }
@@ -229,7 +230,13 @@ impl File<'_> {
             (PlaceKind::Form, raw.form),
             (PlaceKind::Json, raw.json),
         ];
-        let conditions = self.conditions(values, raw.push)?;
+        let (push, graphql) = (raw.push, raw.graphql);
+        // Anything else there would be GraphQL that cannot be read.
+        if let Some(graphql) = graphql.as_ref().filter(|_| raw.paths.is_none()) {
+            let hint = Some("write `paths = [\"/graphql\"]`, or where it is served".to_owned());
+            return Err(self.error(graphql.span(), "GraphQL is asked about at the paths that serve it".into(), hint));
+        }
+        let conditions = self.conditions(values, push, graphql)?;
         Ok(RequestRule {
             label,
             hosts: self.each(raw.hosts.into_inner(), HostPattern::parse)?,
@@ -245,6 +252,7 @@ impl File<'_> {
         &self,
         values: [(PlaceKind, Option<Spanned<WrittenValues>>); 4],
         push: Option<Spanned<WrittenPush>>,
+        graphql: Option<Spanned<WrittenGraphQl>>,
     ) -> Result<Vec<Condition>, ConfigError> {
         let wrong = |span, error: ConditionError| self.error(span, error.to_string(), None);
         let mut conditions = Vec::new();
@@ -256,6 +264,10 @@ impl File<'_> {
         if let Some(push) = push {
             let span = push.span();
             conditions.push(push.into_inner().condition().map_err(|error| wrong(span, error))?);
+        }
+        if let Some(graphql) = graphql {
+            let span = graphql.span();
+            conditions.push(graphql.into_inner().condition().map_err(|error| wrong(span, error))?);
         }
         Ok(conditions)
     }

@@ -1,16 +1,19 @@
-//! What a rule asks of a request beyond where it goes: of its query, its fields, its body, and the refs it pushes.
+//! What a rule asks of a request beyond where it goes: of its query, its fields, its body, what it
+//! runs in GraphQL, and the refs it pushes.
 //!
 //! What a request says there is a [`Fact`], and somebody else finds it out ([`Evidence`]). Not every fact can be had: a body is
 //! too large, is not what its type says, or says one thing twice. A rule that allows then means nothing, and a rule that
 //! denies means it: what cannot be read is nobody's permission.
 
+mod graphql;
 mod push;
 mod test;
 mod written;
 
+pub use graphql::{GraphQl, Operation, OperationKind, Operations};
 pub use push::{Commands, Push, RefUpdate};
 pub use test::{Fact, Test};
-pub use written::{ConditionError, PlaceKind, WrittenPush, WrittenTest, WrittenValues};
+pub use written::{ConditionError, PlaceKind, WrittenGraphQl, WrittenPush, WrittenTest, WrittenValues};
 
 use crate::slot::JsonPointer;
 use crate::spelling::Spellings;
@@ -23,6 +26,8 @@ pub enum Condition {
     Value(Place, Test),
     /// What git pushes over HTTP.
     Push(Push),
+    /// What is run in GraphQL.
+    GraphQl(GraphQl),
 }
 
 /// A place in a request that may hold a value.
@@ -44,7 +49,14 @@ pub trait Evidence {
     fn value(&self, place: &Place) -> Fact;
 
     /// What git asks to be changed, if it could be read. Asked only where a request pushes.
-    fn push(&self) -> Option<Commands>;
+    fn push(&self) -> Option<Commands> {
+        None
+    }
+
+    /// What is run in GraphQL, if it could be read.
+    fn graphql(&self) -> Option<Operations> {
+        None
+    }
 }
 
 /// Nothing has been found out.
@@ -65,6 +77,7 @@ impl Condition {
         match self {
             Self::Value(place, test) => test.surely_holds(&evidence.value(place)),
             Self::Push(push) => push.surely_holds(path, evidence),
+            Self::GraphQl(graphql) => graphql.surely_holds(evidence),
         }
     }
 
@@ -73,13 +86,24 @@ impl Condition {
         match self {
             Self::Value(place, test) => test.may_hold(&evidence.value(place)),
             Self::Push(push) => push.may_hold(path, evidence),
+            Self::GraphQl(graphql) => graphql.may_hold(evidence),
+        }
+    }
+
+    /// What the request has where it is asked, for people.
+    pub fn found(&self, evidence: &dyn Evidence) -> String {
+        let unknown = || Fact::Unknown.to_string();
+        match self {
+            Self::Value(place, _) => evidence.value(place).to_string(),
+            Self::Push(_) => evidence.push().as_ref().map_or_else(unknown, Commands::to_string),
+            Self::GraphQl(_) => evidence.graphql().as_ref().map_or_else(unknown, Operations::to_string),
         }
     }
 
     /// What has to be read to tell.
     pub fn wants(&self, path: &Spellings<'_>) -> Wanted {
         match self {
-            Self::Value(Place::Form(_) | Place::Json(_), _) => Wanted { values: true, push: false },
+            Self::Value(Place::Form(_) | Place::Json(_), _) | Self::GraphQl(_) => Wanted { values: true, push: false },
             Self::Value(Place::Query(_) | Place::Header(_), _) => Wanted::default(),
             Self::Push(_) => Wanted { values: false, push: Push::is_pushed(path) },
         }
@@ -103,10 +127,6 @@ impl Evidence for NoEvidence {
     fn value(&self, _: &Place) -> Fact {
         Fact::Unknown
     }
-
-    fn push(&self) -> Option<Commands> {
-        None
-    }
 }
 
 impl fmt::Display for Condition {
@@ -114,6 +134,7 @@ impl fmt::Display for Condition {
         match self {
             Self::Value(place, test) => write!(f, "{place} {test}"),
             Self::Push(push) => push.fmt(f),
+            Self::GraphQl(graphql) => graphql.fmt(f),
         }
     }
 }

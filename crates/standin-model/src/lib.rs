@@ -35,8 +35,8 @@ pub use backend::{Backend, UnknownBackend};
 pub use bounds::{Bound, BoundError, Bounds};
 pub use caps::{Caps, SessionCaps};
 pub use condition::{
-    Commands, Condition, ConditionError, Evidence, Fact, NoEvidence, Place, PlaceKind, Push, RefUpdate, Test, Wanted,
-    WrittenPush, WrittenValues,
+    Commands, Condition, ConditionError, Evidence, Fact, GraphQl, NoEvidence, Operation, OperationKind, Operations,
+    Place, PlaceKind, Push, RefUpdate, Test, Wanted, WrittenGraphQl, WrittenPush, WrittenValues,
 };
 pub use danger::{DangerGroup, NoSuchGroup};
 pub use deny::{Denial, DenyReason};

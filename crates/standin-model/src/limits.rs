@@ -120,6 +120,10 @@ pub const AHEAD_DEADLINE: Duration = Duration::from_secs(30);
 /// Longest list of refs of a push that a rule is asked about, in bytes: some two thousand.
 pub const MAX_PUSH: usize = 256 * 1024;
 
+/// Longest text of GraphQL that a rule is asked about, in bytes, that of all operations of a batch together. GitHub's own client sends
+/// some kilobytes, and parsing this much takes a few milliseconds.
+pub const MAX_GRAPHQL: usize = 64 * 1024;
+
 /// Bytes of such bodies that one session may hold at once; the next body is refused.
 pub const MAX_GATHERED_BYTES: usize = 64 * 1024 * 1024;
 

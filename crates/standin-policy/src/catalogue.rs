@@ -17,7 +17,8 @@ use serde::Deserialize;
 use signing::{RawSigning, Signing};
 use standin_model::{
     AddressBlocks, Condition, ConditionError, DangerGroup, GrantRule, Host, HostPattern, JsonPointer, Login, Methods,
-    NoSuchGroup, PathPattern, PatternError, PlaceKind, Ports, RequestRule, Slot, SlotError, WrittenPush, WrittenValues,
+    NoSuchGroup, PathPattern, PatternError, PlaceKind, Ports, RequestRule, Slot, SlotError, WrittenGraphQl,
+    WrittenPush, WrittenValues,
 };
 use std::sync::OnceLock;
 
@@ -220,6 +221,7 @@ struct RawRule {
     #[serde(default)]
     json: WrittenValues,
     push: Option<WrittenPush>,
+    graphql: Option<WrittenGraphQl>,
 }
 
 /// Turns the parts of a service's data file into rules. What is wrong with one is said of that service.
@@ -367,7 +369,7 @@ impl Compiler<'_> {
             ports: if raw.ports.is_empty() { Ports::default() } else { Ports::new(raw.ports) },
             methods: if raw.methods.is_empty() { Methods::Any } else { Methods::only(raw.methods) },
             paths: raw.paths.iter().map(|path| PathPattern::compiled_in(path)).collect(),
-            conditions: self.conditions([raw.query, raw.headers, raw.form, raw.json], raw.push)?,
+            conditions: self.conditions([raw.query, raw.headers, raw.form, raw.json], raw.push, raw.graphql)?,
             addresses: AddressBlocks::default(),
         })
     }
@@ -376,12 +378,14 @@ impl Compiler<'_> {
         &self,
         values: [WrittenValues; 4],
         push: Option<WrittenPush>,
+        graphql: Option<WrittenGraphQl>,
     ) -> Result<Vec<Condition>, CatalogueError> {
         let kinds = [PlaceKind::Query, PlaceKind::Header, PlaceKind::Form, PlaceKind::Json];
         let values = kinds.into_iter().zip(values);
         let values = values.map(|(kind, values)| kind.conditions(values));
         let push = push.map(|push| push.condition().map(|push| vec![push]));
-        let all = values.chain(push).collect::<Result<Vec<_>, _>>();
+        let graphql = graphql.map(|graphql| graphql.condition().map(|graphql| vec![graphql]));
+        let all = values.chain(push).chain(graphql).collect::<Result<Vec<_>, _>>();
         let bad = |source| CatalogueError::Condition { id: self.id.to_owned(), source };
         Ok(all.map_err(bad)?.concat())
     }

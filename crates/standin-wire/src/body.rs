@@ -6,6 +6,7 @@
 //!
 //! JSON is read by serde_json: [`RawValue`] borrows from the body, so where it lies is where it stands.
 
+pub mod graphql;
 mod multipart;
 mod value;
 

@@ -2,12 +2,13 @@
 //!
 //! One reader for the proxy, which reads a body only as far as policy asks, and for whoever asks policy without a session.
 
-use crate::body::{self, Kind};
+use crate::body::{self, Kind, graphql};
 use crate::git::{Push, read_push};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName};
 use standin_model::limits::MAX_FACTS;
-use standin_model::{Commands, Evidence, Fact, Place, Wanted};
+use standin_model::{Commands, Evidence, Fact, Operations, Place, Wanted};
+use std::sync::OnceLock;
 
 /// What has been read of a body.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub enum Seen {
     Empty,
     /// The whole of it.
     Values(Kind, Bytes),
+    /// The whole of it, which is GraphQL and nothing else.
+    Document(Bytes),
     /// What it pushes.
     Push(Commands),
     /// Somebody asks for it, and it cannot be told.
@@ -29,6 +32,26 @@ pub struct Known<'a> {
     headers: &'a HeaderMap,
     query: Option<&'a str>,
     seen: &'a Seen,
+    /// What it runs in GraphQL, once somebody has asked.
+    operations: OnceLock<Result<Operations, &'static str>>,
+}
+
+/// A type of bodies that are read.
+pub enum Type {
+    /// Values have their places in it.
+    Values(Kind),
+    /// `application/graphql`: a document, as it is.
+    Document,
+}
+
+impl Type {
+    /// What a body of this type is.
+    pub fn seen(self, body: Bytes) -> Seen {
+        match self {
+            Self::Values(kind) => Seen::Values(kind, body),
+            Self::Document => Seen::Document(body),
+        }
+    }
 }
 
 impl Seen {
@@ -40,7 +63,7 @@ impl Seen {
             () if is_coded(headers) => Self::CODED,
             () if wanted.push => read_push(&body).into(),
             () if body.len() > MAX_FACTS => Self::Unreadable("it is too large"),
-            () => kind(headers).map_or_else(Self::Unreadable, |kind| Self::Values(kind, body)),
+            () => content(headers).map_or_else(Self::Unreadable, |content| content.seen(body)),
         }
     }
 
@@ -66,17 +89,26 @@ impl From<Push> for Seen {
     }
 }
 
-/// The kind of a body, by its type; otherwise why there is none that values are read from.
-pub fn kind(headers: &HeaderMap) -> Result<Kind, &'static str> {
+/// What a body is, by its type; otherwise why nothing is read from it.
+pub fn content(headers: &HeaderMap) -> Result<Type, &'static str> {
     let mut types = headers.get_all(header::CONTENT_TYPE).iter();
     if headers.keys().any(|name| is_alike(name, header::CONTENT_TYPE.as_str())) {
         return Err("it has two types");
     }
-    match (types.next().and_then(|content_type| Kind::of(content_type.as_bytes())), types.next()) {
-        (Some(Ok(kind)), None) => Ok(kind),
-        (_, Some(_)) => Err("it has two types"),
-        _ => Err("it is neither JSON nor a form"),
+    match (types.next(), types.next()) {
+        (Some(_), Some(_)) => Err("it has two types"),
+        (Some(one), None) if is_graphql(one.as_bytes()) => Ok(Type::Document),
+        (one, _) => match one.and_then(|one| Kind::of(one.as_bytes())) {
+            Some(Ok(kind)) => Ok(Type::Values(kind)),
+            _ => Err("it is neither JSON nor a form"),
+        },
     }
+}
+
+/// Whether a type is that of a document of GraphQL, in UTF-8.
+fn is_graphql(content_type: &[u8]) -> bool {
+    let plain: Vec<_> = content_type.iter().filter(|byte| !b" \"".contains(byte)).map(u8::to_ascii_lowercase).collect();
+    matches!(plain.as_slice(), b"application/graphql" | b"application/graphql;charset=utf-8")
 }
 
 /// Whether a body is in a content coding.
@@ -88,9 +120,34 @@ pub fn is_coded(headers: &HeaderMap) -> bool {
 impl<'a> Known<'a> {
     /// Puts the two together.
     pub fn new(headers: &'a HeaderMap, query: Option<&'a str>, seen: &'a Seen) -> Self {
-        Self { headers, query, seen }
+        Self { headers, query, seen, operations: OnceLock::new() }
+    }
+
+    /// Why something that policy asked for could not be told.
+    pub fn unreadable(&self) -> Option<&'static str> {
+        self.seen.unreadable().or_else(|| self.operations.get().and_then(|read| read.as_ref().err().copied()))
+    }
+
+    /// What it runs in GraphQL. Some servers read the query beside a body, some before it, so it is in one of the two.
+    fn operations(&self) -> Result<Operations, &'static str> {
+        let query = self.query.unwrap_or_default();
+        match self.seen {
+            Seen::Empty => graphql::parameters(query),
+            _ if !query.is_empty() => Err("it has a query beside its body"),
+            Seen::Values(Kind::Json, data) => graphql::json(data),
+            Seen::Values(Kind::Form, data) => {
+                std::str::from_utf8(data).map_err(|_| NO_TEXT).and_then(graphql::parameters)
+            }
+            Seen::Document(data) => std::str::from_utf8(data).map_err(|_| NO_TEXT).and_then(graphql::document),
+            Seen::Unreadable(why) => Err(why),
+            Seen::Unread | Seen::Push(_) | Seen::Values(Kind::Multipart(_), _) => {
+                Err("it is of a type that GraphQL is not read from")
+            }
+        }
     }
 }
+
+const NO_TEXT: &str = "it is not in UTF-8";
 
 impl Evidence for Known<'_> {
     fn value(&self, place: &Place) -> Fact {
@@ -109,6 +166,10 @@ impl Evidence for Known<'_> {
             Seen::Empty => Some(Commands::default()),
             _ => None,
         }
+    }
+
+    fn graphql(&self) -> Option<Operations> {
+        self.operations.get_or_init(|| self.operations()).clone().ok()
     }
 }
 

@@ -29,6 +29,9 @@ pub(super) const KEYS: &[&str] = &[
     "max",
     "absent",
     "not",
+    "graphql",
+    "mutation",
+    "subscription",
     "refs",
     "delete",
     "ports",
@@ -247,6 +250,7 @@ pub(super) struct Grant {
     pub(super) form: Option<Spanned<model::WrittenValues>>,
     pub(super) json: Option<Spanned<model::WrittenValues>>,
     pub(super) push: Option<Spanned<model::WrittenPush>>,
+    pub(super) graphql: Option<Spanned<model::WrittenGraphQl>>,
     pub(super) slots: Option<Vec<Spanned<String>>>,
     pub(super) always: Option<Spanned<bool>>,
     pub(super) git: Option<Spanned<Git>>,
@@ -291,6 +295,7 @@ pub(super) struct Rule {
     pub(super) form: Option<Spanned<model::WrittenValues>>,
     pub(super) json: Option<Spanned<model::WrittenValues>>,
     pub(super) push: Option<Spanned<model::WrittenPush>>,
+    pub(super) graphql: Option<Spanned<model::WrittenGraphQl>>,
 }
 
 /// Requests that are meant by what allows nothing, and so names no addresses.
@@ -306,6 +311,7 @@ pub(super) struct Requests {
     pub(super) form: Option<Spanned<model::WrittenValues>>,
     pub(super) json: Option<Spanned<model::WrittenValues>>,
     pub(super) push: Option<Spanned<model::WrittenPush>>,
+    pub(super) graphql: Option<Spanned<model::WrittenGraphQl>>,
 }
 
 impl Grant {
@@ -313,7 +319,7 @@ impl Grant {
     pub(super) fn is_about_http(&self) -> bool {
         let heads = self.methods.is_some() || self.paths.is_some() || self.slots.is_some() || self.always.is_some();
         let values = [&self.query, &self.headers, &self.form, &self.json];
-        heads || self.push.is_some() || values.iter().any(|values| values.is_some())
+        heads || self.push.is_some() || self.graphql.is_some() || values.iter().any(|values| values.is_some())
     }
 }
 
@@ -324,15 +330,27 @@ impl Rule {
         ports: Option<Vec<u16>>,
         addresses: Option<Vec<Spanned<String>>>,
     ) -> Self {
-        let (methods, paths, push) = (None, None, None);
-        Self { hosts, ports, methods, paths, addresses, query: None, headers: None, form: None, json: None, push }
+        let (methods, paths, push, graphql) = (None, None, None, None);
+        Self {
+            hosts,
+            ports,
+            methods,
+            paths,
+            addresses,
+            query: None,
+            headers: None,
+            form: None,
+            json: None,
+            push,
+            graphql,
+        }
     }
 }
 
 impl From<Requests> for Rule {
     fn from(raw: Requests) -> Self {
-        let Requests { hosts, ports, methods, paths, query, headers, form, json, push } = raw;
-        Self { hosts, ports, methods, paths, addresses: None, query, headers, form, json, push }
+        let Requests { hosts, ports, methods, paths, query, headers, form, json, push, graphql } = raw;
+        Self { hosts, ports, methods, paths, addresses: None, query, headers, form, json, push, graphql }
     }
 }
 

@@ -339,6 +339,16 @@ fn what_else_a_rule_asks() {
     ] {
         assert_eq!(allow(text).as_deref(), Ok(expected), "{text}");
     }
+    let graphql = "[[allow]]\nhosts = [\"a.example\"]\npaths = [\"/graphql\"]\ngraphql = ";
+    for (text, expected) in [
+        ("[\"query\", \"subscription\"]", "any method: GraphQL of query, subscription only"),
+        (
+            "{ query = [\"*\"], mutation = [\"addComment\", \"close*\"] }",
+            "any method: GraphQL of query, mutation `addComment` or `close*` only",
+        ),
+    ] {
+        assert_eq!(conditions(&format!("{graphql}{text}")).as_deref(), Ok(expected));
+    }
     let deny = "[[deny]]\nhosts = [\"a.example\"]\npush = [\"refs/heads/main\"]";
     assert_eq!(conditions(deny).as_deref(), Ok("any method: pushes to `refs/heads/main` only"));
     for (text, expected) in [
@@ -355,9 +365,15 @@ fn what_else_a_rule_asks() {
         ("push = [\"main\"]", "`main` is not the full name of a ref; write `refs/heads/main`"),
         ("push = []", "an empty list of refs means nothing"),
         ("json = { \"/a\" = { mx = 1 } }", "write a text, a number, `true` or `false`, a list of these, or a table"),
+        ("graphql = [\"query\"]", "GraphQL is asked about at the paths that serve it"),
+        ("paths = [\"/q\"]\ngraphql = []", "no operation of GraphQL is among what it means"),
+        ("paths = [\"/q\"]\ngraphql = { query = [] }", "no operation of GraphQL is among what it means"),
+        ("paths = [\"/q\"]\ngraphql = { query = [\"a.b\"] }", "`a.b` is not the name of a field at the top"),
+        ("paths = [\"/q\"]\ngraphql = { queries = [\"a\"] }", "write a list of `query`, `mutation` and `subscription`"),
         ("push = true", "write a list of refs, or a table of `refs` and `delete`"),
     ] {
         let error = allow(text).unwrap_err();
-        assert!(error.starts_with(expected) && error.contains("--> c:3:"), "{text}: {error}");
+        let line = format!("--> c:{}:", 2 + text.lines().count());
+        assert!(error.starts_with(expected) && error.contains(&line), "{text}: {error}");
     }
 }

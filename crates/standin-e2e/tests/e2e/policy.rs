@@ -245,15 +245,18 @@ verdict = \"deny\"
     let outcome = ask(&rig, &file, "test", &[]);
     assert!(outcome.stdout.ends_with("5 of 5 as wanted\n"), "{}", outcome.stdout);
     let body = rig.path("body.json");
-    for (text, code) in
-        [("{\"model\":\"small-x\",\"max_tokens\":1}", 0), ("{\"model\":\"small-x\",\"max_tokens\":101}", 3), ("{}", 3)]
-    {
+    for (text, code, missed) in [
+        ("{\"model\":\"small-x\",\"max_tokens\":1}", 0, ""),
+        ("{\"model\":\"small-x\",\"max_tokens\":101}", 3, "json `/max_tokens` -inf to 100: there is 101\n"),
+        ("{}", 3, "json `/model` `small-*`: there is nothing\n"),
+    ] {
         std::fs::write(&body, text).unwrap();
         let question = ["POST", "https://a.other.example/x", "--body", body.to_str().unwrap()];
         let said = ask(&rig, &file, "explain", &question);
         assert_eq!(said.code, Some(code), "{text}: {}{}", said.stdout, said.stderr);
         if code == 3 {
             assert!(said.stdout.contains("`allow[2]` is nearest: other content would do"), "{}", said.stdout);
+            assert!(said.stdout.contains(missed), "{}", said.stdout);
         }
         let script = format!(
             "curl -sSk -o /dev/null -w '%{{http_code}}' -H 'Content-Type: application/json' -d '{text}' https://a.other.example/x"

@@ -11,6 +11,7 @@ const VALUES: &[(&str, &str)] = &[
     ("DD_APP_KEY", "0canary1canary2canary3canary4canary5c000"),
     ("SENTRY_AUTH_TOKEN", ECHO_KEY),
     ("SLACK_BOT_TOKEN", ECHO_KEY),
+    ("LINEAR_API_KEY", ECHO_KEY),
 ];
 
 /// Each configuration of the page, with what it is called.
@@ -31,7 +32,7 @@ fn rig(hosts: &[&str]) -> Rig {
 #[test]
 fn every_recipe_answers_its_questions() {
     let recipes = recipes();
-    assert_eq!(recipes.len(), 8);
+    assert_eq!(recipes.len(), 9);
     let rig = rig(&[]);
     let standin = binary("standin").into_os_string().into_string().unwrap();
     for (name, text) in recipes {

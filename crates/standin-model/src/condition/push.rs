@@ -70,6 +70,15 @@ impl fmt::Display for Push {
     }
 }
 
+impl fmt::Display for Commands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, RefUpdate { name, deletes }) in self.0.iter().enumerate() {
+            write!(f, "{}{}{name}", if n == 0 { "" } else { ", " }, if *deletes { "-" } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

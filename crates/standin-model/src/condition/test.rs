@@ -118,6 +118,19 @@ impl fmt::Display for Test {
     }
 }
 
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("nothing"),
+            Self::Text(text) | Self::List(_, text) => write!(f, "{text:?}"),
+            Self::Number(number) => number.fmt(f),
+            Self::Bool(is) => is.fmt(f),
+            Self::Other => f.write_str("null, a list or an object"),
+            Self::Unknown => f.write_str("what cannot be told"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

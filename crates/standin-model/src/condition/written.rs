@@ -4,9 +4,10 @@
 //! query  = { state = "open" }
 //! json   = { "/model" = "claude-*", "/max_tokens" = { max = 4096 }, "/tools" = { absent = true } }
 //! push   = ["refs/heads/agent/**"]
+//! graphql = { query = ["*"], mutation = ["addComment"] }
 //! ```
 
-use super::{Condition, Place, Push, Test};
+use super::{Condition, GraphQl, OperationKind, Place, Push, Test};
 use crate::pattern::{PatternError, TextPattern};
 use crate::slot::{JsonPointer, is_token};
 use serde::Deserialize;
@@ -65,6 +66,29 @@ pub struct WrittenPushTable {
     delete: bool,
 }
 
+/// What may be run in GraphQL.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "write a list of `query`, `mutation` and `subscription`, or a table of these with the fields of each: \
+                 `{ query = [\"*\"], mutation = [\"addComment\"] }`"
+)]
+pub enum WrittenGraphQl {
+    /// Whatever is of these kinds.
+    Kinds(Vec<OperationKind>),
+    /// What a table says.
+    Table(WrittenOperations),
+}
+
+/// The fields that may stand at the top of operations, by their kinds.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenOperations {
+    query: Option<Vec<String>>,
+    mutation: Option<Vec<String>>,
+    subscription: Option<Vec<String>>,
+}
+
 /// Where values are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlaceKind {
@@ -102,6 +126,14 @@ pub enum ConditionError {
     /// No refs: nothing could be pushed, which is said otherwise.
     #[error("an empty list of refs means nothing; a rule without `git-receive-pack` among its paths allows no push")]
     NoRefs,
+    /// No operations: nothing would ever fulfil it.
+    #[error("no operation of GraphQL is among what it means; write `[\"query\"]` for those that read")]
+    NoOperations,
+    /// Not the name of a field.
+    #[error(
+        "`{0}` is not the name of a field at the top of an operation, with `*` for what is any: `repository`, `add*`"
+    )]
+    Field(String),
 }
 
 impl PlaceKind {
@@ -213,6 +245,39 @@ impl WrittenPush {
         };
         Ok(Push { refs: refs.into_iter().map(full).collect::<Result<_, _>>()?, delete })
     }
+}
+
+impl WrittenGraphQl {
+    /// The condition that it asks for.
+    pub fn condition(self) -> Result<Condition, ConditionError> {
+        let kinds: Vec<_> = match self {
+            Self::Kinds(kinds) => kinds.into_iter().map(|kind| (kind, vec!["*".to_owned()])).collect(),
+            Self::Table(WrittenOperations { query, mutation, subscription }) => {
+                let of = |kind, fields: Option<Vec<String>>| fields.map(|fields| (kind, fields));
+                let all = [
+                    of(OperationKind::Query, query),
+                    of(OperationKind::Mutation, mutation),
+                    of(OperationKind::Subscription, subscription),
+                ];
+                all.into_iter().flatten().collect()
+            }
+        };
+        if kinds.is_empty() || kinds.iter().any(|(_, fields)| fields.is_empty()) {
+            return Err(ConditionError::NoOperations);
+        }
+        let compiled = |(kind, fields): (OperationKind, Vec<String>)| {
+            Ok((kind, fields.into_iter().map(field).collect::<Result<_, _>>()?))
+        };
+        Ok(Condition::GraphQl(GraphQl(kinds.into_iter().map(compiled).collect::<Result<_, _>>()?)))
+    }
+}
+
+fn field(name: String) -> Result<TextPattern, ConditionError> {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'*');
+    if name.is_empty() || !name.bytes().all(is_name) {
+        return Err(ConditionError::Field(name));
+    }
+    pattern(&name)
 }
 
 fn pattern(text: &str) -> Result<TextPattern, ConditionError> {

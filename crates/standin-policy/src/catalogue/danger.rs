@@ -157,7 +157,8 @@ impl Compiler<'_> {
             rest.flat_map(|(rest, others)| others.iter().map(move |other| format!("{other}{rest}"))).collect()
         };
         paths.extend(paths.iter().flat_map(begun).collect::<Vec<_>>());
-        let rule = RawRule { hosts, methods, paths, query, headers, form, json, push: None, ports: Vec::new() };
+        let rule =
+            RawRule { hosts, methods, paths, query, headers, form, json, push: None, graphql: None, ports: Vec::new() };
         // A host may answer on other ports, too, if the owner allows them.
         let rule = RequestRule { ports: Ports::Any, ..self.rule(rule, "danger")? };
         Ok(Route { groups: self.groups(&groups)?, rule })

@@ -3,13 +3,15 @@
 //! A section begins with the use of a preset, or with `danger`. In a preset's, `+` stands before what it leaves and `-` before what it does
 //! not; in `danger`, the groups that an operation is in, or `-` before one that is in none. What is known of a body stands behind the
 //! URL: `/branch=main` a place in JSON, `refs/heads/main` a ref that is pushed, `-refs/heads/main` one that is deleted. `form` says that it
-//! is a form, and `name=value` are its fields; all else is JSON.
+//! is a form, and `name=value` are its fields; all else is JSON. `query:viewer` is what is run in GraphQL.
 
 mod github;
 
 use super::*;
 use crate::{PolicyBuilder, RequestFacts, RequestVerdict};
-use standin_model::{Commands, CredentialName, Evidence, Fact, Host, Place, PresetUse, RefUpdate, Scheme};
+use standin_model::{
+    Commands, CredentialName, Evidence, Fact, Host, OperationKind, Operations, Place, PresetUse, RefUpdate, Scheme,
+};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -91,6 +93,17 @@ impl Evidence for Told {
         let update =
             |word: &String| RefUpdate { name: word.trim_start_matches('-').to_owned(), deletes: word.starts_with('-') };
         (!self.words.is_empty()).then(|| Commands(self.words.iter().map(update).collect()))
+    }
+
+    fn graphql(&self) -> Option<Operations> {
+        let run = |word: &String| match word.split_once(':')? {
+            ("query", field) => Some((OperationKind::Query, field.to_owned())),
+            ("mutation", field) => Some((OperationKind::Mutation, field.to_owned())),
+            _ => None,
+        };
+        let run = self.words.iter().filter_map(run);
+        let run: Vec<_> = run.map(|(kind, field)| standin_model::Operation { kind, fields: vec![field] }).collect();
+        (!run.is_empty()).then_some(Operations(run))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Why a verdict is what it is: every rule about the host, and what keeps it from meaning the request.
 
 use super::{Effect, Entry, Grant, Narrowing, Policy, RequestFacts};
-use standin_model::{PathPattern, RequestRule, Spellings};
+use standin_model::{Condition, PathPattern, RequestRule, Spellings};
 
 /// A rule about a host, beside a request to it.
 pub struct Considered<'a> {
@@ -13,6 +13,8 @@ pub struct Considered<'a> {
     pub path: Option<&'a PathPattern>,
     /// In what the request differs from what the rule means. If in nothing, the rule means it.
     pub differs: Vec<Difference>,
+    /// The conditions that keep it from meaning the request.
+    pub missed: Vec<&'a Condition>,
 }
 
 /// What a rule does.
@@ -64,8 +66,12 @@ impl Policy {
                 &|pattern| pattern.matches(facts.path)
             };
             let path = entry.rule.paths.iter().find(|pattern| means(pattern));
-            let differs = differs(entry, facts, entry.rule.paths.is_empty() || path.is_some());
-            Some(Considered { rule: &entry.rule, does, path, differs })
+            let missed = match entry.effect {
+                Effect::Tokens(_) => Vec::new(),
+                _ => missed(&entry.rule, facts, entry.effect == Effect::Deny),
+            };
+            let differs = differs(entry, facts, entry.rule.paths.is_empty() || path.is_some(), missed.is_empty());
+            Some(Considered { rule: &entry.rule, does, path, differs, missed })
         });
         let (mut first, rest): (Vec<_>, Vec<_>) = considered.partition(|one| matches!(one.does, Does::Deny));
         first.extend(self.narrowings_of(facts.host).flat_map(|narrowing| narrowing.account(facts)));
@@ -86,9 +92,10 @@ impl Narrowing {
         here.map(|rule| {
             let path = rule.paths.iter().find(|pattern| pattern.matches(facts.path));
             let same_path = rule.paths.is_empty() || path.is_some();
-            let holds = holds(rule, facts, false);
-            let differs = list([rule.ports.contains(facts.port), rule.methods.contain(facts.method), same_path, holds]);
-            Considered { rule, does: Does::Leave(&self.label), path, differs }
+            let missed = missed(rule, facts, false);
+            let (port, method) = (rule.ports.contains(facts.port), rule.methods.contain(facts.method));
+            let differs = list([port, method, same_path, missed.is_empty()]);
+            Considered { rule, does: Does::Leave(&self.label), path, differs, missed }
         })
     }
 }
@@ -100,7 +107,7 @@ impl Considered<'_> {
     }
 }
 
-fn differs(entry: &Entry, facts: &RequestFacts<'_>, path: bool) -> Vec<Difference> {
+fn differs(entry: &Entry, facts: &RequestFacts<'_>, path: bool, holds: bool) -> Vec<Difference> {
     let rule = &entry.rule;
     let method = match entry.effect {
         // What is like the one request is denied with any method.
@@ -108,16 +115,16 @@ fn differs(entry: &Entry, facts: &RequestFacts<'_>, path: bool) -> Vec<Differenc
         Effect::Deny => rule.methods.contain_in_any_case(facts.method),
         _ => rule.methods.contain(facts.method),
     };
-    let holds = matches!(entry.effect, Effect::Tokens(_)) || holds(rule, facts, entry.effect == Effect::Deny);
     list([rule.ports.contains(facts.port), method, path, holds])
 }
 
-/// Whether the conditions of a rule hold, or may hold if it denies.
-fn holds(rule: &RequestRule, facts: &RequestFacts<'_>, denies: bool) -> bool {
+/// The conditions of a rule that do not hold, or cannot hold if it denies.
+fn missed<'a>(rule: &'a RequestRule, facts: &RequestFacts<'_>, denies: bool) -> Vec<&'a Condition> {
     let path = Spellings::of(facts.path);
-    rule.conditions.iter().all(|condition| {
+    let holds = |condition: &Condition| {
         if denies { condition.may_hold(&path, facts.evidence) } else { condition.surely_holds(&path, facts.evidence) }
-    })
+    };
+    rule.conditions.iter().filter(|condition| !holds(condition)).collect()
 }
 
 /// In what they differ of these, in this order.

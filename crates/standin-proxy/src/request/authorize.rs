@@ -32,7 +32,7 @@ pub(super) fn request(tunnel: &Tunnel, by: Arc<InForce>, bound: &BoundRequest, s
             let lent = tunnel.session.lent();
             Ok(Permit { by, rule, grants, openly, granted_host, at_host, login, conversation, lent })
         }
-        RequestVerdict::Deny(denial) => Err(match seen.unreadable() {
+        RequestVerdict::Deny(denial) => Err(match known.unreadable() {
             Some(why) => {
                 Denial { message: format!("{} (of its body nothing can be told: {why})", denial.message), ..denial }
             }

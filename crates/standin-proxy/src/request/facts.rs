@@ -80,8 +80,8 @@ async fn read_commands(tunnel: &Tunnel, body: &mut Unread) -> Result<Seen, Refus
 }
 
 async fn read_values(tunnel: &Tunnel, headers: &HeaderMap, body: &mut Unread) -> Result<Seen, Refusal> {
-    let kind = match facts::kind(headers) {
-        Ok(kind) => kind,
+    let content = match facts::content(headers) {
+        Ok(content) => content,
         Err(why) => return Ok(Seen::Unreadable(why)),
     };
     let too_large = Seen::Unreadable("it is too large");
@@ -93,6 +93,6 @@ async fn read_values(tunnel: &Tunnel, headers: &HeaderMap, body: &mut Unread) ->
     Ok(match whole {
         None => too_large,
         Some(data) if data.is_empty() => Seen::Empty,
-        Some(data) => Seen::Values(kind, data),
+        Some(data) => content.seen(data),
     })
 }

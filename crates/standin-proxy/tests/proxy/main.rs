@@ -13,6 +13,7 @@ mod codings;
 mod credentials;
 mod facts;
 mod framing;
+mod graphql;
 mod hangup;
 mod http2;
 mod identity;

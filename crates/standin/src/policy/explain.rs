@@ -31,6 +31,9 @@ struct Reason {
     means: String,
     /// In what the request is not what it means.
     differs: Vec<&'static str>,
+    /// What it asks for and what the request has, if only that keeps it from meaning it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missed: Vec<String>,
 }
 
 impl Explanation {
@@ -45,13 +48,18 @@ impl Explanation {
         question.ask(target, policy, |facts| {
             let account = policy.account(facts);
             let mend = if answer.is_allowed() { Vec::new() } else { mend(facts, &account, &policy.narrowed_by(facts)) };
-            Self { request: request(&target.path), answer, rules: account.iter().map(Reason::of).collect(), mend }
+            Self {
+                request: request(&target.path),
+                answer,
+                rules: account.iter().map(|one| Reason::of(one, facts)).collect(),
+                mend,
+            }
         })
     }
 }
 
 impl Reason {
-    fn of(considered: &Considered<'_>) -> Self {
+    fn of(considered: &Considered<'_>, facts: &RequestFacts<'_>) -> Self {
         let does = match considered.does {
             Does::Allow => "allows".to_owned(),
             Does::Lend(grant) => format!("lends `{}`", grant.credential),
@@ -60,7 +68,11 @@ impl Reason {
             Does::Leave(preset) => format!("of `{preset}` leaves"),
         };
         let differs = considered.differs.iter().copied().map(word).collect();
-        Self { rule: considered.rule.label.clone(), does, means: means(considered), differs }
+        let only = considered.differs == [Difference::Condition];
+        let missed = considered.missed.iter().filter(|_| only);
+        let missed =
+            missed.map(|condition| format!("{condition}: there is {}", condition.found(facts.evidence))).collect();
+        Self { rule: considered.rule.label.clone(), does, means: means(considered), differs, missed }
     }
 }
 
@@ -146,12 +158,13 @@ impl fmt::Display for Explanation {
             0 => writeln!(f, "\nNo rule is about this host.")?,
             _ => writeln!(f, "\nRules about this host:")?,
         }
-        for Reason { rule, does, means, differs } in &self.rules {
+        for Reason { rule, does, means, differs, missed } in &self.rules {
             let (mark, differs) = match differs.as_slice() {
                 [] => ("✓", "this is meant".to_owned()),
                 differs => ("–", others(differs.iter().copied())),
             };
             writeln!(f, "  {mark} {rule} {does}: {means} ({differs})")?;
+            missed.iter().try_for_each(|missed| writeln!(f, "      {missed}"))?;
         }
         if !self.mend.is_empty() {
             writeln!(f, "\nTo let it pass:")?;
