@@ -8,7 +8,7 @@ use crate::{ClientCertificate, Config, ConfigError, Credential, Files, Parent, P
 use standin_model::{
     AddressBlocks, Backend, Bound, BoundError, Bounds, Bypass, Condition, ConditionError, DangerGroup, GrantRule,
     HostPattern, Methods, OnLeak, ParentProxy, PathPattern, PlaceKind, Ports, PresetUse, RequestRule, Slot,
-    TerminalFeature, WrittenGraphQl, WrittenPush, WrittenValues,
+    TerminalFeature, WrittenGraphQl, WrittenPublish, WrittenPush, WrittenValues,
 };
 use std::collections::HashSet;
 use std::ops::Range;
@@ -140,6 +140,7 @@ impl File<'_> {
             json: grant.json,
             push: grant.push,
             graphql: grant.graphql,
+            publish: grant.publish,
         };
         Ok(GrantRule { rule: self.rule(label, rule)?, slots, always })
     }
@@ -201,9 +202,9 @@ impl File<'_> {
         })
     }
 
-    /// What is denied is denied on every port and with every method, unless some are named.
+    /// What is denied is denied on every port and with every method, unless some are named, or only one publishes.
     fn denial(&self, label: String, raw: raw::Requests) -> Result<RequestRule, ConfigError> {
-        let (anywhere, any_method) = (raw.ports.is_none(), raw.methods.is_none());
+        let (anywhere, any_method) = (raw.ports.is_none(), raw.methods.is_none() && raw.publish.is_none());
         let mut rule = self.rule(label, raw.into())?;
         if anywhere {
             rule.ports = Ports::Any;
@@ -221,7 +222,7 @@ impl File<'_> {
         let methods = match raw.methods {
             // Other protocols that change a repository have other methods (WebDAV).
             None if raw.push.is_some() => Methods::only(["GET", "HEAD", "POST"]),
-            None => Methods::Any,
+            None => raw.publish.as_ref().map_or(Methods::Any, |to| Methods::only([to.get_ref().registry.method()])),
             Some(list) => Methods::only(self.each(list, method_name)?),
         };
         let values = [
@@ -230,13 +231,13 @@ impl File<'_> {
             (PlaceKind::Form, raw.form),
             (PlaceKind::Json, raw.json),
         ];
-        let (push, graphql) = (raw.push, raw.graphql);
+        let (push, graphql, publish) = (raw.push, raw.graphql, raw.publish);
         // Anything else there would be GraphQL that cannot be read.
         if let Some(graphql) = graphql.as_ref().filter(|_| raw.paths.is_none()) {
             let hint = Some("write `paths = [\"/graphql\"]`, or where it is served".to_owned());
             return Err(self.error(graphql.span(), "GraphQL is asked about at the paths that serve it".into(), hint));
         }
-        let conditions = self.conditions(values, push, graphql)?;
+        let conditions = self.conditions(values, push, graphql, publish)?;
         Ok(RequestRule {
             label,
             hosts: self.each(raw.hosts.into_inner(), HostPattern::parse)?,
@@ -253,6 +254,7 @@ impl File<'_> {
         values: [(PlaceKind, Option<Spanned<WrittenValues>>); 4],
         push: Option<Spanned<WrittenPush>>,
         graphql: Option<Spanned<WrittenGraphQl>>,
+        publish: Option<Spanned<WrittenPublish>>,
     ) -> Result<Vec<Condition>, ConfigError> {
         let wrong = |span, error: ConditionError| self.error(span, error.to_string(), None);
         let mut conditions = Vec::new();
@@ -268,6 +270,10 @@ impl File<'_> {
         if let Some(graphql) = graphql {
             let span = graphql.span();
             conditions.push(graphql.into_inner().condition().map_err(|error| wrong(span, error))?);
+        }
+        if let Some(publish) = publish {
+            let span = publish.span();
+            conditions.push(publish.into_inner().condition().map_err(|error| wrong(span, error))?);
         }
         Ok(conditions)
     }

@@ -1,20 +1,23 @@
 //! What a rule asks of a request beyond where it goes: of its query, its fields, its body, what it
-//! runs in GraphQL, and the refs it pushes.
+//! runs in GraphQL, the package it publishes, and the refs it pushes.
 //!
 //! What a request says there is a [`Fact`], and somebody else finds it out ([`Evidence`]). Not every fact can be had: a body is
 //! too large, is not what its type says, or says one thing twice. A rule that allows then means nothing, and a rule that
 //! denies means it: what cannot be read is nobody's permission.
 
 mod graphql;
+mod publish;
 mod push;
 mod test;
 mod written;
 
 pub use graphql::{GraphQl, Operation, OperationKind, Operations};
+pub use publish::{Publish, Published, Registry};
 pub use push::{Commands, Push, RefUpdate};
 pub use test::{Fact, Test};
-pub use written::{ConditionError, PlaceKind, WrittenGraphQl, WrittenPush, WrittenTest, WrittenValues};
+pub use written::{ConditionError, PlaceKind, WrittenGraphQl, WrittenPublish, WrittenPush, WrittenTest, WrittenValues};
 
+use crate::limits::{MAX_FACTS, MAX_PUBLISH};
 use crate::slot::JsonPointer;
 use crate::spelling::Spellings;
 use std::fmt;
@@ -28,6 +31,8 @@ pub enum Condition {
     Push(Push),
     /// What is run in GraphQL.
     GraphQl(GraphQl),
+    /// What is published at a registry of packages.
+    Publish(Publish),
 }
 
 /// A place in a request that may hold a value.
@@ -57,6 +62,11 @@ pub trait Evidence {
     fn graphql(&self) -> Option<Operations> {
         None
     }
+
+    /// What is published at a registry of this kind by a request to this path, if it could be read.
+    fn publish(&self, _registry: Registry, _path: &str) -> Option<Published> {
+        None
+    }
 }
 
 /// Nothing has been found out.
@@ -69,6 +79,8 @@ pub struct Wanted {
     pub values: bool,
     /// The commands at the beginning of a push.
     pub push: bool,
+    /// A package, which is larger than what else is read.
+    pub publish: bool,
 }
 
 impl Condition {
@@ -78,6 +90,7 @@ impl Condition {
             Self::Value(place, test) => test.surely_holds(&evidence.value(place)),
             Self::Push(push) => push.surely_holds(path, evidence),
             Self::GraphQl(graphql) => graphql.surely_holds(evidence),
+            Self::Publish(publish) => publish.surely_holds(path, evidence),
         }
     }
 
@@ -87,25 +100,33 @@ impl Condition {
             Self::Value(place, test) => test.may_hold(&evidence.value(place)),
             Self::Push(push) => push.may_hold(path, evidence),
             Self::GraphQl(graphql) => graphql.may_hold(evidence),
+            Self::Publish(publish) => publish.may_hold(path, evidence),
         }
     }
 
     /// What the request has where it is asked, for people.
-    pub fn found(&self, evidence: &dyn Evidence) -> String {
+    pub fn found(&self, path: &Spellings<'_>, evidence: &dyn Evidence) -> String {
         let unknown = || Fact::Unknown.to_string();
         match self {
             Self::Value(place, _) => evidence.value(place).to_string(),
             Self::Push(_) => evidence.push().as_ref().map_or_else(unknown, Commands::to_string),
             Self::GraphQl(_) => evidence.graphql().as_ref().map_or_else(unknown, Operations::to_string),
+            Self::Publish(publish) => {
+                let published = evidence.publish(publish.registry, path.written());
+                published.as_ref().map_or_else(unknown, Published::to_string)
+            }
         }
     }
 
     /// What has to be read to tell.
     pub fn wants(&self, path: &Spellings<'_>) -> Wanted {
         match self {
-            Self::Value(Place::Form(_) | Place::Json(_), _) | Self::GraphQl(_) => Wanted { values: true, push: false },
+            Self::Value(Place::Form(_) | Place::Json(_), _) | Self::GraphQl(_) => {
+                Wanted { values: true, ..Wanted::default() }
+            }
             Self::Value(Place::Query(_) | Place::Header(_), _) => Wanted::default(),
-            Self::Push(_) => Wanted { values: false, push: Push::is_pushed(path) },
+            Self::Push(_) => Wanted { push: Push::is_pushed(path), ..Wanted::default() },
+            Self::Publish(_) => Wanted { publish: true, ..Wanted::default() },
         }
     }
 }
@@ -113,13 +134,22 @@ impl Condition {
 impl Wanted {
     /// Whether anything is.
     pub fn any(self) -> bool {
-        self.values || self.push
+        self.values || self.push || self.publish
+    }
+
+    /// Most bytes of a body that are read for it.
+    pub fn most(self) -> usize {
+        if self.publish { MAX_PUBLISH } else { MAX_FACTS }
     }
 
     /// Both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
-        Self { values: self.values || other.values, push: self.push || other.push }
+        Self {
+            values: self.values || other.values,
+            push: self.push || other.push,
+            publish: self.publish || other.publish,
+        }
     }
 }
 
@@ -135,6 +165,7 @@ impl fmt::Display for Condition {
             Self::Value(place, test) => write!(f, "{place} {test}"),
             Self::Push(push) => push.fmt(f),
             Self::GraphQl(graphql) => graphql.fmt(f),
+            Self::Publish(publish) => publish.fmt(f),
         }
     }
 }

@@ -36,7 +36,8 @@ pub use bounds::{Bound, BoundError, Bounds};
 pub use caps::{Caps, SessionCaps};
 pub use condition::{
     Commands, Condition, ConditionError, Evidence, Fact, GraphQl, NoEvidence, Operation, OperationKind, Operations,
-    Place, PlaceKind, Push, RefUpdate, Test, Wanted, WrittenGraphQl, WrittenPush, WrittenValues,
+    Place, PlaceKind, Publish, Published, Push, RefUpdate, Registry, Test, Wanted, WrittenGraphQl, WrittenPublish,
+    WrittenPush, WrittenValues,
 };
 pub use danger::{DangerGroup, NoSuchGroup};
 pub use deny::{Denial, DenyReason};

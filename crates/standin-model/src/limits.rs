@@ -120,6 +120,9 @@ pub const AHEAD_DEADLINE: Duration = Duration::from_secs(30);
 /// Longest list of refs of a push that a rule is asked about, in bytes: some two thousand.
 pub const MAX_PUSH: usize = 256 * 1024;
 
+/// Longest body that publishes a package and that a rule is asked about, in bytes: npm sends a package in base64, and most have less.
+pub const MAX_PUBLISH: usize = 8 * 1024 * 1024;
+
 /// Longest text of GraphQL that a rule is asked about, in bytes, that of all operations of a batch together. GitHub's own client sends
 /// some kilobytes, and parsing this much takes a few milliseconds.
 pub const MAX_GRAPHQL: usize = 64 * 1024;

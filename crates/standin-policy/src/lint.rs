@@ -194,7 +194,10 @@ fn denied(rule: &RequestRule, deny: &[&RequestRule]) -> Option<Finding> {
 
 fn without_body(rule: &RequestRule) -> Option<Finding> {
     let in_body = |condition: &&Condition| {
-        matches!(condition, Condition::Value(Place::Json(_) | Place::Form(_), _) | Condition::Push(_))
+        matches!(
+            condition,
+            Condition::Value(Place::Json(_) | Place::Form(_), _) | Condition::Push(_) | Condition::Publish(_)
+        )
     };
     let condition = rule.conditions.iter().find(in_body)?;
     let Methods::Only(methods) = &rule.methods else { return None };

@@ -8,6 +8,7 @@
 
 pub mod graphql;
 mod multipart;
+pub mod publish;
 mod value;
 
 pub use multipart::Delimiter;

@@ -2,12 +2,11 @@
 //!
 //! One reader for the proxy, which reads a body only as far as policy asks, and for whoever asks policy without a session.
 
-use crate::body::{self, Kind, graphql};
+use crate::body::{self, Kind, graphql, publish};
 use crate::git::{Push, read_push};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName};
-use standin_model::limits::MAX_FACTS;
-use standin_model::{Commands, Evidence, Fact, Operations, Place, Wanted};
+use standin_model::{Commands, Evidence, Fact, Operations, Place, Published, Registry, Wanted};
 use std::sync::OnceLock;
 
 /// What has been read of a body.
@@ -34,6 +33,8 @@ pub struct Known<'a> {
     seen: &'a Seen,
     /// What it runs in GraphQL, once somebody has asked.
     operations: OnceLock<Result<Operations, &'static str>>,
+    /// What it publishes, likewise.
+    published: OnceLock<(Registry, Option<Published>)>,
 }
 
 /// A type of bodies that are read.
@@ -62,7 +63,7 @@ impl Seen {
             () if body.is_empty() => Self::Empty,
             () if is_coded(headers) => Self::CODED,
             () if wanted.push => read_push(&body).into(),
-            () if body.len() > MAX_FACTS => Self::Unreadable("it is too large"),
+            () if body.len() > wanted.most() => Self::Unreadable("it is too large"),
             () => content(headers).map_or_else(Self::Unreadable, |content| content.seen(body)),
         }
     }
@@ -120,12 +121,22 @@ pub fn is_coded(headers: &HeaderMap) -> bool {
 impl<'a> Known<'a> {
     /// Puts the two together.
     pub fn new(headers: &'a HeaderMap, query: Option<&'a str>, seen: &'a Seen) -> Self {
-        Self { headers, query, seen, operations: OnceLock::new() }
+        Self { headers, query, seen, operations: OnceLock::new(), published: OnceLock::new() }
     }
 
     /// Why something that policy asked for could not be told.
     pub fn unreadable(&self) -> Option<&'static str> {
         self.seen.unreadable().or_else(|| self.operations.get().and_then(|read| read.as_ref().err().copied()))
+    }
+
+    /// What it publishes at a registry of this kind. A query may say more, and is in none that clients send.
+    fn published(&self, registry: Registry, path: &str) -> Option<Published> {
+        match (registry, self.seen) {
+            _ if self.query.is_some() => None,
+            (Registry::Npm, Seen::Values(Kind::Json, data)) => publish::npm(path, data),
+            (Registry::PyPi, Seen::Values(kind, data)) => publish::pypi(kind, data),
+            _ => None,
+        }
     }
 
     /// What it runs in GraphQL. Some servers read the query beside a body, some before it, so it is in one of the two.
@@ -170,6 +181,11 @@ impl Evidence for Known<'_> {
 
     fn graphql(&self) -> Option<Operations> {
         self.operations.get_or_init(|| self.operations()).clone().ok()
+    }
+
+    fn publish(&self, registry: Registry, path: &str) -> Option<Published> {
+        let (of, published) = self.published.get_or_init(|| (registry, self.published(registry, path)));
+        if *of == registry { published.clone() } else { self.published(registry, path) }
     }
 }
 
@@ -221,7 +237,7 @@ mod tests {
     #[test]
     fn bodies() {
         let place = Place::Json(JsonPointer::parse("/a").unwrap());
-        let wanted = Wanted { values: true, push: false };
+        let wanted = Wanted { values: true, ..Wanted::default() };
         let value = |list: &[(&'static str, &'static str)], body: &'static [u8]| {
             let headers = headers(list);
             let seen = Seen::of(&headers, Bytes::from_static(body), wanted);

@@ -30,6 +30,11 @@ pub(super) const KEYS: &[&str] = &[
     "absent",
     "not",
     "graphql",
+    "publish",
+    "registry",
+    "packages",
+    "versions",
+    "tags",
     "mutation",
     "subscription",
     "refs",
@@ -251,6 +256,7 @@ pub(super) struct Grant {
     pub(super) json: Option<Spanned<model::WrittenValues>>,
     pub(super) push: Option<Spanned<model::WrittenPush>>,
     pub(super) graphql: Option<Spanned<model::WrittenGraphQl>>,
+    pub(super) publish: Option<Spanned<model::WrittenPublish>>,
     pub(super) slots: Option<Vec<Spanned<String>>>,
     pub(super) always: Option<Spanned<bool>>,
     pub(super) git: Option<Spanned<Git>>,
@@ -296,6 +302,7 @@ pub(super) struct Rule {
     pub(super) json: Option<Spanned<model::WrittenValues>>,
     pub(super) push: Option<Spanned<model::WrittenPush>>,
     pub(super) graphql: Option<Spanned<model::WrittenGraphQl>>,
+    pub(super) publish: Option<Spanned<model::WrittenPublish>>,
 }
 
 /// Requests that are meant by what allows nothing, and so names no addresses.
@@ -312,6 +319,7 @@ pub(super) struct Requests {
     pub(super) json: Option<Spanned<model::WrittenValues>>,
     pub(super) push: Option<Spanned<model::WrittenPush>>,
     pub(super) graphql: Option<Spanned<model::WrittenGraphQl>>,
+    pub(super) publish: Option<Spanned<model::WrittenPublish>>,
 }
 
 impl Grant {
@@ -319,7 +327,11 @@ impl Grant {
     pub(super) fn is_about_http(&self) -> bool {
         let heads = self.methods.is_some() || self.paths.is_some() || self.slots.is_some() || self.always.is_some();
         let values = [&self.query, &self.headers, &self.form, &self.json];
-        heads || self.push.is_some() || self.graphql.is_some() || values.iter().any(|values| values.is_some())
+        heads
+            || self.push.is_some()
+            || self.graphql.is_some()
+            || self.publish.is_some()
+            || values.iter().any(|values| values.is_some())
     }
 }
 
@@ -330,7 +342,7 @@ impl Rule {
         ports: Option<Vec<u16>>,
         addresses: Option<Vec<Spanned<String>>>,
     ) -> Self {
-        let (methods, paths, push, graphql) = (None, None, None, None);
+        let (methods, paths, push, graphql, publish) = (None, None, None, None, None);
         Self {
             hosts,
             ports,
@@ -343,14 +355,15 @@ impl Rule {
             json: None,
             push,
             graphql,
+            publish,
         }
     }
 }
 
 impl From<Requests> for Rule {
     fn from(raw: Requests) -> Self {
-        let Requests { hosts, ports, methods, paths, query, headers, form, json, push, graphql } = raw;
-        Self { hosts, ports, methods, paths, addresses: None, query, headers, form, json, push, graphql }
+        let Requests { hosts, ports, methods, paths, query, headers, form, json, push, graphql, publish } = raw;
+        Self { hosts, ports, methods, paths, addresses: None, query, headers, form, json, push, graphql, publish }
     }
 }
 

@@ -339,6 +339,29 @@ fn what_else_a_rule_asks() {
     ] {
         assert_eq!(allow(text).as_deref(), Ok(expected), "{text}");
     }
+    let publish = "[[allow]]\nhosts = [\"a.example\"]\npublish = ";
+    for (text, expected) in [
+        ("{ registry = \"npm\", packages = [\"@acme/*\"] }", Ok("PUT: npm package `@acme/*` only")),
+        (
+            "{ registry = \"npm\", packages = [\"a\", \"b\"], versions = [\"1.*\"], tags = [\"next\"] }",
+            Ok("PUT: npm package `a` or `b` only, version `1.*`, tag `next`"),
+        ),
+        ("{ registry = \"pypi\", packages = [\"acme-*\"] }", Ok("POST: pypi package `acme-*` only")),
+        (
+            "{ registry = \"pypi\", packages = [\"acme_widget\"] }",
+            Err("`acme_widget` is no name as the registry keeps it"),
+        ),
+        ("{ registry = \"npm\", packages = [\"Acme\"] }", Err("`Acme` is no name as the registry keeps it")),
+        ("{ registry = \"pypi\", packages = [\"a\"], tags = [\"x\"] }", Err("packages have tags at npm only")),
+        ("{ registry = \"npm\", packages = [] }", Err("an empty list of packages means nothing")),
+        ("{ registry = \"cargo\", packages = [\"a\"] }", Err("unknown variant `cargo`")),
+    ] {
+        match (conditions(&format!("{publish}{text}")), expected) {
+            (Ok(told), Ok(expected)) => assert_eq!(told, expected),
+            (Err(error), Err(expected)) => assert!(error.contains(expected), "{text}: {error}"),
+            (told, _) => panic!("{text}: {told:?}"),
+        }
+    }
     let graphql = "[[allow]]\nhosts = [\"a.example\"]\npaths = [\"/graphql\"]\ngraphql = ";
     for (text, expected) in [
         ("[\"query\", \"subscription\"]", "any method: GraphQL of query, subscription only"),

@@ -1,6 +1,6 @@
 //! The clients that agents use. None is told anything: trust and capture are the sandbox's.
 
-use standin_e2e::{GITHUB_TOKEN, Rig, clients, registry};
+use standin_e2e::{ECHO_KEY, GITHUB_TOKEN, Rig, clients, registry};
 use std::process::Command;
 
 fn fetches(script: &str) {
@@ -125,6 +125,43 @@ fn npm_cannot_publish() {
     );
     assert_ne!(outcome.code, Some(0));
     assert!(outcome.seen.iter().all(|seen| seen.method == "GET"), "{:?}", outcome.seen);
+    assert!(outcome.log.contains("http.request_not_allowed"), "{}\n{}", outcome.log, outcome.stdout);
+}
+
+/// npm publishes the packages and versions that a rule means, under the tags that it means.
+#[test]
+fn npm_publishes_what_a_rule_means() {
+    let rules = "
+[[credential]]
+name   = \"widget\"
+source = \"env:WIDGET_TOKEN\"
+env    = [\"WIDGET_TOKEN\"]
+[[credential.grant]]
+hosts   = [\"registry.example.com\"]
+methods = [\"GET\"]
+[[credential.grant]]
+hosts   = [\"registry.example.com\"]
+publish = { registry = \"npm\", packages = [\"@acme/*\"], versions = [\"1.*\"], tags = [\"next\"] }
+";
+    let publish = |name: &str, version: &str, tag: &str| {
+        format!("echo '{{\"name\":\"{name}\",\"version\":\"{version}\"}}' > package.json; npm publish --tag {tag} 2>&1")
+    };
+    let script = [
+        "printf 'registry=https://registry.example.com/\n//registry.example.com/:_authToken=%s\n' $WIDGET_TOKEN > .npmrc"
+            .to_owned(),
+        publish("@acme/widget", "2.0.0", "next"),
+        publish("left-pad", "1.0.0", "next"),
+        publish("@acme/widget", "1.0.0", "latest"),
+        publish("@acme/widget", "1.2.0", "next"),
+    ];
+    let rig = Rig::new(&["registry.example.com"]).variable("WIDGET_TOKEN", ECHO_KEY);
+    let file = rig.path("config.toml");
+    std::fs::write(&file, rules).unwrap();
+    let outcome = rig.with(&["--config", file.to_str().unwrap()]).script(&script.join("\n"));
+    let put: Vec<_> = outcome.seen.iter().filter(|seen| seen.method == "PUT").collect();
+    assert_eq!(put.len(), 1, "{}\n{}", outcome.stdout, outcome.log);
+    assert_eq!(put[0].target, "/@acme%2Fwidget");
+    assert_eq!(put[0].header("authorization"), Some(format!("Bearer {ECHO_KEY}").as_str()));
     assert!(outcome.log.contains("http.request_not_allowed"), "{}\n{}", outcome.log, outcome.stdout);
 }
 

@@ -5,9 +5,10 @@
 //! json   = { "/model" = "claude-*", "/max_tokens" = { max = 4096 }, "/tools" = { absent = true } }
 //! push   = ["refs/heads/agent/**"]
 //! graphql = { query = ["*"], mutation = ["addComment"] }
+//! publish = { registry = "npm", packages = ["@acme/*"] }
 //! ```
 
-use super::{Condition, GraphQl, OperationKind, Place, Push, Test};
+use super::{Condition, GraphQl, OperationKind, Place, Publish, Push, Registry, Test};
 use crate::pattern::{PatternError, TextPattern};
 use crate::slot::{JsonPointer, is_token};
 use serde::Deserialize;
@@ -89,6 +90,19 @@ pub struct WrittenOperations {
     subscription: Option<Vec<String>>,
 }
 
+/// The packages that may be published.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenPublish {
+    /// Where.
+    pub registry: Registry,
+    packages: Vec<String>,
+    #[serde(default)]
+    versions: Vec<String>,
+    #[serde(default)]
+    tags: Vec<String>,
+}
+
 /// Where values are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlaceKind {
@@ -129,6 +143,15 @@ pub enum ConditionError {
     /// No operations: nothing would ever fulfil it.
     #[error("no operation of GraphQL is among what it means; write `[\"query\"]` for those that read")]
     NoOperations,
+    /// No packages: nothing could be published, which is said otherwise.
+    #[error("an empty list of packages means nothing")]
+    NoPackages,
+    /// A name that is spelt as the registry does not keep it: nothing would ever be it.
+    #[error("`{0}` is no name as the registry keeps it: in lower case, and at PyPI with `-` for `_` and `.`")]
+    Package(String),
+    /// What only npm has.
+    #[error("packages have tags at npm only")]
+    Tags,
     /// Not the name of a field.
     #[error(
         "`{0}` is not the name of a field at the top of an operation, with `*` for what is any: `repository`, `add*`"
@@ -269,6 +292,26 @@ impl WrittenGraphQl {
             Ok((kind, fields.into_iter().map(field).collect::<Result<_, _>>()?))
         };
         Ok(Condition::GraphQl(GraphQl(kinds.into_iter().map(compiled).collect::<Result<_, _>>()?)))
+    }
+}
+
+impl WrittenPublish {
+    /// The condition that it asks for.
+    pub fn condition(self) -> Result<Condition, ConditionError> {
+        let Self { registry, packages, versions, tags } = self;
+        if packages.is_empty() {
+            return Err(ConditionError::NoPackages);
+        }
+        if registry == Registry::PyPi && !tags.is_empty() {
+            return Err(ConditionError::Tags);
+        }
+        let odd = |byte: u8| byte.is_ascii_uppercase() || (registry == Registry::PyPi && matches!(byte, b'_' | b'.'));
+        if let Some(name) = packages.iter().find(|name| name.bytes().any(odd)) {
+            return Err(ConditionError::Package(name.clone()));
+        }
+        let all = |texts: Vec<String>| texts.iter().map(|text| pattern(text)).collect::<Result<Vec<_>, _>>();
+        let (packages, versions, tags) = (all(packages)?, all(versions)?, all(tags)?);
+        Ok(Condition::Publish(Publish { registry, packages, versions, tags }))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::fault::Refusal;
 use crate::in_force::InForce;
 use http::header::HeaderMap;
 use http_body::Body;
-use standin_model::limits::{MAX_FACTS, MAX_PUSH};
+use standin_model::limits::MAX_PUSH;
 use standin_model::{Commands, Evidence, NoEvidence, Wanted};
 use standin_policy::RequestFacts;
 use standin_wire::facts::{self, Seen};
@@ -60,7 +60,11 @@ async fn read_wanted(tunnel: &Tunnel, bound: &mut BoundRequest, wanted: Wanted) 
     if facts::is_coded(headers) {
         return Ok(Seen::CODED);
     }
-    if wanted.push { read_commands(tunnel, body).await } else { read_values(tunnel, headers, body).await }
+    if wanted.push {
+        read_commands(tunnel, body).await
+    } else {
+        read_values(tunnel, headers, body, wanted.most()).await
+    }
 }
 
 /// The beginning of a push, up to its pack.
@@ -79,17 +83,17 @@ async fn read_commands(tunnel: &Tunnel, body: &mut Unread) -> Result<Seen, Refus
     Ok(push.into())
 }
 
-async fn read_values(tunnel: &Tunnel, headers: &HeaderMap, body: &mut Unread) -> Result<Seen, Refusal> {
+async fn read_values(tunnel: &Tunnel, headers: &HeaderMap, body: &mut Unread, most: usize) -> Result<Seen, Refusal> {
     let content = match facts::content(headers) {
         Ok(content) => content,
         Err(why) => return Ok(Seen::Unreadable(why)),
     };
     let too_large = Seen::Unreadable("it is too large");
-    if body.size_hint().lower() > MAX_FACTS as u64 {
+    if body.size_hint().lower() > most as u64 {
         return Ok(too_large);
     }
-    body.read_ahead(&tunnel.session, MAX_FACTS, |_| false).await?;
-    let whole = Some(body.ahead()).filter(|data| body.is_read() && data.len() <= MAX_FACTS);
+    body.read_ahead(&tunnel.session, most, |_| false).await?;
+    let whole = Some(body.ahead()).filter(|data| body.is_read() && data.len() <= most);
     Ok(match whole {
         None => too_large,
         Some(data) if data.is_empty() => Seen::Empty,

@@ -22,6 +22,7 @@ mod ingress;
 mod model;
 mod parent;
 mod partial;
+mod publish;
 mod replaced;
 mod resolve;
 mod rig;

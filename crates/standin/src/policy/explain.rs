@@ -3,7 +3,7 @@
 use super::answer::Answer;
 use super::question::Question;
 use serde::Serialize;
-use standin_model::{Authority, Host, PathPattern, Ports};
+use standin_model::{Authority, Host, PathPattern, Ports, Spellings};
 use standin_policy::{Considered, Difference, Does, Policy, RequestFacts};
 use std::fmt;
 
@@ -68,10 +68,12 @@ impl Reason {
             Does::Leave(preset) => format!("of `{preset}` leaves"),
         };
         let differs = considered.differs.iter().copied().map(word).collect();
+        let path = Spellings::of(facts.path);
         let only = considered.differs == [Difference::Condition];
         let missed = considered.missed.iter().filter(|_| only);
-        let missed =
-            missed.map(|condition| format!("{condition}: there is {}", condition.found(facts.evidence))).collect();
+        let missed = missed
+            .map(|condition| format!("{condition}: there is {}", condition.found(&path, facts.evidence)))
+            .collect();
         Self { rule: considered.rule.label.clone(), does, means: means(considered), differs, missed }
     }
 }
