@@ -71,7 +71,7 @@ async fn the_request_is_written_anew() {
 #[tokio::test]
 async fn a_head_has_a_hundred_fields() {
     within(async {
-        let fields = |count: usize| (0..count).map(|n| format!("x-{n}: 1\r\n")).collect::<String>();
+        let fields = |count: usize| (0..count).map(|n| format!("x-{n}: 1\r\n")).collect::<Vec<_>>().concat();
         let world = World::new().await;
         let host = world.authority(API);
         let mut client = world.client(API).await;
