@@ -5,7 +5,7 @@
 
 use super::{CatalogueError, Compiler, RawRule};
 use serde::Deserialize;
-use standin_model::{DangerGroup, Host, Ports, RequestRule, WrittenValues};
+use standin_model::{DangerGroup, Host, Ports, RequestRule, WrittenGraphQl, WrittenValues};
 use std::collections::BTreeMap;
 
 macro_rules! files {
@@ -94,6 +94,7 @@ struct RawRoute {
     form: WrittenValues,
     #[serde(default)]
     json: WrittenValues,
+    graphql: Option<WrittenGraphQl>,
 }
 
 /// The services whose dangers are known.
@@ -146,7 +147,7 @@ impl Compiler<'_> {
         hosts: &[String],
         also: &BTreeMap<String, Vec<String>>,
     ) -> Result<Route, CatalogueError> {
-        let RawRoute { groups, hosts: own, mut methods, mut paths, query, headers, form, json, .. } = raw;
+        let RawRoute { groups, hosts: own, mut methods, mut paths, query, headers, form, json, graphql, .. } = raw;
         let hosts = own.unwrap_or_else(|| hosts.to_vec());
         // By asking for the head alone one learns what is there.
         if methods.iter().any(|method| method == "GET") {
@@ -158,7 +159,7 @@ impl Compiler<'_> {
         };
         paths.extend(paths.iter().flat_map(begun).collect::<Vec<_>>());
         let rule =
-            RawRule { hosts, methods, paths, query, headers, form, json, push: None, graphql: None, ports: Vec::new() };
+            RawRule { hosts, methods, paths, query, headers, form, json, push: None, graphql, ports: Vec::new() };
         // A host may answer on other ports, too, if the owner allows them.
         let rule = RequestRule { ports: Ports::Any, ..self.rule(rule, "danger")? };
         Ok(Route { groups: self.groups(&groups)?, rule })
