@@ -2,6 +2,7 @@
 //!
 //! One data file a service, in `catalogue/`. Hosts are written defanged (`example[.]org`) and restored here.
 
+mod administers;
 pub mod danger;
 mod login;
 mod preset;
@@ -254,11 +255,6 @@ impl Catalogue {
         self.0.iter().filter(|service| !service.named)
     }
 
-    /// The service that this value administers, if it is lent to these hosts.
-    pub fn administered(&self, value: &[u8], hosts: &[HostPattern]) -> Option<&Service> {
-        self.0.iter().filter(|service| !service.shared || service.is_at(hosts)).find(|service| !service.lends(value))
-    }
-
     /// The service whose credentials begin so: the longest beginning counts, for some vendors' begin as others' do.
     pub fn by_value(&self, value: &[u8]) -> Option<&Service> {
         let begun = |service: &Service| {
@@ -309,18 +305,6 @@ impl Service {
         self.env.iter().any(is) || (self.perhaps.iter().any(is) && begins())
     }
 
-    /// Whether this value may be lent to all of it. A value may be a whole field, with its scheme.
-    pub fn lends(&self, value: &[u8]) -> bool {
-        let mut words = value.split(u8::is_ascii_whitespace);
-        !words.any(|word| self.never.iter().any(|prefix| word.starts_with(prefix.as_bytes())))
-    }
-
-    /// Whether its credential is good at one of these.
-    pub fn is_at(&self, hosts: &[HostPattern]) -> bool {
-        let mut own = self.grants.iter().flat_map(|grant| &grant.rule.hosts).filter_map(HostPattern::as_exact);
-        own.any(|host| hosts.iter().any(|pattern| pattern.matches(host)))
-    }
-
     fn parse(id: &str, text: &str) -> Result<Self, CatalogueError> {
         let raw: RawService = toml::from_str(text)
             .map_err(|source| CatalogueError::Toml { id: id.to_owned(), source: Box::new(source) })?;
@@ -361,17 +345,20 @@ impl Service {
 impl Compiler<'_> {
     /// A rule, called by the service and what it is for.
     fn rule(&self, raw: RawRule, what: &str) -> Result<RequestRule, CatalogueError> {
-        let bad = |source| CatalogueError::Pattern { id: self.id.to_owned(), source };
-        let hosts = raw.hosts.iter().map(|host| HostPattern::parse(&host.replace("[.]", ".")));
         Ok(RequestRule {
             label: format!("{}:{what}", self.id),
-            hosts: hosts.collect::<Result<_, _>>().map_err(bad)?,
+            hosts: self.hosts(&raw.hosts)?,
             ports: if raw.ports.is_empty() { Ports::default() } else { Ports::new(raw.ports) },
             methods: if raw.methods.is_empty() { Methods::Any } else { Methods::only(raw.methods) },
             paths: raw.paths.iter().map(|path| PathPattern::compiled_in(path)).collect(),
             conditions: self.conditions([raw.query, raw.headers, raw.form, raw.json], raw.push, raw.graphql)?,
             addresses: AddressBlocks::default(),
         })
+    }
+
+    fn hosts(&self, written: &[String]) -> Result<Vec<HostPattern>, CatalogueError> {
+        let bad = |source| CatalogueError::Pattern { id: self.id.to_owned(), source };
+        written.iter().map(|host| HostPattern::parse(&host.replace("[.]", "."))).collect::<Result<_, _>>().map_err(bad)
     }
 
     fn conditions(

@@ -75,6 +75,29 @@ fn a_group_is_denied_at_every_service() {
     assert_eq!(policy(&["lint"]).succeeded().stdout, "nothing odd\n");
 }
 
+/// A preset holds whoever lends the key, and at every host of its service.
+#[test]
+fn a_preset_holds_for_grants_of_ones_own() {
+    let rig = || Rig::new(&["api.vercel.com", "vercel.com"]).variable("OWN", ECHO_KEY);
+    let own = r#"
+[[credential]]
+name   = "own"
+source = "env:OWN"
+env    = ["OWN"]
+[[credential.grant]]
+hosts = ["api.vercel.com", "vercel.com"]
+"#;
+    let requests = [
+        ("GET", "api.vercel.com/v9/projects"),
+        ("GET", "api.vercel.com/v9/projects/p/env"),
+        ("DELETE", "api.vercel.com/v9/projects/p"),
+        ("DELETE", "vercel.com/api/v9/projects/p"),
+    ];
+    assert_eq!(refused(&asked(rig(), own, &requests, "OWN")), (vec![false; 4], 4));
+    let outcome = asked(rig(), &format!("{own}\n[policy]\nuse = [\"vercel:read-only\"]\n"), &requests, "OWN");
+    assert_eq!(refused(&outcome), (vec![false, true, true, true], 1), "{}", outcome.log);
+}
+
 #[test]
 fn a_group_that_is_none_starts_nothing() {
     let rig = Rig::new(&[]);

@@ -5,7 +5,7 @@
 
 use super::{CatalogueError, Compiler, RawRule};
 use serde::Deserialize;
-use standin_model::{DangerGroup, Host, Ports, RequestRule, WrittenGraphQl, WrittenValues};
+use standin_model::{DangerGroup, Host, HostPattern, Ports, RequestRule, WrittenGraphQl, WrittenValues};
 use std::collections::BTreeMap;
 
 macro_rules! files {
@@ -48,6 +48,8 @@ const FILES: &[(&str, &str)] = files![
 pub struct Dangers {
     /// The service.
     pub service: &'static str,
+    /// Where its API is, and nothing else.
+    pub hosts: Vec<HostPattern>,
     routes: Vec<Route>,
     none: Vec<DangerGroup>,
 }
@@ -134,6 +136,7 @@ impl Dangers {
         let route = |route| compiler.route(route, &raw.hosts, &raw.also);
         Ok(Self {
             service,
+            hosts: compiler.hosts(&raw.hosts)?,
             none: compiler.groups(&raw.none)?,
             routes: raw.route.into_iter().map(route).collect::<Result<_, _>>()?,
         })

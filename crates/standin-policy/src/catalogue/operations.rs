@@ -141,7 +141,9 @@ pub(super) fn policy_of(usage: &PresetUse) -> crate::Policy {
     service.deny.iter().for_each(|rule| policy.deny(rule.clone()));
     let refused = danger::of(&service.id).into_iter().flat_map(|known| known.rules(&service.refused));
     refused.for_each(|rule| policy.deny(rule));
-    let hosts = service.grants.iter().flat_map(|grant| grant.rule.hosts.iter().cloned()).collect();
+    let hosts = service.grants.iter().flat_map(|grant| grant.rule.hosts.iter().cloned());
+    let others = danger::of(&service.id).into_iter().flat_map(|known| known.hosts);
+    let hosts = hosts.chain(others).collect();
     policy.narrow(usage.to_string(), hosts, preset.rules(usage).unwrap());
     policy.build()
 }

@@ -3,11 +3,12 @@
 use crate::exit::Failure;
 use standin_model::PresetUse;
 use standin_policy::PolicyBuilder;
-use standin_policy::catalogue::{Catalogue, Service};
+use standin_policy::catalogue::{Catalogue, Service, danger};
 use std::collections::BTreeMap;
 
-/// Narrows each service to what one of its presets has: two of them are two repositories.
-pub(super) fn narrow(policy: &mut PolicyBuilder, presets: &[PresetUse]) -> Result<(), Failure> {
+/// Narrows each service to what one of its presets has: two of them are two repositories. Gives the services.
+pub(super) fn narrow(policy: &mut PolicyBuilder, presets: &[PresetUse]) -> Result<Vec<&'static Service>, Failure> {
+    let mut narrowed = Vec::new();
     let mut by_service: BTreeMap<&str, Vec<&PresetUse>> = BTreeMap::new();
     for usage in presets {
         by_service.entry(&usage.service).or_default().push(usage);
@@ -24,10 +25,13 @@ pub(super) fn narrow(policy: &mut PolicyBuilder, presets: &[PresetUse]) -> Resul
             );
         }
         let label: Vec<_> = uses.iter().map(ToString::to_string).collect();
-        let hosts = service.grants.iter().flat_map(|grant| grant.rule.hosts.iter().cloned()).collect();
-        policy.narrow(label.join(" and "), hosts, rules);
+        let granted = service.grants.iter().flat_map(|grant| grant.rule.hosts.iter().cloned());
+        // A key may be lent to another host of the service by a grant of one's own.
+        let others = danger::of(&service.id).into_iter().flat_map(|known| known.hosts);
+        policy.narrow(label.join(" and "), granted.chain(others).collect(), rules);
+        narrowed.push(service);
     }
-    Ok(())
+    Ok(narrowed)
 }
 
 fn unknown(usage: &PresetUse, hint: String) -> Failure {

@@ -43,7 +43,9 @@ pub(crate) fn compile(config: &Config, found: &[Step]) -> Result<Policy, Failure
         rules.policy.deny(rule.clone());
     }
     dangers::deny(&mut rules.policy, &config.denied_groups);
-    presets::narrow(&mut rules.policy, &config.presets)?;
+    for service in presets::narrow(&mut rules.policy, &config.presets)? {
+        rules.refuse(service);
+    }
     let known = Catalogue::builtin().services().iter().flat_map(|service| &service.conversations);
     for rule in known.chain(&config.conversations) {
         rules.policy.conversation(rule.clone());
@@ -78,8 +80,10 @@ pub(super) fn service(credential: &Configured) -> Result<Option<&'static Service
 #[derive(Default)]
 struct Rules {
     policy: PolicyBuilder,
-    /// The services whose own rules are in it.
-    services: BTreeSet<&'static str>,
+    /// The services of which it has what they serve to everybody.
+    open: BTreeSet<&'static str>,
+    /// The services of which it has what they refuse.
+    refusing: BTreeSet<&'static str>,
 }
 
 impl Rules {
@@ -122,9 +126,17 @@ impl Rules {
         self.of(service);
     }
 
+    /// A service's own rules.
     fn of(&mut self, service: &'static Service) {
-        if self.services.insert(&service.id) {
+        if self.open.insert(&service.id) {
             service.allow.iter().for_each(|rule| self.policy.allow(rule.clone()));
+        }
+        self.refuse(service);
+    }
+
+    /// Those of them that deny: what a service is used for at all.
+    fn refuse(&mut self, service: &'static Service) {
+        if self.refusing.insert(&service.id) {
             service.deny.iter().for_each(|rule| self.policy.deny(rule.clone()));
             if !service.refused.is_empty() {
                 let known = danger::of(&service.id).into_iter();
