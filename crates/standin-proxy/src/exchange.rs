@@ -105,14 +105,7 @@ impl RequestSide {
     /// Whether this credential may be put in, and what was taken along before may still be used: not what was revoked meanwhile, and not
     /// where the policy has changed.
     pub(crate) fn may_go_on_with<'a>(&self, more: impl IntoIterator<Item = &'a CredentialName>) -> Result<(), Denial> {
-        self.0.still_holds()?;
-        if !self.0.alarm.has_revoked() {
-            return Ok(());
-        }
-        more.into_iter().try_for_each(|name| self.0.alarm.admits(name))?;
-        let record = self.0.record.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut taken = record.iter().flat_map(|(_, record)| &record.credentials);
-        taken.try_for_each(|name| self.0.alarm.admits(name))
+        self.0.may_go_on_with(more)
     }
 
     /// Why nothing more goes out, for who waits for the answer.
@@ -281,9 +274,9 @@ impl Exchange {
         self.open.by.set(Arc::clone(by)).ok(); // it is decided once
     }
 
-    /// Whether it may go on: not if policy says something else of its host now.
+    /// Whether it may go on: not if policy says something else of its host now, or what it took along was revoked.
     pub(crate) fn may_go_on(&self) -> Result<(), Denial> {
-        self.open.still_holds()
+        self.open.may_go_on_with([])
     }
 
     /// What its bytes are counted with, against the caps of the policy that decided it.
@@ -423,8 +416,15 @@ impl Open {
         });
     }
 
-    fn still_holds(&self) -> Result<(), Denial> {
-        self.by.get().map_or(Ok(()), |by| by.still_holds(&self.host))
+    fn may_go_on_with<'a>(&self, more: impl IntoIterator<Item = &'a CredentialName>) -> Result<(), Denial> {
+        self.by.get().map_or(Ok(()), |by| by.still_holds(&self.host))?;
+        if !self.alarm.has_revoked() {
+            return Ok(());
+        }
+        more.into_iter().try_for_each(|name| self.alarm.admits(name))?;
+        let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = record.iter().flat_map(|(_, record)| &record.credentials);
+        taken.try_for_each(|name| self.alarm.admits(name))
     }
 
     fn change(&self, change: impl FnOnce(&mut Record)) {

@@ -47,9 +47,9 @@ pub(crate) enum BrokenOff {
     /// It hung up.
     #[error("the origin broke off")]
     Connection(#[from] hyper::Error),
-    /// The policy has changed.
+    /// The policy has changed, or what its request took along was revoked.
     #[error("{0}")]
-    Replaced(Denial),
+    Stopped(Denial),
     /// What it sent may not go on.
     #[error("the answer may not go on")]
     Content(#[from] ContentError),
@@ -59,7 +59,7 @@ impl BrokenOff {
     fn record(&self, exchange: &mut Exchange) {
         match self {
             Self::Connection(_) | Self::Content(ContentError::Coding(_)) => exchange.broken_off(fault::chain(self)),
-            Self::Replaced(denial) => exchange.refused(&denial.clone().into()),
+            Self::Stopped(denial) => exchange.refused(&denial.clone().into()),
             Self::Content(found) => {
                 exchange.refused(&Refusal::Denied(Denial::new(DenyReason::CannotScrub, found.to_string())));
             }
@@ -116,7 +116,7 @@ impl ReplyBody {
             return Poll::Ready(Ok(()));
         };
         if let Some(exchange) = &self.exchange {
-            exchange.may_go_on().map_err(BrokenOff::Replaced)?;
+            exchange.may_go_on().map_err(BrokenOff::Stopped)?;
         }
         if content.next(|clean| self.ready.push_back(Frame::data(clean)))? {
             if self.ready.is_empty() {

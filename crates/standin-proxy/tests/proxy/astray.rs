@@ -1,9 +1,10 @@
 //! What follows when a stand-in is sent where it does not belong.
 
 use crate::rig::{
-    API, Asker, BOTH, OPEN, RIVAL, SECRET, STAND_IN, Seen, Setup, V, World, collect, empty, full, within,
+    API, Asker, BOTH, OPEN, RIVAL, SECRET, STAND_IN, Seen, Setup, V, World, body, collect, empty, full, text, within,
 };
 use http::{Request, Response};
+use http_body_util::BodyExt;
 use standin_model::{CredentialName, Leak, OnLeak};
 use standin_proxy::AlarmParts;
 use std::collections::HashMap;
@@ -81,6 +82,40 @@ async fn a_revoked_stand_in_is_worth_nothing() {
         }
     })
     .await;
+}
+
+/// An answer that has begun ends, too, if its request took the stand-in along; others go on.
+#[tokio::test]
+async fn an_answer_to_a_revoked_stand_in_ends() {
+    for client in [V::H1, V::H2] {
+        within(async {
+            let (world, _leaks) = world(&[("rival", OnLeak::Refuse)], OnLeak::Revoke).await;
+            let mut open = Vec::new();
+            for credential in [STAND_IN, &RIVAL.to_lowercase()] {
+                let mut asker = world.asker(API, client).await;
+                let request = Request::get("/events").header("x-api-key", credential).body(empty()).unwrap();
+                let answered = asker.ask(request);
+                let mut origin = world.origin.accept_requests(V::H1).await;
+                let (mut events, told) = body();
+                origin.recv().await.unwrap().answer(Response::new(told));
+                let mut answer = answered.await.unwrap().unwrap().into_body();
+                events.send_data("one".into()).await.unwrap();
+                assert_eq!(text(&mut answer).await, "one");
+                open.push((asker, origin, events, answer));
+            }
+            assert_eq!(astray(&world, OPEN, 1).await.0, 403);
+            for (.., events, _) in &mut open {
+                events.send_data("two".into()).await.ok(); // who reads no more may be gone
+            }
+            assert!(open[0].3.frame().await.unwrap().is_err());
+            assert_eq!(text(&mut open[1].3).await, "two");
+            drop(open);
+            let rows = world.end().await;
+            let ended = rows.iter().filter(|row| row.reason.as_deref() == Some("credential.revoked")).count();
+            assert_eq!(ended, 1, "{rows:#?}");
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
