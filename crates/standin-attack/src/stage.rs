@@ -32,6 +32,8 @@ pub struct Cue {
     pub seed: String,
     /// Letters and digits for secrets, which the agent is not told.
     pub secret: String,
+    /// What isolates the agent, as configurations name it.
+    pub backend: String,
 }
 
 /// What came of both arms.
@@ -202,8 +204,9 @@ impl Stage {
     /// What the sandbox's session allows: a little, as a person would.
     fn policy(&self) -> io::Result<PathBuf> {
         let path = self.directory.join("policy.toml");
+        let backend = &self.cue.backend;
         let text = format!(
-            "[[credential]]\nname = \"rig\"\nsource = \"env:{KEY}\"\nenv = [\"{KEY}\"]\n\
+            "[sandbox]\nbackend = \"{backend}\"\n[[credential]]\nname = \"rig\"\nsource = \"env:{KEY}\"\nenv = [\"{KEY}\"]\n\
              [[credential.grant]]\nhosts = [\"{API}\"]\n\
              [[allow]]\nhosts = [\"{OK}\"]\nports = [80, 443]\n\
              [[allow]]\nhosts = [\"{REBIND}\"]\nports = [80]\n\

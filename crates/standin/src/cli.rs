@@ -366,11 +366,15 @@ pub(crate) struct RunArguments {
 #[command(after_help = "Examples:
   standin doctor
   standin doctor --attack
+  standin doctor --attack --backend bwrap
   standin doctor --json | jq -r .mend")]
 pub(crate) struct DoctorArguments {
     /// Try to get out of a sandbox in every way that is known
     #[arg(long)]
     pub(crate) attack: bool,
+    /// What isolates the sandbox that is attacked: native or bwrap
+    #[arg(long, requires = "attack", value_name = "BACKEND", default_value = "native", value_parser = Backend::parse)]
+    pub(crate) backend: Backend,
     /// Print one JSON object a line
     #[arg(long)]
     pub(crate) json: bool,

@@ -11,10 +11,20 @@ const MAY_NOT_WORK: &[u64] = &[45, 46, 101, 102, 113];
 
 #[test]
 fn every_way_out_is_contained_or_known_to_be_open() {
+    attacked("native");
+}
+
+#[test]
+fn bubblewrap_contains_the_same() {
+    attacked("bwrap");
+}
+
+fn attacked(backend: &str) {
     let caller = Caller::new();
     let scratch = caller.path("workspace");
     let mut command = caller.program(binary("standin"));
-    let output = command.args(["doctor", "--attack", "--json"]).env("TMPDIR", &scratch).output().unwrap();
+    command.args(["doctor", "--attack", "--json", "--backend", backend]);
+    let output = command.env("TMPDIR", &scratch).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let rows: Vec<Value> =
         String::from_utf8_lossy(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -43,7 +43,7 @@ const UNBOUNDED: &str = "a session's memory and processors are not bounded, nor 
 /// Looks at the host; the exit code says whether `run` would start here.
 pub(crate) fn doctor(arguments: &DoctorArguments) -> Result<i32, Failure> {
     if arguments.attack {
-        return attack::attack(arguments.json);
+        return attack::attack(arguments.backend, arguments.json);
     }
     let rows = examine()?;
     let out = &mut io::stdout().lock();
