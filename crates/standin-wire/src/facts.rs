@@ -146,8 +146,8 @@ impl<'a> Known<'a> {
             Seen::Empty => graphql::parameters(query),
             _ if !query.is_empty() => Err("it has a query beside its body"),
             Seen::Values(Kind::Json, data) => graphql::json(data),
-            Seen::Values(Kind::Form, data) => {
-                std::str::from_utf8(data).map_err(|_| NO_TEXT).and_then(graphql::parameters)
+            Seen::Values(Kind::Form, _) => {
+                Err("GraphQL in it is sent as a form (send `content-type: application/json`)")
             }
             Seen::Document(data) => std::str::from_utf8(data).map_err(|_| NO_TEXT).and_then(graphql::document),
             Seen::Unreadable(why) => Err(why),

@@ -5,6 +5,9 @@ use crate::pattern::TextPattern;
 use serde::Deserialize;
 use std::fmt;
 
+/// Most operations that are told of a request, and most fields of each.
+const MOST_SHOWN: usize = 32;
+
 /// Which kinds of operations may be run, and with which fields at their top.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GraphQl(pub Vec<(OperationKind, Vec<TextPattern>)>);
@@ -75,10 +78,12 @@ impl fmt::Display for GraphQl {
 
 impl fmt::Display for Operations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, Operation { kind, fields }) in self.0.iter().enumerate() {
-            write!(f, "{}{kind} of {}", if n == 0 { "" } else { "; " }, fields.join(", "))?;
+        for (n, Operation { kind, fields }) in self.0.iter().take(MOST_SHOWN).enumerate() {
+            let shown = &fields[..fields.len().min(MOST_SHOWN)];
+            write!(f, "{}{kind} of {}", if n == 0 { "" } else { "; " }, shown.join(", "))?;
+            f.write_str(if shown.len() < fields.len() { ", …" } else { "" })?;
         }
-        Ok(())
+        f.write_str(if self.0.len() > MOST_SHOWN { "; …" } else { "" })
     }
 }
 

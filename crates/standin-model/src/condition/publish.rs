@@ -61,6 +61,8 @@ impl Publish {
                 && !published.versions.is_empty()
                 && all(&self.versions, &published.versions)
                 && all(&self.tags, &published.tags)
+                // What is not called anything is called `latest` by some registries.
+                && (self.tags.is_empty() || !published.tags.is_empty())
         })
     }
 
@@ -69,10 +71,11 @@ impl Publish {
             let meant = |text: &String| patterns.iter().any(|pattern| pattern.matches_in_any_case(text));
             patterns.is_empty() || texts.iter().any(meant)
         };
+        let usual = ["latest".to_owned()];
         evidence.publish(self.registry, path.written()).is_none_or(|published| {
             any(&self.packages, std::slice::from_ref(&published.name))
                 && any(&self.versions, &published.versions)
-                && any(&self.tags, &published.tags)
+                && any(&self.tags, if published.tags.is_empty() { &usual } else { &published.tags })
         })
     }
 }
@@ -142,7 +145,7 @@ mod tests {
         };
         for (published, allows, denies) in [
             (told("@acme/widget", &["1.2.0"], &["next"]), true, true),
-            (told("@acme/widget", &["1.2.0"], &[]), true, false),
+            (told("@acme/widget", &["1.2.0"], &[]), false, false),
             (told("@ACME/widget", &["1.2.0"], &["next"]), false, true),
             (told("@acme/a/b", &["1.2.0"], &["next"]), false, false),
             (told("left-pad", &["1.2.0"], &["next"]), false, false),
@@ -156,5 +159,9 @@ mod tests {
             let verdict = (publish.surely_holds(&path, &evidence), publish.may_hold(&path, &evidence));
             assert_eq!(verdict, (allows, denies), "{:?}", evidence.0);
         }
+        // What has no tag is what everybody installs, at some registries.
+        let latest = Publish { tags: list(&["latest"]), ..publish };
+        let (untagged, path) = (Told(told("@acme/widget", &["1.2.0"], &[])), Spellings::of("/@acme%2Fwidget"));
+        assert!(!latest.surely_holds(&path, &untagged) && latest.may_hold(&path, &untagged));
     }
 }

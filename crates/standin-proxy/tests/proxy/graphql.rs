@@ -35,6 +35,20 @@ const MUTATIONS: &[Sent] = &[
         JSON,
         r#"{"query":"query A{a(x:[\"\"\"x\"])}mutation B{b}query C{a(x:[\"]\"\"\"])}","operationName":"B"}"#,
     ),
+    // graphql-ruby runs B.
+    (
+        "POST",
+        "",
+        JSON,
+        r##"{"query":"query A{a(x:[\"\"\"a\"\"\"\"\"\"\"\"\"#\"\"\"])}mutation B{b}query C{a(x:[\n])}","operationName":"B"}"##,
+    ),
+    // GitLab runs B.
+    (
+        "POST",
+        "",
+        JSON,
+        r##"{"query":"#\"\nquery A{a(y:\"\\\\\",x:\"\"\"\nmutation B{b}\n#\"\"\")}","operationName":"B"}"##,
+    ),
     ("POST", "", JSON, r#"{"query":"subscription{a}"}"#),
     ("POST", "", JSON, r#"{"query":"query{a}","query":"mutation{b}"}"#),
     ("POST", "", JSON, r#"{"query":"mutation{b}","query":"query{a}"}"#),
@@ -62,6 +76,8 @@ const MUTATIONS: &[Sent] = &[
     ("POST", "", GRAPHQL, "query A{a} mutation B{b}"),
     ("POST", "?operationName=B", GRAPHQL, "query A{a} mutation B{b}"),
     ("POST", "", "application/graphql; charset=utf-16", "query{a}"),
+    // gqlgen takes what stands there as it is: a comment, up to the line's end.
+    ("POST", "", FORM, "query=#%0A{a}\nmutation{b}"),
     ("POST", "", FORM, "query=mutation%7Ba%7D"),
     ("POST", "", FORM, "query=query%7Ba%7D&query=mutation%7Bb%7D"),
     ("POST", "", FORM, "query=query%7Ba%7D&query[]=mutation%7Bb%7D"),
@@ -82,7 +98,6 @@ const QUERIES: &[Sent] = &[
     ("POST", "", JSON, r#"{"query":"query{viewer{login}}","variables":{"a":"mutation{b}"}}"#),
     ("POST", "", JSON, r#"[{"query":"{a}"},{"query":"query mutation{mutation:b}","operationName":"mutation"}]"#),
     ("POST", "", GRAPHQL, "{ ...A } fragment A on Query { a }"),
-    ("POST", "", FORM, "query=%7Ba%7D"),
     ("GET", "?query=%7Ba(b:%22mutation%22)%7D", JSON, ""),
     ("POST", "?query=%7Ba%7D", JSON, ""),
 ];

@@ -56,6 +56,7 @@ async fn one_package_is_published_and_no_other() {
             (widget, right.replacen("\"name\"", "\"name\":\"left-pad\",\"name\"", 1)),
             (widget, right.replacen("\"_id\":\"@acme/widget\"", "\"_id\":\"left-pad\"", 1)),
             (widget, right.replacen("\"access\"", "\"_rev\"", 1)),
+            (widget, right.replacen("\"version\":\"1.2.0\"", "\"version\":\"1.2.0\",\"Name\":\"left-pad\"", 1)),
             ("/@acme%2fwidget?write=true", right.clone()),
             (widget, right.replacen(",\"_attachments\"", ",\"x\"", 1)),
         ];

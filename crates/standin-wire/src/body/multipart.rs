@@ -9,6 +9,8 @@ use std::ops::Range;
 
 /// Longest head of a part, in bytes: three fields, one of them with a file's name.
 const MAX_HEAD: usize = 4096;
+/// Most parts. PHP reads a thousand fields.
+const MAX_PARTS: usize = 1000;
 /// Longest boundary (RFC 2046 §5.1.1).
 const MAX_BOUNDARY: usize = 70;
 
@@ -64,6 +66,21 @@ pub(super) fn field(body: &[u8], delimiter: &Delimiter, name: &str) -> Result<Op
     }
 }
 
+/// What the one file of this name is called; nothing if there are several, or it is called so in several ways.
+pub(super) fn file(body: &[u8], delimiter: &Delimiter, name: &str) -> Option<String> {
+    let mut found = None;
+    for part in parts(body, delimiter).ok()? {
+        let part = Part::read(body, part).ok()?;
+        if spellings(&part.name).iter().any(|spelling| is_variable(spelling, name)) {
+            let Some(File::Called(file)) = part.file.filter(|_| part.name == name) else { return None };
+            if found.replace(file).is_some() {
+                return None;
+            }
+        }
+    }
+    found
+}
+
 /// Where the parts lie, their heads included. Every delimiter stands at the beginning of a line, and nothing is before the
 /// first and behind the last.
 fn parts(body: &[u8], Delimiter(delimiter): &Delimiter) -> Result<Vec<Range<usize>>, BodyError> {
@@ -78,15 +95,28 @@ fn parts(body: &[u8], Delimiter(delimiter): &Delimiter) -> Result<Vec<Range<usiz
         let part = rest[..at].strip_suffix(b"\r\n").ok_or(BodyError::Multipart)?;
         let start = body.len() - rest.len();
         parts.push(start..start + part.len());
+        if parts.len() > MAX_PARTS {
+            return Err(BodyError::Multipart);
+        }
         rest = &rest[at + delimiter.len()..];
     }
+}
+
+/// What a file is called.
+enum File {
+    /// So.
+    Called(String),
+    /// In several ways, or in an extended one (RFC 8187).
+    Otherwise,
 }
 
 /// One part, as far as it matters.
 struct Part {
     name: String,
     content: Range<usize>,
-    /// Whether it is a file, or of a type that is no text.
+    /// If it is a file, what that is called.
+    file: Option<File>,
+    /// Whether it is of a type that is no text.
     other: bool,
     /// How long it says it is.
     length: Option<String>,
@@ -124,7 +154,7 @@ impl Part {
         }
         let (name, file) = named(&disposition.ok_or(BodyError::Multipart)?)?;
         let plain = content_type.is_none_or(|kind| is_plain(&kind));
-        Ok(Self { name, content, other: file || !plain, length })
+        Ok(Self { name, content, file, other: !plain, length })
     }
 
     fn place(self, body: &[u8]) -> Result<Place, BodyError> {
@@ -133,7 +163,7 @@ impl Part {
             return Err(BodyError::Multipart);
         }
         let value = match std::str::from_utf8(text) {
-            _ if self.other => Value::Other,
+            _ if self.other || self.file.is_some() => Value::Other,
             Ok("") => Value::Nothing,
             Ok(text) => Value::Text(text.to_owned()),
             Err(_) => Value::Other,
@@ -142,18 +172,19 @@ impl Part {
     }
 }
 
-/// A part's name, and whether it is a file.
-fn named(disposition: &str) -> Result<(String, bool), BodyError> {
+/// A part's name, and what its file is called, if it is one.
+fn named(disposition: &str) -> Result<(String, Option<File>), BodyError> {
     let (kind, parameters) = disposition.split_once(';').ok_or(BodyError::Multipart)?;
     if !kind.trim().eq_ignore_ascii_case("form-data") {
         return Err(BodyError::Multipart);
     }
-    let (mut name, mut file) = (None, false);
+    let (mut name, mut file) = (None, None);
     for (parameter, value) in parameters_of(parameters)? {
         match parameter.as_str() {
             "name" if name.is_none() => name = Some(value),
             "name" => return Err(BodyError::Doubled),
-            "filename" | "filename*" => file = true,
+            "filename" if file.is_none() => file = Some(File::Called(value)),
+            _ if parameter.starts_with("filename") => file = Some(File::Otherwise),
             // Not to be used (RFC 7578 §4.2), and understood by some.
             _ if parameter.starts_with("name") => return Err(BodyError::Multipart),
             _ => {}
