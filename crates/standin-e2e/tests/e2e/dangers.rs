@@ -88,7 +88,7 @@ env    = ["OWN"]
 hosts = ["api.vercel.com", "vercel.com"]
 "#;
     let requests = [
-        ("GET", "api.vercel.com/v9/projects"),
+        ("GET", "api.vercel.com/v6/deployments"),
         ("GET", "api.vercel.com/v9/projects/p/env"),
         ("DELETE", "api.vercel.com/v9/projects/p"),
         ("DELETE", "vercel.com/api/v9/projects/p"),

@@ -122,8 +122,12 @@ impl Told {
     }
 
     fn parameter(&self, name: &str) -> Fact {
-        let mut pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.find(|(it, _)| *it == name).map_or(Fact::Absent, |(_, value)| Fact::Text(value.to_owned()))
+        let pairs: Vec<_> = self.query.split('&').filter_map(|pair| pair.split_once('=')).collect();
+        // A list has several spellings (`name[]`, `name[0]`), of which none can be told.
+        if pairs.iter().any(|(it, _)| it.strip_prefix(name).is_some_and(|rest| rest.starts_with('['))) {
+            return Fact::Unknown;
+        }
+        pairs.iter().find(|(it, _)| *it == name).map_or(Fact::Absent, |(_, value)| Fact::Text((*value).to_owned()))
     }
 }
 
