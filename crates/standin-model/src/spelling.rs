@@ -7,13 +7,14 @@
 use percent_encoding::percent_decode_str;
 
 /// Endings that name the form of the answer and not another resource.
-const FORMATS: &[&str] = &[".json", ".xml"];
+const FORMATS: &[&str] = &[".json", ".xml", ".csv", ".html"];
 
 /// A path in normal form, and what careless readers make of it.
 pub struct Spellings<'a> {
     written: &'a str,
-    /// In lower case, decoded to the end; `%2F` within its segment, and as a separator.
-    careless: [String; 2],
+    /// In lower case, decoded to the end; `%2F` within its segment, and as a separator. Each without its format and with it, for it may be
+    /// another resource.
+    careless: Vec<String>,
 }
 
 impl<'a> Spellings<'a> {
@@ -23,7 +24,14 @@ impl<'a> Spellings<'a> {
             let segments: Vec<String> = path.split('/').map(|segment| decoded(segment, escapes_separate)).collect();
             simplified(&segments.join("/"))
         };
-        Self { written: path, careless: [read(false), read(true)] }
+        let (kept, separated) = (read(false), read(true));
+        let mut careless = Vec::new();
+        for reading in [formless(&kept), formless(&separated), kept, separated] {
+            if !careless.contains(&reading) {
+                careless.push(reading);
+            }
+        }
+        Self { written: path, careless }
     }
 
     /// As it was written.
@@ -55,7 +63,7 @@ fn decoded(segment: &str, escapes_separate: bool) -> String {
     text
 }
 
-/// Without parameters, empty and dot segments, last slash and format.
+/// Without parameters, empty and dot segments and last slash.
 fn simplified(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     for segment in path.split('/') {
@@ -65,8 +73,11 @@ fn simplified(path: &str) -> String {
             segment => kept.push(segment),
         }
     }
-    let path = format!("/{}", kept.join("/"));
-    FORMATS.iter().find_map(|format| path.strip_suffix(format)).unwrap_or(&path).to_owned()
+    format!("/{}", kept.join("/"))
+}
+
+fn formless(path: &str) -> String {
+    FORMATS.iter().find_map(|format| path.strip_suffix(format)).unwrap_or(path).to_owned()
 }
 
 #[cfg(test)]
@@ -81,6 +92,8 @@ mod tests {
             ("/gists;a=b", "/gists", "/gists"),
             ("/gists%3Ba", "/gists", "/gists"),
             ("/gists.json", "/gists", "/gists"),
+            ("/a%2Fb.CSV/", "/a%2fb", "/a/b"),
+            ("/gists.html", "/gists", "/gists"),
             ("/%2567ists", "/gists", "/gists"),
             ("/a%2Fb/hooks/", "/a%2fb/hooks", "/a/b/hooks"),
             ("/a%2Fb/hooks%2F%252f", "/a%2fb/hooks", "/a/b/hooks"),
@@ -89,8 +102,17 @@ mod tests {
             ("/", "/", "/"),
         ] {
             let spellings = Spellings::of(path);
-            assert_eq!(spellings.careless().collect::<Vec<_>>(), [kept, separated], "{path}");
+            for reading in [kept, separated] {
+                assert!(spellings.careless().any(|it| it == reading), "{path}: not {reading}");
+            }
             assert_eq!(spellings.written(), path);
         }
+    }
+
+    /// A rule about a page is not passed by in another case.
+    #[test]
+    fn a_format_may_be_a_part_of_the_name() {
+        let spellings = Spellings::of("/Admin.HTML/");
+        assert_eq!(spellings.careless().collect::<Vec<_>>(), ["/admin", "/admin.html"]);
     }
 }

@@ -3,7 +3,7 @@
 //! A section begins with the use of a preset, or with `danger`. In a preset's, `+` stands before what it leaves and `-` before what it does
 //! not; in `danger`, the groups that an operation is in, or `-` before one that is in none. What is known of a body stands behind the
 //! URL: `/branch=main` a place in JSON, `refs/heads/main` a ref that is pushed, `-refs/heads/main` one that is deleted. `form` says that it
-//! is a form, and `name=value` are its fields; all else is JSON. `query:viewer` is what is run in GraphQL.
+//! is a form, and `name=value` are its fields; all else is JSON. `@name=value` is a field of the head. `query:viewer` is what is run in GraphQL.
 
 mod github;
 
@@ -81,8 +81,7 @@ impl Evidence for Told {
         let pointer = match place {
             Place::Json(pointer) => pointer,
             Place::Query(name) => return self.parameter(name),
-            Place::Header(name) if name == "content-type" => return Fact::Text(self.content_type().to_owned()),
-            Place::Header(_) => return Fact::Absent,
+            Place::Header(name) => return self.field(name),
             Place::Form(_) if !self.is_form() => return Fact::Unknown,
             Place::Form(name) => return self.member(name),
         };
@@ -112,8 +111,12 @@ impl Told {
         self.words.iter().any(|word| word == "form")
     }
 
-    fn content_type(&self) -> &'static str {
-        if self.is_form() { "application/x-www-form-urlencoded" } else { "application/json" }
+    fn field(&self, name: &str) -> Fact {
+        let usual = if self.is_form() { "application/x-www-form-urlencoded" } else { "application/json" };
+        match self.member(&format!("@{name}")) {
+            Fact::Absent if name == "content-type" => Fact::Text(usual.to_owned()),
+            field => field,
+        }
     }
 
     fn member(&self, name: &str) -> Fact {

@@ -198,6 +198,9 @@ fn credentials_are_known_by_their_beginning_and_host() {
         catalogue.administered(value, &hosts).map(|service| service.id.as_str())
     };
     assert_eq!(administered(b"Bearer sk-admin-0", "proxy.example"), Some("openai"));
+    // Apps are configured with the one, and the other is a bot's.
+    assert_eq!(administered(b"xoxe.xoxp-1-0", "slack.com"), Some("slack"));
+    assert_eq!(administered(b"xoxe.xoxb-1-0", "slack.com"), None);
     // Others' keys begin so, too.
     assert_eq!(administered(b"sk_live_0", "**.stripe.com"), Some("stripe"));
     assert_eq!(
