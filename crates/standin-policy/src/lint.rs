@@ -1,7 +1,7 @@
 //! What is odd about the rules that somebody has written: they mean more than their owner thinks, or nothing.
 
 use crate::catalogue::Catalogue;
-use crate::catalogue::danger::{self, Dangers};
+use crate::catalogue::danger;
 use crate::policy::Policy;
 use serde::Serialize;
 use standin_model::{Condition, DangerGroup, Host, HostPattern, Methods, Place, Ports, RequestRule};
@@ -51,6 +51,8 @@ pub enum Kind {
     Cleartext,
     /// A group is denied, and which operations there are in it is not known.
     UnknownGroup,
+    /// A group is denied, and some operations in it cannot be told.
+    PartialGroup,
 }
 
 /// Looks at each rule.
@@ -78,43 +80,60 @@ pub fn lint(own: &Own<'_>, policy: &Policy) -> Vec<Finding> {
     findings
 }
 
-/// What is allowed where a group that is denied holds nothing, because nobody has looked.
+/// What is allowed where a group that is denied holds nothing, because nobody has looked, or not all.
 fn unknown_groups(own: &Own<'_>, policy: &Policy) -> Vec<Finding> {
     let known: Vec<_> = danger::all().collect();
-    let missing = |dangers: Option<&Dangers>| -> Vec<DangerGroup> {
-        let of_it = |group: &&DangerGroup| !dangers.is_some_and(|dangers| dangers.knows(**group));
-        own.denied_groups.iter().filter(of_it).copied().collect()
-    };
-    let lent = Catalogue::builtin().services().iter().filter(|service| {
-        let hosts = service.grants.iter().flat_map(|grant| &grant.rule.hosts);
-        hosts.filter_map(some_host).any(|host| policy.lends_at(&host, 443))
+    let lent = Catalogue::builtin().services().iter().map(|service| {
+        let hosts = service.lent_widely().flat_map(|grant| &grant.rule.hosts).flat_map(some_hosts);
+        (format!("{}:use", service.id), hosts.filter(|host| policy.lends_at(host, 443)).collect())
     });
-    let services =
-        lent.map(|service| (format!("{}:use", service.id), missing(known.iter().find(|it| it.service == service.id))));
     let rules = own.allow.iter().copied().chain(own.grants.iter().map(|(_, rule)| *rule));
-    let rules = rules.map(|rule| {
-        let about = |host: &Host| known.iter().find(|dangers| dangers.is_about(host));
-        let hosts = rule.hosts.iter().filter_map(some_host);
-        (rule.label.clone(), hosts.map(|host| missing(about(&host))).max_by_key(Vec::len).unwrap_or_default())
-    });
-    let told = services.chain(rules).filter(|(_, missing)| !missing.is_empty());
-    told.map(|(rule, missing)| unknown_group(rule, &missing)).collect()
+    let rules = rules.map(|rule| (rule.label.clone(), rule.hosts.iter().flat_map(some_hosts).collect()));
+    let about = |(rule, hosts): (String, Vec<Host>)| {
+        let knows = |group: DangerGroup, host: &Host| known.iter().any(|dangers| dangers.knows(group, host));
+        let partly = |group: DangerGroup, host: &Host| known.iter().any(|dangers| dangers.is_partial(group, host));
+        let those = |is: &dyn Fn(DangerGroup, &Host) -> bool| -> Vec<DangerGroup> {
+            let of_it = |group: &&DangerGroup| hosts.iter().any(|host| is(**group, host));
+            own.denied_groups.iter().filter(of_it).copied().collect()
+        };
+        let (missing, partial) = (those(&|group, host| !knows(group, host)), those(&partly));
+        let missing = (!missing.is_empty()).then(|| unknown_group(rule.clone(), &missing));
+        let partial = (!partial.is_empty()).then(|| partial_group(rule, &partial));
+        missing.into_iter().chain(partial)
+    };
+    lent.chain(rules).flat_map(about).collect()
 }
 
 fn unknown_group(rule: String, missing: &[DangerGroup]) -> Finding {
-    let names: Vec<_> = missing.iter().map(|group| format!("`{group}`")).collect();
     Finding {
         rule,
         kind: Kind::UnknownGroup,
-        message: format!("it is not known which operations there are in {}: none is denied for that", names.join(", ")),
+        message: format!("it is not known which operations there are in {}: none is denied for that", names(missing)),
         mend: "deny them by rules of your own, or allow the operations that are needed and no others".to_owned(),
     }
 }
 
-/// One of the hosts that a pattern means.
-fn some_host(pattern: &HostPattern) -> Option<Host> {
-    let below = || Host::parse(&format!("some.{}", pattern.wildcard_parent()?.as_str())).ok();
-    pattern.as_exact().cloned().or_else(below)
+fn partial_group(rule: String, partial: &[DangerGroup]) -> Finding {
+    Finding {
+        rule,
+        kind: Kind::PartialGroup,
+        message: format!(
+            "not all of {} can be told: an address deep in what a model is sent is not seen, and the vendor fetches it",
+            names(partial)
+        ),
+        mend: "where that must not be, allow a model that takes texts only".to_owned(),
+    }
+}
+
+fn names(groups: &[DangerGroup]) -> String {
+    groups.iter().map(|group| format!("`{group}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// Some of the hosts that a pattern means, one of each depth that other patterns tell apart.
+fn some_hosts(pattern: &HostPattern) -> Vec<Host> {
+    let below = |head: &str| Host::parse(&format!("{head}.{}", pattern.wildcard_parent()?.as_str())).ok();
+    let some = ["some", "some.some"].into_iter().filter_map(below).filter(|host| pattern.matches(host));
+    pattern.as_exact().cloned().into_iter().chain(some).collect()
 }
 
 /// Names below which anybody can have one.
@@ -321,8 +340,32 @@ mod tests {
         // The service is lent to, and so is the rule about its host.
         let lent = with_groups(&[], &[], &[at("api.deepseek.com")], &groups);
         assert_eq!(lent, [unknown("deepseek:use"), unknown("a")].concat());
-        let github = with_groups(&[], &[], &[at("api.github.com")], &groups);
-        assert_eq!(github, []);
+        for host in ["api.github.com", "github.com", "slack.com", "api.twilio.com", "huggingface.co"] {
+            assert_eq!(with_groups(&[], &[], &[at(host)], &groups), [], "{host}");
+        }
+        assert_eq!(with_groups(&[at("**.slack.com")], &[], &[], &groups), []);
+        // Something is known of their services, and not of all that is there.
+        for host in ["studio.twilio.com", "serverless.twilio.com", "gist.github.com", "**.twilio.com", "*.github.com"] {
+            assert_eq!(with_groups(&[], &[], &[at(host)], &groups), unknown("a"), "{host}");
+        }
+        let router = with_groups(&[], &[], &[at("router.huggingface.co")], &groups);
+        assert_eq!(router, [unknown("huggingface:use"), unknown("a")].concat());
+        // Where logins are good is known.
+        for host in ["chatgpt.com", "cloudcode-pa.googleapis.com"] {
+            assert_eq!(with_groups(&[], &[], &[at(host)], &groups), [], "{host}");
+        }
+    }
+
+    /// What a model is sent may have an address in it that nothing asks for.
+    #[test]
+    fn a_group_that_is_not_told_whole_is_told() {
+        let groups = [DangerGroup::ServerEgress, DangerGroup::Exec];
+        let partial = |of: &str| (of.to_owned(), Kind::PartialGroup);
+        let allow = [rule("a", &["api.openai.com"], &["GET"], &[])];
+        assert_eq!(with_groups(&allow, &[], &[], &groups), [partial("a")]);
+        assert_eq!(with_groups(&allow, &[], &[], &[DangerGroup::Mint]), []);
+        let lent = with_groups(&[], &[], &[rule("a", &["chatgpt.com"], &["GET"], &[])], &groups);
+        assert_eq!(lent, [partial("openai:use"), partial("a")]);
     }
 
     #[test]

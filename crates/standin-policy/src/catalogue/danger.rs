@@ -3,9 +3,9 @@
 //! One data file a service, in `catalogue/danger/`, read when somebody asks: most sessions deny no group. A route is denied in every
 //! spelling that some server takes for it, as every rule that denies is.
 
-use super::{CatalogueError, Compiler, RawRule};
+use super::{CatalogueError, Compiler, RawRule, Service};
 use serde::Deserialize;
-use standin_model::{DangerGroup, Host, HostPattern, Ports, RequestRule, WrittenGraphQl, WrittenValues};
+use standin_model::{DangerGroup, GrantRule, Host, HostPattern, Ports, RequestRule, WrittenGraphQl, WrittenValues};
 use std::collections::BTreeMap;
 
 macro_rules! files {
@@ -52,6 +52,8 @@ pub struct Dangers {
     pub hosts: Vec<HostPattern>,
     routes: Vec<Route>,
     none: Vec<DangerGroup>,
+    partial: Vec<DangerGroup>,
+    looked: Vec<HostPattern>,
 }
 
 /// Operations of a service, and the groups that they are in.
@@ -66,9 +68,15 @@ struct Route {
 struct RawDangers {
     /// Where its routes are that name no hosts.
     hosts: Vec<String>,
-    /// Groups of which it has been looked for operations, and none found.
+    /// Groups of which it has been looked for operations at those hosts, and none found.
     #[serde(default)]
     none: Vec<String>,
+    /// Groups of which some operations cannot be told, for what makes them so stands deep in a body.
+    #[serde(default)]
+    partial: Vec<String>,
+    /// Other hosts that have been looked through: what no route has there is in no group.
+    #[serde(default)]
+    looked: Vec<String>,
     /// Other beginnings under which it has what is under one: `/repos/*/*` is `/repositories/*` at GitHub.
     #[serde(default)]
     also: BTreeMap<String, Vec<String>>,
@@ -119,14 +127,17 @@ impl Dangers {
         })
     }
 
-    /// Whether it is known which operations are in this group, be it none.
-    pub fn knows(&self, group: DangerGroup) -> bool {
-        self.none.contains(&group) || self.routes.iter().any(|route| route.groups.contains(&group))
+    /// Whether it is known which operations at this host are in this group, be it none.
+    pub fn knows(&self, group: DangerGroup, host: &Host) -> bool {
+        let among = |hosts: &[HostPattern]| hosts.iter().any(|pattern| pattern.matches(host));
+        among(&self.looked)
+            || (self.none.contains(&group) && among(&self.hosts))
+            || self.routes.iter().any(|route| route.groups.contains(&group) && among(&route.rule.hosts))
     }
 
-    /// Whether anything is said about this host.
-    pub fn is_about(&self, host: &Host) -> bool {
-        self.routes.iter().flat_map(|route| &route.rule.hosts).any(|pattern| pattern.matches(host))
+    /// Whether operations of this group may be at this host that are not told from others.
+    pub fn is_partial(&self, group: DangerGroup, host: &Host) -> bool {
+        self.partial.contains(&group) && self.knows(group, host)
     }
 
     fn parse(service: &'static str, text: &str) -> Result<Self, CatalogueError> {
@@ -138,8 +149,21 @@ impl Dangers {
             service,
             hosts: compiler.hosts(&raw.hosts)?,
             none: compiler.groups(&raw.none)?,
+            partial: compiler.groups(&raw.partial)?,
+            looked: compiler.hosts(&raw.looked)?,
             routes: raw.route.into_iter().map(route).collect::<Result<_, _>>()?,
         })
+    }
+}
+
+impl Service {
+    /// What lends its credential, or a token of its login, to more than operations that are named one by one.
+    pub fn lent_widely(&self) -> impl Iterator<Item = &GrantRule> {
+        let tokens = self.login.iter().flat_map(|login| &login.form.tokens).flat_map(|token| &token.grants);
+        let widely = |grant: &&GrantRule| {
+            grant.rule.paths.is_empty() || grant.rule.paths.iter().any(|path| path.as_str().contains('*'))
+        };
+        self.grants.iter().chain(tokens).filter(widely)
     }
 }
 
