@@ -280,9 +280,13 @@ fn what_a_session_left_in_the_workspace_is_not_run() {
     stdout(&caller.program(bin.join("bwrap")).arg("--version").output().unwrap());
     assert!(ran.exists(), "it would have been seen to run");
     fs::remove_file(&ran).unwrap();
-    let output = caller.run(&["--backend", "bwrap"], &["echo", "started"]).env("PATH", path).output().unwrap();
+    let output = caller.run(&["--backend", "bwrap"], &["echo", "started"]).env("PATH", &path).output().unwrap();
     assert_eq!(stdout(&output), "started\n");
     assert!(!ran.exists());
+    let mut doctor = caller.program(standin_e2e::binary("standin"));
+    let rows = stdout(&doctor.args(["doctor", "--json"]).env("PATH", path).output().unwrap());
+    assert!(rows.contains(r#""layer":"bwrap""#), "{rows}");
+    assert!(!ran.exists(), "nor by the doctor: {rows}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::exit::{self, Failure};
 use crate::ourselves;
 use crate::run::backend::{self, Tool};
+use crate::run::view::leads_through;
 use crate::scratch::Scratch;
 use standin_model::Backend;
 use standin_sandbox::backend::gvisor;
@@ -35,7 +36,10 @@ pub(super) fn with(backend: Backend) -> Found {
         return Err(Lack { why: "not for root, whose number it would have on the host".to_owned(), mend });
     }
     let path = std::env::var("PATH").unwrap_or_default();
-    let tool = backend::find(backend, &path, |_| true).map_err(lack)?;
+    let here = std::env::current_dir().map_err(|e| lack(Failure::because("cannot tell the current directory", &e)))?;
+    // A session may have left one here, and this is outside of any sandbox.
+    let tool = backend::find(backend, &path, |program| !leads_through(program, std::slice::from_ref(&here)));
+    let tool = tool.map_err(lack)?;
     let version = tool.as_ref().map(|tool| tool.version.clone()).unwrap_or_default();
     let start = Instant::now();
     begun(backend, tool)?;

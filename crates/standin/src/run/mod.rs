@@ -24,7 +24,7 @@ mod sources;
 mod ssh;
 mod terminal;
 mod upstream;
-mod view;
+pub(crate) mod view;
 
 use crate::cli::RunArguments;
 use crate::exit::{self, Failure};

@@ -191,7 +191,7 @@ pub(super) fn writable(inputs: &Inputs) -> Vec<PathBuf> {
 }
 
 /// Whether one of these is on the way.
-pub(super) fn leads_through(path: &Path, writable: &[PathBuf]) -> bool {
+pub(crate) fn leads_through(path: &Path, writable: &[PathBuf]) -> bool {
     let holds = |at: &Path| writable.iter().any(|written| at.starts_with(written));
     path.ancestors().filter_map(|at| at.canonicalize().ok()).any(|at| holds(&at))
 }
