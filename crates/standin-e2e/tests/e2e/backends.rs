@@ -1,6 +1,7 @@
 //! Each back-end gives the same: one body of a test for all, and what one cannot give is refused.
 
 use crate::direct::{Caller, Running, Screen, Text, stdout};
+use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::Signal;
 use standin_e2e::{ECHO_KEY, Rig};
 use std::fs::{self, write};
@@ -123,6 +124,37 @@ fn much_passes_and_nothing_is_changed() {
         let output = cat.stdin(from.stdout()).output().unwrap();
         assert!(output.stdout == bytes, "{flags:?}: {} bytes of a pipe", output.stdout.len());
     }
+}
+
+/// Output and errors share one open pipe, as after `2>&1`, and there is never room for what is written at once.
+#[test]
+fn what_a_slow_reader_has_no_room_for_is_not_lost() {
+    for flags in all() {
+        let caller = Caller::new();
+        let (reader, writer) = std::io::pipe().unwrap();
+        fcntl_setpipe_size(&writer, 4096).unwrap();
+        let mut standin = caller.run(&flags, &["sh", "-c", "seq 100000 >&2"]);
+        standin.stdout(writer.try_clone().unwrap()).stderr(writer);
+        let mut running = Running::start(&mut standin);
+        drop(standin);
+        let seen = Text::from(reader).rest();
+        assert_eq!(running.wait().code(), Some(0), "{flags:?}");
+        assert_eq!(numbers(&seen), 100_000, "{flags:?}: {} bytes", seen.len());
+    }
+}
+
+#[test]
+fn much_passes_at_a_terminal() {
+    for flags in all() {
+        let mut screen = Screen::run(&Caller::new(), (24, 80), &flags, &["seq", "100000"], |_| {});
+        let seen = screen.text.until("100000");
+        assert_eq!(screen.standin.wait().code(), Some(0), "{flags:?}");
+        assert_eq!(numbers(&seen), 99_999, "{flags:?}: {} bytes", seen.len());
+    }
+}
+
+fn numbers(text: &str) -> usize {
+    text.lines().filter(|line| line.trim().parse::<u32>().is_ok()).count()
 }
 
 #[test]

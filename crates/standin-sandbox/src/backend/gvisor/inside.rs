@@ -8,7 +8,7 @@ use crate::init::{NOT_STARTED, write_maps};
 use crate::supervise;
 use crate::sys::{self, Fork};
 use crate::terminal;
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
 use std::ffi::{CString, OsString};
 use std::fs;
 use std::io;
@@ -19,6 +19,7 @@ const TERMINAL: &str = "/dev/pts/0";
 
 /// Runs the errand; gives the command's exit code.
 pub(super) fn play(errand: Option<OsString>) -> io::Result<i32> {
+    cannot("make standard descriptors wait", wait_for_readers())?;
     let errand = cannot("read what is to run", fs::read(errand.ok_or(io::ErrorKind::InvalidInput)?))?;
     let errand: Errand = serde_json::from_slice(&errand)?;
     let signals = sys::block_signals()?;
@@ -45,6 +46,18 @@ pub(super) fn play(errand: Option<OsString>) -> io::Result<i32> {
             Ok(code)
         }
     }
+}
+
+/// Of descriptors that share what they are open on, `runsc` makes the second and third fail instead of wait: the command would lose what a slow reader
+/// has no room for yet.
+fn wait_for_readers() -> io::Result<()> {
+    fn waits(standard: impl AsFd) -> io::Result<()> {
+        let flags = fcntl_getfl(&standard)?;
+        Ok(fcntl_setfl(&standard, flags.difference(OFlags::NONBLOCK))?)
+    }
+    waits(io::stdin())?;
+    waits(io::stdout())?;
+    waits(io::stderr())
 }
 
 /// Becomes the command; returns only if that fails.
