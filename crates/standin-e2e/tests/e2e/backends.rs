@@ -223,6 +223,26 @@ fn bubblewrap_protects_files_by_name_as_ever() {
     assert_eq!(outcome("bwrap"), native);
 }
 
+/// Else the copy would hold the secret under another name, `diff` would show it and `apply` take it.
+#[test]
+fn what_is_masked_keeps_its_name() {
+    let script = "for name in .env sub/.env; do
+            mv $name moved; rm -f $name; ln $name linked; echo x > new; mv new $name; echo x > $name
+            grep -c sk_live_ $name
+        done 2>/dev/null
+        mv sub elsewhere 2>/dev/null; cat .env */.env | grep -c -e 0123456789abc -e 9876543210abc; ls -d moved linked .env sub/.env 2>/dev/null; true";
+    for flags in all() {
+        let caller = Caller::new();
+        fs::create_dir(caller.path("workspace/sub")).unwrap();
+        write(caller.path("workspace/.env"), "A_TOKEN=sk_live_0123456789abcdefghijklmn\n").unwrap();
+        write(caller.path("workspace/sub/.env"), "A_TOKEN=sk_live_9876543210abcdefghijklmn\n").unwrap();
+        let output = caller.run(&flags, &["sh", "-c", script]).output().unwrap();
+        assert_eq!(stdout(&output), "1\n1\n0\n.env\nsub/.env\n", "{flags:?}");
+        let diff = stdout(&caller.program(standin_e2e::binary("standin")).arg("diff").output().unwrap());
+        assert!(!["0123456789abc", "9876543210abc"].iter().any(|secret| diff.contains(secret)), "{flags:?}: {diff}");
+    }
+}
+
 #[test]
 fn what_keeps_a_session_in_is_said() {
     for flags in all() {

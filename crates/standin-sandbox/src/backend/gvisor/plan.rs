@@ -13,6 +13,11 @@ pub(super) const SCRATCH: &str = "/run/standin/gvisor";
 pub(super) const ERRAND: &str = "/run/standin/gvisor-errand";
 const CONTAINER: &str = "standin";
 
+/// The network is the sandbox's, whose limits are, too, and whatever is written in files is written in the copy. Files are served by a process of their own:
+/// gVisor's kernel itself is in another mount namespace, where masks are no mounts that keep a name from being moved or removed.
+const SERVED: [&str; 5] =
+    ["--network=host", "--ignore-cgroups", "--overlay2=none", "--file-access-mounts=exclusive", "--directfs=false"];
+
 /// What is to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Errand {
@@ -69,10 +74,7 @@ pub(super) fn configuration(ourselves: &Path) -> Value {
 /// What `runsc` is called with to run it.
 pub(super) fn run() -> Vec<OsString> {
     let mut words = common();
-    // The network is the sandbox's, whose limits are, too, and whatever is written in files is written in the copy.
-    words.extend(
-        ["--network=host", "--ignore-cgroups", "--overlay2=none", "--file-access-mounts=exclusive"].map(OsString::from),
-    );
+    words.extend(SERVED.map(OsString::from));
     words.extend(["run".into(), "--bundle".into(), bundle().into(), CONTAINER.into()]);
     words
 }
