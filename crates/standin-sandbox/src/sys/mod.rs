@@ -249,6 +249,16 @@ pub(crate) fn clear_groups() -> io::Result<()> {
     check(unsafe { libc::setgroups(0, std::ptr::null()) }).map(drop)
 }
 
+/// Takes a lease on a file, or gives it back. That somebody waits for it to be given back is told by a signal that is ignored unless somebody
+/// asks for it; the usual one (SIGIO) would end the process.
+pub(crate) fn lease(file: BorrowedFd<'_>, kind: libc::c_int) -> io::Result<()> {
+    const F_SETSIG: libc::c_int = 10; // asm-generic/fcntl.h
+    // SAFETY: both take integers, and change nothing but whom the kernel tells of that file.
+    check(unsafe { libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG) })?;
+    // SAFETY: as above.
+    check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) }).map(drop)
+}
+
 /// A path as a C string.
 pub(crate) fn c_path(path: &Path) -> io::Result<std::ffi::CString> {
     use std::os::unix::ffi::OsStrExt;
