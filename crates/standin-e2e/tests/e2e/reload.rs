@@ -118,6 +118,30 @@ fn a_file_that_the_command_has_a_hand_in_is_not_obeyed() {
     assert_eq!(lines(&outcome), ["done", "1", "1", "403"], "{}", outcome.stderr);
 }
 
+/// The attack: the command holds a file open in the workspace, which its owner moves to where the configuration is, and writes it then; or opens it
+/// again by the descriptor that it has. A file of another number is obeyed again.
+#[test]
+fn a_file_that_the_command_holds_open_is_not_obeyed() {
+    let rig = rig();
+    std::fs::copy(rig.home().join("a"), rig.home().join(".config/standin/config.toml")).unwrap();
+    std::fs::copy(rig.home().join("b"), rig.workspace().join("wanted")).unwrap();
+    for name in ["open", "read"] {
+        std::fs::copy(rig.home().join("a"), rig.workspace().join(name)).unwrap();
+    }
+    let steps = format!(
+        "ask '!exec 7<>open 8<read'
+        mv open {FILE}; ask '!cat wanted >&7'; cmp wanted {FILE}; standin reload; echo $?; ask https://b.example/
+        ask '!exec 7>&-'; standin reload; echo $?; ask https://b.example/
+        mv read {FILE}; ask '!cat wanted >/proc/self/fd/8'; cmp -s wanted {FILE} && echo written
+        standin reload; echo $?; ask https://b.example/
+        cp $HOME/b $HOME/new; mv $HOME/new {FILE}; standin reload; echo $?; ask https://b.example/"
+    );
+    let outcome = session(&rig, "", &steps).succeeded();
+    let expected = ["done", "done", "1", "403", "done", "1", "403", "done", "0", "403", "0", "200"];
+    assert_eq!(lines(&outcome), expected, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("is open for writing"), "{}", outcome.stderr);
+}
+
 /// Nothing inside can ask for it: the socket is not there.
 #[test]
 fn nobody_inside_can_ask() {
@@ -147,6 +171,23 @@ fn a_watched_file_is_taken_when_it_changes() {
     let outcome =
         session(&rig, "", &format!("cp $HOME/b {FILE}; ask https://b.example/; ask https://a.example/")).succeeded();
     assert_eq!(lines(&outcome), ["403", "200"], "{}", outcome.stderr);
+}
+
+/// The attack: the command holds connections until Standin has no descriptor left to hear its owner with. Standin takes the room that the caller's
+/// hard bound leaves it; the command's own bound stays what it was.
+#[test]
+fn the_bound_of_descriptors_is_raised_for_standin_alone() {
+    let rig = rig();
+    let script = format!(
+        "mkfifo $HOME/to $HOME/from; ulimit -Sn 300
+        {} run -- sh -c 'ulimit -Sn; cat >/dev/null' <$HOME/to >$HOME/from &
+        exec 3>$HOME/to 4<$HOME/from; read -r inside <&4
+        awk -v inside=$inside '/open files/ {{ print inside, ($4 > 300) }}' /proc/$!/limits
+        exec 3>&-; wait $!; rm $HOME/to $HOME/from",
+        binary("standin").display()
+    );
+    let outcome = rig.on_host(&["sh", "-c", &script]).succeeded();
+    assert_eq!(outcome.stdout.trim(), "300 1", "{}", outcome.stderr);
 }
 
 /// The gate after each: under a policy that lets through what nobody may reach, nothing is let through, until there is a better one.

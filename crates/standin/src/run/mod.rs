@@ -62,6 +62,8 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<i32, Failure> {
     // Its namespaces and its network are made while the rest is put together here.
     let ground = view::ground(&inputs)?;
     let begun = standin_sandbox::begin(&ground, &ourselves::program()?).map_err(|error| cannot_launch(&error))?;
+    // What is in the sandbox has been begun, and keeps the bound that the caller set.
+    make_room_for_descriptors()?;
     let search = secret_files::Search::begin(&inputs)?;
     let id = session_id()?;
     let mut lent = credentials::gather(&inputs, search)?;
@@ -168,6 +170,20 @@ pub(crate) fn leave_no_core() -> Result<(), Failure> {
     let current = Some(maximum.map_or(1, |most| most.min(1)));
     setrlimit(Resource::Core, Rlimit { current, maximum })
         .map_err(|error| Failure::because("cannot bound core dumps", &error))
+}
+
+/// The command may hold as many connections as it likes ([`standin_model::limits::MAX_CONNECTIONS`]), each of which takes some descriptors here;
+/// the usual bound of 1,024 would leave none for its owner, who wants to be heard (`standin reload`). The caller's hard bound holds.
+fn make_room_for_descriptors() -> Result<(), Failure> {
+    /// Not more, for programs that this process starts have the bound, too, and some go through all numbers below it.
+    const ENOUGH: u64 = 65_536;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let enough = maximum.map_or(ENOUGH, |most| most.min(ENOUGH));
+    if current.is_none_or(|now| now >= enough) {
+        return Ok(());
+    }
+    setrlimit(Resource::Nofile, Rlimit { current: Some(enough), maximum })
+        .map_err(|error| Failure::because("cannot have more descriptors", &error))
 }
 
 fn cannot_launch(error: &LaunchError) -> Failure {

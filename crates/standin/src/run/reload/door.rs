@@ -22,6 +22,9 @@ const WELL: &str = "well";
 const NOT_WELL: &str = "not well";
 /// How long a session has to answer: reading and trying take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long nobody is let in after somebody who could not be: the command can hold so many connections that no descriptor is left, and nothing
+/// tells when one is free.
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 /// Most bytes of an answer.
 const MOST: u64 = 64 * 1024;
 
@@ -44,18 +47,28 @@ impl Door {
         Ok(Self { listener, serving: None, path: directory.join(id.as_str()) })
     }
 
-    async fn next(&mut self) -> io::Result<Asking> {
-        if self.serving.is_none() {
-            self.serving = Some(UnixListener::from_std(self.listener.try_clone()?)?);
-        }
-        let Some(serving) = &self.serving else { return Err(io::ErrorKind::NotConnected.into()) };
+    /// The next who asks. Nothing that the command does may take the door away: what fails is tried again.
+    async fn next(&mut self) -> Asking {
         loop {
-            let (asking, _) = serving.accept().await?;
-            let own = rustix::process::geteuid().as_raw();
-            if asking.peer_cred().is_ok_and(|peer| [own, 0].contains(&peer.uid())) {
-                return Ok(Asking(asking));
+            match self.accept().await {
+                Ok(Some(asking)) => return asking,
+                Ok(None) => continue,
+                Err(error) => tracing::warn!(%error, "who asks with `standin reload` could not be let in yet"),
             }
+            tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// Who asks; nobody if it is somebody else's process.
+    async fn accept(&mut self) -> io::Result<Option<Asking>> {
+        let serving = match &mut self.serving {
+            Some(serving) => serving,
+            none => none.insert(UnixListener::from_std(self.listener.try_clone()?)?),
+        };
+        let (asking, _) = serving.accept().await?;
+        let own = rustix::process::geteuid().as_raw();
+        let is_ours = asking.peer_cred().is_ok_and(|peer| [own, 0].contains(&peer.uid()));
+        Ok(is_ours.then_some(Asking(asking)))
     }
 }
 
@@ -65,17 +78,10 @@ impl Drop for Door {
     }
 }
 
-/// The next who asks; nobody, if there is no door any more.
-pub(super) async fn next(door: &mut Option<Door>) -> Option<Asking> {
+/// The next who asks; nobody ever, if there is no door.
+pub(super) async fn next(door: &mut Option<Door>) -> Asking {
     match door {
-        Some(open) => match open.next().await {
-            Ok(asking) => Some(asking),
-            Err(error) => {
-                tracing::warn!(%error, "`standin reload` does not reach this session any more");
-                *door = None;
-                None
-            }
-        },
+        Some(door) => door.next().await,
         None => std::future::pending().await,
     }
 }
@@ -156,4 +162,34 @@ fn open(directory: &Path) -> io::Result<OwnedFd> {
 /// A name in a directory whose own path may be longer than a socket's address (108 bytes, unix(7)).
 fn within(directory: &OwnedFd, name: &OsStr) -> PathBuf {
     Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    use std::future::poll_fn;
+    use std::task::Poll;
+
+    /// The attack: the command holds connections until no descriptor is left. Whoever asked meanwhile is let in as soon as there is one again.
+    #[tokio::test]
+    async fn who_asks_while_no_descriptor_is_left_is_let_in_later() {
+        let directory = tempfile::tempdir().unwrap();
+        let id = SessionId::new("some".to_owned());
+        let mut door = Some(Door::open(directory.path(), &id).unwrap());
+        let path = directory.path().join(DIRECTORY).join("some");
+        let asks = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        // The door stands, and each test has a process of its own.
+        let limit = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit }).unwrap();
+        {
+            let mut next = std::pin::pin!(next(&mut door));
+            let early = poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx).is_ready())).await;
+            setrlimit(Resource::Nofile, limit).unwrap();
+            assert!(!early, "nobody can have come in");
+            next.await;
+        }
+        assert!(door.is_some() && path.exists());
+        drop(asks);
+    }
 }

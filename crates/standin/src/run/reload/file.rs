@@ -1,21 +1,28 @@
 //! Reads the configuration of a session that runs. By now the command may have had a hand in what lies where it writes: a file there, a link
-//! on the way, another name of the same file. None of that is obeyed.
+//! on the way, another name of the same file, a descriptor that it was opened by before it was moved. None of that is obeyed.
 
 use super::super::config_file::ConfigFile;
 use aws_lc_rs::digest::{SHA256, digest};
 use rustix::fs::{Mode, OFlags};
-use std::collections::VecDeque;
+use rustix::io::Errno;
+use standin_sandbox::Lease;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// More than anybody writes by hand.
 const MOST: u64 = 1 << 20;
 /// As many as the kernel follows.
 const MOST_LINKS: usize = 40;
+
+/// How often it is tried whether whoever wrote the file has closed it, and how long is waited in between.
+const TRIES: usize = 5;
+const MOMENT: Duration = Duration::from_millis(10);
 
 /// Why the file is not read.
 #[derive(Debug, thiserror::Error)]
@@ -29,13 +36,37 @@ pub(super) enum Unread {
     /// It has another name somewhere.
     #[error("{path} has another name (a hard link), by which the command might write it; copy it to a file of its own")]
     OtherName { path: PathBuf },
+    /// Somebody can still write it, who may be the command: its hand was on the file before the file was moved.
+    #[error("{path} is open for writing, or was when it was read before; put a copy in its place")]
+    Held { path: PathBuf },
+    /// Nobody can say who has it open.
+    #[error(
+        "{path} is not obeyed while the command runs: whether the command has it open cannot be known there ({source}); start a new session"
+    )]
+    Unknown { path: PathBuf, source: io::Error },
     /// It is too large, or no file, or no text.
     #[error("{path} is no file of text of at most 1 MiB")]
     NoText { path: PathBuf },
 }
 
-/// What the file says. One that was never there says nothing; one that has gone does not allow what it denied.
-pub(super) fn read(file: &ConfigFile, writable: &[PathBuf]) -> Result<Option<String>, Unread> {
+impl Unread {
+    /// Whether it says nothing of the file, and goes by.
+    pub(super) fn is_for_want_of_descriptors(&self) -> bool {
+        let wanting = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
+        matches!(self, Self::File { source, .. } if wanting.contains(&source.raw_os_error()))
+    }
+}
+
+/// Which file, whatever it is called, and whatever comes to have its number.
+pub(super) type Identity = (u64, u64, Option<SystemTime>);
+
+/// What the file says. One that was never there says nothing; one that has gone does not allow what it denied. One that somebody could write when
+/// it was to be read is not obeyed later either: what it says then may have been written meanwhile.
+pub(super) fn read(
+    file: &ConfigFile,
+    writable: &[PathBuf],
+    held: &mut BTreeSet<Identity>,
+) -> Result<Option<String>, Unread> {
     let path = &file.path;
     let failed = |source| Unread::File { path: path.clone(), source };
     let way = match way(path) {
@@ -60,20 +91,50 @@ pub(super) fn read(file: &ConfigFile, writable: &[PathBuf]) -> Result<Option<Str
     if !about.is_file() || about.len() > MOST {
         return Err(no_text());
     }
-    opened.take(MOST + 1).read_to_end(&mut text).map_err(failed)?;
+    let identity = (about.dev(), about.ino(), about.created().ok());
+    let is_held = || Unread::Held { path: path.clone() };
+    if held.contains(&identity) {
+        return Err(is_held());
+    }
+    // Until the text is read nobody can begin to write it.
+    let _lease = unheld(&opened).map_err(|source| {
+        if source.kind() != io::ErrorKind::WouldBlock {
+            return Unread::Unknown { path: path.clone(), source };
+        }
+        held.insert(identity);
+        is_held()
+    })?;
+    (&opened).take(MOST + 1).read_to_end(&mut text).map_err(failed)?;
     if text.len() as u64 > MOST {
         return Err(no_text());
     }
     String::from_utf8(text).map(Some).map_err(|_| no_text())
 }
 
+/// That nobody has the file open for writing. That somebody closed it is told a moment before he has, so a moment is waited for.
+fn unheld(file: &File) -> io::Result<Lease<'_>> {
+    for _ in 1..TRIES {
+        match Lease::on(file) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(MOMENT),
+            other => return other,
+        }
+    }
+    Lease::on(file)
+}
+
 /// Every place that is looked at on the way to a file, each without links before it: the last is the file.
-pub(super) fn way(path: &Path) -> io::Result<Vec<PathBuf>> {
+fn way(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut places = Vec::new();
+    walk(path, &mut places)?;
+    Ok(places)
+}
+
+/// Goes that way; what was looked at until it could be gone no further is known all the same.
+pub(super) fn walk(path: &Path, places: &mut Vec<PathBuf>) -> io::Result<()> {
     let parts = |path: &Path| -> Vec<OsString> {
         path.components().filter(|part| *part != Component::RootDir).map(|part| part.as_os_str().to_owned()).collect()
     };
     let (mut at, mut left, mut links) = (PathBuf::from("/"), VecDeque::from(parts(path)), 0);
-    let mut places = Vec::new();
     while let Some(part) = left.pop_front() {
         if part == ".." {
             at.pop();
@@ -87,7 +148,7 @@ pub(super) fn way(path: &Path) -> io::Result<Vec<PathBuf>> {
         }
         links += 1;
         if links > MOST_LINKS {
-            return Err(rustix::io::Errno::LOOP.into());
+            return Err(Errno::LOOP.into());
         }
         let target = next.read_link()?;
         if target.is_absolute() {
@@ -95,7 +156,15 @@ pub(super) fn way(path: &Path) -> io::Result<Vec<PathBuf>> {
         }
         parts(&target).into_iter().rev().for_each(|part| left.push_front(part));
     }
-    Ok(places)
+    Ok(())
+}
+
+/// Whether there is a file that says something, and nobody is about to write it.
+pub(super) fn is_whole(path: &Path) -> bool {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let Ok(file) = rustix::fs::open(path, flags, Mode::empty()).map(File::from) else { return false };
+    let Ok(_lease) = Lease::on(&file) else { return false };
+    file.metadata().is_ok_and(|about| about.is_file() && about.len() > 0)
 }
 
 /// By which a record names what a file says: `sha256sum` says the same.
@@ -127,7 +196,7 @@ mod tests {
 
     fn told(path: PathBuf, written: &Path) -> Result<Option<String>, String> {
         let file = ConfigFile { path, text: Some(String::new()) };
-        read(&file, &[written.to_owned()]).map_err(|error| error.to_string())
+        read(&file, &[written.to_owned()], &mut BTreeSet::new()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -142,7 +211,10 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         assert!(told(path.clone(), &written).unwrap_err().contains("No such file"));
         let never = ConfigFile { path, text: None };
-        assert!(read(&never, &[written]).unwrap().is_none(), "one that never was may still not be");
+        assert!(
+            read(&never, &[written], &mut BTreeSet::new()).unwrap().is_none(),
+            "one that never was may still not be"
+        );
     }
 
     #[test]
@@ -169,6 +241,27 @@ mod tests {
         assert!(told(own.join("config.toml"), &written).unwrap_err().contains("hard link"));
     }
 
+    /// The attack: the command opens a file where it may write, the owner moves it to where he alone does, and the command writes.
+    #[test]
+    fn what_somebody_can_still_write_is_not_believed() {
+        let (_directory, own, written) = places();
+        let (proposed, path) = (written.join("proposed.toml"), own.join("config.toml"));
+        std::fs::write(&proposed, "text").unwrap();
+        let mut hand = std::fs::OpenOptions::new().append(true).open(&proposed).unwrap();
+        std::fs::rename(&proposed, &path).unwrap();
+        let file = ConfigFile { path: path.clone(), text: None };
+        let mut held = BTreeSet::new();
+        let mut told = || read(&file, std::slice::from_ref(&written), &mut held).map_err(|error| error.to_string());
+        assert!(told().unwrap_err().contains("open for writing"));
+        // Nor when it has been written, and nobody has it open any more; a copy is another file.
+        io::Write::write_all(&mut hand, b"more").unwrap();
+        drop(hand);
+        assert!(told().unwrap_err().contains("open for writing"));
+        std::fs::write(own.join("new"), "own").unwrap();
+        std::fs::rename(own.join("new"), &path).unwrap();
+        assert_eq!(told(), Ok(Some("own".to_owned())));
+    }
+
     #[test]
     fn what_is_no_text_is_refused_at_once() {
         let (_directory, own, written) = places();
@@ -184,6 +277,20 @@ mod tests {
         no_text(&pipe);
         symlink("loop", own.join("loop")).unwrap();
         assert!(told(own.join("loop"), &written).unwrap_err().contains("cannot read"));
+    }
+
+    #[test]
+    fn a_want_of_descriptors_is_told_from_what_is_wrong_with_the_file() {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let (_directory, own, written) = places();
+        let file = |name| ConfigFile { path: own.join(name), text: Some(String::new()) };
+        // Each test has a process of its own.
+        let limit = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit }).unwrap();
+        let wanting = read(&file("config.toml"), std::slice::from_ref(&written), &mut BTreeSet::new()).unwrap_err();
+        setrlimit(Resource::Nofile, limit).unwrap();
+        assert!(wanting.is_for_want_of_descriptors(), "{wanting}");
+        assert!(!read(&file("none"), &[written], &mut BTreeSet::new()).unwrap_err().is_for_want_of_descriptors());
     }
 
     #[test]

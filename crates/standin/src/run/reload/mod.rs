@@ -23,6 +23,7 @@ use standin_config::{Config, needs_session};
 use standin_model::{SessionCaps, SessionId};
 use standin_policy::Policy;
 use standin_proxy::{ReplaceError, Replacement, Session};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use watch::Watch;
@@ -46,6 +47,8 @@ struct Origin {
     found: Vec<Step>,
     /// What is in force: the file's hash. Nothing if nothing is allowed, for then the same file is tried again.
     in_force: Mutex<Option<String>>,
+    /// Files that somebody could write when they were to be read.
+    held_open: Mutex<BTreeSet<file::Identity>>,
 }
 
 /// What can take the policy's place.
@@ -95,6 +98,7 @@ impl Reloading {
             held: inputs.config.clone(),
             found,
             in_force: Mutex::new(Some(file::hash(inputs.file.text.as_deref()))),
+            held_open: Mutex::default(),
         };
         Self { origin: Arc::new(origin), watches: arguments.watch, door: door.ok() }
     }
@@ -111,7 +115,7 @@ impl Reloading {
         };
         loop {
             tokio::select! {
-                Some(asking) = door::next(&mut door) => {
+                asking = door::next(&mut door) => {
                     let outcome = origin.reload(&session).await;
                     outcome.tell(&owner);
                     asking.answer(&outcome).await;
@@ -131,10 +135,8 @@ impl Reloading {
 
 impl Origin {
     async fn reload(self: &Arc<Self>, session: &Arc<Session>) -> Outcome {
-        let this = Arc::clone(self);
         let file = self.file.path.display().to_string();
-        let read = tokio::task::spawn_blocking(move || this.read()).await;
-        let new = match read.unwrap_or_else(|error| Err(Refused::Other(error.to_string()))) {
+        let new = match self.read_when_it_can_be().await {
             Ok(None) => return Outcome::Same,
             Ok(Some(new)) => new,
             Err(refused) => return keep(session, &file, &refused).await,
@@ -162,9 +164,28 @@ impl Origin {
         }
     }
 
+    /// What the file says as soon as there is a descriptor to read it with: the command can have them all for a while, and no change may be
+    /// lost by that.
+    async fn read_when_it_can_be(self: &Arc<Self>) -> Result<Option<New>, Refused> {
+        loop {
+            let this = Arc::clone(self);
+            let read = tokio::task::spawn_blocking(move || this.read()).await;
+            match read.unwrap_or_else(|error| Err(Refused::Other(error.to_string()))) {
+                Err(Refused::Unread(error)) if error.is_for_want_of_descriptors() => {
+                    tracing::warn!(%error, "the configuration is read again as soon as it can be");
+                }
+                done => return done,
+            }
+            tokio::time::sleep(door::PAUSE).await;
+        }
+    }
+
     /// What the file says now; nothing if that is in force.
     fn read(&self) -> Result<Option<New>, Refused> {
-        let text = file::read(&self.file, &self.writable)?;
+        let text = {
+            let mut held_open = self.held_open.lock().unwrap_or_else(PoisonError::into_inner);
+            file::read(&self.file, &self.writable, &mut held_open)?
+        };
         let hash = file::hash(text.as_deref());
         if *self.in_force() == Some(hash.clone()) {
             return Ok(None);
