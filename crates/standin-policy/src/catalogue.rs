@@ -2,6 +2,13 @@
 //!
 //! One data file a service, in `catalogue/`. Hosts are written defanged (`example[.]org`) and restored here.
 
+/// Data files of a directory, with their names.
+macro_rules! files {
+    ($directory:literal; $($id:literal),+ $(,)?) => {
+        &[$(($id, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", $directory, "/", $id, ".toml")))),+]
+    };
+}
+
 mod administers;
 pub mod danger;
 mod login;
@@ -23,12 +30,8 @@ use standin_model::{
 };
 use std::sync::OnceLock;
 
-macro_rules! files {
-    ($($id:literal),+ $(,)?) => { &[$(($id, include_str!(concat!("../catalogue/", $id, ".toml")))),+] };
-}
-
 /// The data files.
-const FILES: &[(&str, &str)] = files![
+const FILES: &[(&str, &str)] = files!["catalogue";
     "anthropic",
     "aws",
     "circleci",

@@ -89,12 +89,16 @@ pub fn copies(state: &Path) -> Found {
         })
         .map(|()| "overlays in a user namespace".to_owned()),
     };
-    // The kernel's own directories cannot be read until their modes are changed; what was not made cannot be removed.
-    for name in ["work", "work/incompat", "work/incompat/volatile"] {
-        fs::set_permissions(directory("work").join(name), fs::Permissions::from_mode(0o700)).ok();
-    }
-    fs::remove_dir_all(&scratch).ok();
+    open_for_removal(&directory("work"));
+    fs::remove_dir_all(&scratch).ok(); // what was not made cannot be removed
     found
+}
+
+/// Lets what the kernel keeps in an overlay's work directory be removed: it cannot be read until its mode is changed, from above.
+pub fn open_for_removal(work: &Path) {
+    for name in ["work", "work/incompat", "work/incompat/volatile"] {
+        fs::set_permissions(work.join(name), fs::Permissions::from_mode(0o700)).ok(); // it need not be there
+    }
 }
 
 /// A cgroup of version 2 that this user may divide: the one in which `run` makes its own.

@@ -1,7 +1,6 @@
 //! A directory that goes when it is no longer needed.
 
 use crate::exit::Failure;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Removed on drop.
@@ -25,10 +24,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What the kernel keeps for an overlay cannot be read until its mode is changed, from above.
-        for kept in ["work/work", "work/work/incompat", "work/work/incompat/volatile"] {
-            std::fs::set_permissions(self.0.join(kept), std::fs::Permissions::from_mode(0o700)).ok();
-        }
+        standin_sandbox::host::open_for_removal(&self.0.join("work"));
         std::fs::remove_dir_all(&self.0).ok(); // what is left is the system's temporary directory's business
     }
 }

@@ -8,12 +8,8 @@ use serde::Deserialize;
 use standin_model::{DangerGroup, GrantRule, Host, HostPattern, Ports, RequestRule, WrittenGraphQl, WrittenValues};
 use std::collections::BTreeMap;
 
-macro_rules! files {
-    ($($id:literal),* $(,)?) => { &[$(($id, include_str!(concat!("../../catalogue/danger/", $id, ".toml")))),*] };
-}
-
 /// The data files.
-const FILES: &[(&str, &str)] = files![
+const FILES: &[(&str, &str)] = files!["catalogue/danger";
     "anthropic",
     "circleci",
     "cloudflare",
@@ -116,6 +112,19 @@ pub fn all() -> impl Iterator<Item = Dangers> {
 pub fn of(service: &str) -> Option<Dangers> {
     let (id, text) = FILES.iter().find(|(id, _)| *id == service)?;
     Some(Dangers::parse(id, text).expect("a test loads every file that is compiled in"))
+}
+
+/// Where a service's API is: where the catalogue grants its credential, and where else a grant of one's own may lend it.
+pub fn places(service: &Service) -> Vec<HostPattern> {
+    let granted = service.grants.iter().flat_map(|grant| grant.rule.hosts.iter().cloned());
+    granted.chain(of(&service.id).into_iter().flat_map(|known| known.hosts)).collect()
+}
+
+/// What is refused of a service wherever it is used: its own denials, and the groups that it names.
+pub fn refused(service: &Service) -> impl Iterator<Item = RequestRule> {
+    let known = if service.refused.is_empty() { None } else { of(&service.id) };
+    let known = known.into_iter();
+    service.deny.iter().cloned().chain(known.flat_map(|known| known.rules(&service.refused)))
 }
 
 impl Dangers {

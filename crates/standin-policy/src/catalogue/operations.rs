@@ -145,13 +145,8 @@ pub(super) fn policy_of(usage: &PresetUse) -> crate::Policy {
         policy.grant(CredentialName::new("key"), grant.clone());
     }
     service.allow.iter().for_each(|rule| policy.allow(rule.clone()));
-    service.deny.iter().for_each(|rule| policy.deny(rule.clone()));
-    let refused = danger::of(&service.id).into_iter().flat_map(|known| known.rules(&service.refused));
-    refused.for_each(|rule| policy.deny(rule));
-    let hosts = service.grants.iter().flat_map(|grant| grant.rule.hosts.iter().cloned());
-    let others = danger::of(&service.id).into_iter().flat_map(|known| known.hosts);
-    let hosts = hosts.chain(others).collect();
-    policy.narrow(usage.to_string(), hosts, preset.rules(usage).unwrap());
+    danger::refused(service).for_each(|rule| policy.deny(rule));
+    policy.narrow(usage.to_string(), danger::places(service), preset.rules(usage).unwrap());
     policy.build()
 }
 

@@ -25,10 +25,7 @@ pub(super) fn narrow(policy: &mut PolicyBuilder, presets: &[PresetUse]) -> Resul
             );
         }
         let label: Vec<_> = uses.iter().map(ToString::to_string).collect();
-        let granted = service.grants.iter().flat_map(|grant| grant.rule.hosts.iter().cloned());
-        // A key may be lent to another host of the service by a grant of one's own.
-        let others = danger::of(&service.id).into_iter().flat_map(|known| known.hosts);
-        policy.narrow(label.join(" and "), granted.chain(others).collect(), rules);
+        policy.narrow(label.join(" and "), danger::places(service), rules);
         narrowed.push(service);
     }
     Ok(narrowed)

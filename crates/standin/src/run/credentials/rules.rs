@@ -137,11 +137,7 @@ impl Rules {
     /// Those of them that deny: what a service is used for at all.
     fn refuse(&mut self, service: &'static Service) {
         if self.refusing.insert(&service.id) {
-            service.deny.iter().for_each(|rule| self.policy.deny(rule.clone()));
-            if !service.refused.is_empty() {
-                let known = danger::of(&service.id).into_iter();
-                known.flat_map(|known| known.rules(&service.refused)).for_each(|rule| self.policy.deny(rule));
-            }
+            danger::refused(service).for_each(|rule| self.policy.deny(rule));
         }
     }
 }
